@@ -1,0 +1,45 @@
+namespace DynamicLb.Contracts.AddressServices;
+
+/// <summary>
+/// The REST API of one address service, one method per call. Every method may be called concurrently. A refusal by the service is an
+/// answer whose <c>Status</c> is not <see cref="AnswerStatus.Success"/>, not an exception.
+/// </summary>
+/// <remarks>
+/// Failing to reach the service, an answer that is not of the API's form, or an open circuit breaker throw
+/// <see cref="AddressServiceUnavailableException"/>.
+/// </remarks>
+public interface IAddressServiceClient
+{
+    /// <summary><c>GET /v1/config</c>.</summary>
+    Task<ConfigAnswer> GetConfigAsync(CancellationToken cancellationToken);
+
+    /// <summary><c>GET /v1/status</c>.</summary>
+    Task<StatusAnswer> GetStatusAsync(CancellationToken cancellationToken);
+
+    /// <summary><c>POST /v1/ip</c>. Idempotent per service: the same service gets the same lease.</summary>
+    Task<AcquireAddressAnswer> AcquireAsync(AcquireAddressRequest request, CancellationToken cancellationToken);
+
+    /// <summary><c>DELETE /v1/ip</c>.</summary>
+    Task<ReleaseAddressAnswer> ReleaseAsync(ReleaseAddressRequest request, CancellationToken cancellationToken);
+}
+
+/// <summary>The address service could not be reached, or did not answer in the API's form.</summary>
+public sealed class AddressServiceUnavailableException : Exception
+{
+    /// <summary>Creates the exception.</summary>
+    public AddressServiceUnavailableException()
+    {
+    }
+
+    /// <summary>Creates the exception with a cause in words.</summary>
+    public AddressServiceUnavailableException(string message)
+        : base(message)
+    {
+    }
+
+    /// <summary>Creates the exception with a cause in words and the exception behind it.</summary>
+    public AddressServiceUnavailableException(string message, Exception innerException)
+        : base(message, innerException)
+    {
+    }
+}

@@ -1,0 +1,33 @@
+namespace DynamicLb.Contracts;
+
+/// <summary>Annotations on Services. Those of MetalLB keep its names, so that manifests work unchanged.</summary>
+public static class Annotations
+{
+    /// <summary>Read: the name of the address pool or address service to take the address from (MetalLB).</summary>
+    public const string AddressPool = "metallb.io/address-pool";
+
+    /// <summary>Read: the older spelling of <see cref="AddressPool"/>, used only where the new one is absent (MetalLB before 0.15).</summary>
+    public const string LegacyAddressPool = "metallb.universe.tf/address-pool";
+
+    /// <summary>Read: one or two addresses asked for, separated by a comma (MetalLB).</summary>
+    public const string LoadBalancerIPs = "metallb.io/loadBalancerIPs";
+
+    /// <summary>Read: the older spelling of <see cref="LoadBalancerIPs"/>, used only where the new one is absent.</summary>
+    public const string LegacyLoadBalancerIPs = "metallb.universe.tf/loadBalancerIPs";
+
+    /// <summary>Written by the controller: the pool or address service that the address came from (MetalLB).</summary>
+    public const string AllocatedFromPool = "metallb.io/ip-allocated-from-pool";
+
+    /// <summary>
+    /// Written by the controller for leased addresses: when the lease ends, RFC 3339 in UTC. The speaker announces nothing after it.
+    /// Absent: the address never expires.
+    /// </summary>
+    public const string ValidUntil = "dynamiclb.io/valid-until";
+}
+
+/// <summary>Labels on Nodes that the speaker reads.</summary>
+public static class NodeLabels
+{
+    /// <summary>Present: the node announces nothing (Kubernetes).</summary>
+    public const string ExcludeFromExternalLoadBalancers = "node.kubernetes.io/exclude-from-external-load-balancers";
+}
