@@ -1,0 +1,284 @@
+using DynamicLb.Networking.Addresses;
+
+namespace DynamicLb.Networking.Dhcp4;
+
+public sealed partial class DhcpClient
+{
+    /// <summary>
+    /// Takes a reply. What does not belong here, or cannot be trusted, is dropped: the timers run on as if nothing had come.
+    /// </summary>
+    /// <returns>Why it was dropped, or <see cref="DhcpDropReason.None"/>.</returns>
+    public DhcpDropReason Receive(in DhcpReply reply, TimeSpan now)
+    {
+        // Entitlement ends at the very moment, also when this reply waited in a queue.
+        if (_lease?.ExpiresAt <= now)
+            Tick(now);
+        string? detail = null;
+        var reason = Check(reply, out var server);
+        if (reason == DhcpDropReason.None)
+        {
+            reason = reply.Message.Type switch
+            {
+                DhcpMessageType.Offer => TakeOffer(reply, server, now, out detail),
+                DhcpMessageType.Ack => TakeAck(reply, server, now, out detail),
+                _ => TakeNak(reply, server, now),
+            };
+        }
+        if (reason == DhcpDropReason.None)
+            return reason;
+        if (State == DhcpClientState.Selecting && reply.Message.Type == DhcpMessageType.Offer && reply.Message.TransactionId == _xid
+            && (detail ?? OfferFault(reason)) is { } fault)
+        {
+            Attempt!.Refuse(new RefusedOffer(reply.Message.ServerId, reply.Message.YourAddress, fault));
+        }
+        _effects.ReplyDropped(this, reason, detail, reply);
+        return reason;
+    }
+
+    private DhcpDropReason Check(in DhcpReply reply, out IPv4Address server)
+    {
+        var message = reply.Message;
+        server = default;
+        if (!message.IsReply)
+            return DhcpDropReason.NotAReply;
+        if (_xid == 0 || message.TransactionId != _xid || State == DhcpClientState.Releasing)
+            return DhcpDropReason.UnknownTransaction;
+        if (message.HardwareAddress != Identity.ChAddr)
+            return DhcpDropReason.OtherHardwareAddress;
+        var type = message.Type;
+        if (type is not (DhcpMessageType.Offer or DhcpMessageType.Ack or DhcpMessageType.Nak))
+            return DhcpDropReason.UnexpectedMessageType;
+        if (!message.Options.TryGetAddress(DhcpOptionCode.ServerId, out server))
+        {
+            bool counts = type == DhcpMessageType.Nak && State == DhcpClientState.Rebooting && _lease!.ServerId.IsAny;
+            if (!counts)
+                return DhcpDropReason.NoServerId;
+        }
+        else if (!DhcpAddressRules.IsServer(server))
+        {
+            return DhcpDropReason.BadServerId;
+        }
+        if (message.Options.TryGet(DhcpOptionCode.ClientId, out var clientId) && !clientId.SequenceEqual(Identity.ClientId.Span))
+            return DhcpDropReason.OtherClientId;
+        if (!IsAllowed(server) || !IsAllowed(reply.SourceAddress))
+            return DhcpDropReason.RogueServer;
+        bool expected = type == DhcpMessageType.Offer
+            ? State == DhcpClientState.Selecting
+            : State is DhcpClientState.Requesting or DhcpClientState.Rebooting or DhcpClientState.Renewing or DhcpClientState.Rebinding;
+        return expected ? DhcpDropReason.None : DhcpDropReason.WrongState;
+    }
+
+    private bool IsAllowed(IPv4Address server)
+    {
+        var allowed = _settings.AllowedServers;
+        for (int i = 0; i < allowed.Count; i++)
+        {
+            if (allowed[i].Contains(server))
+                return true;
+        }
+        return allowed.Count == 0;
+    }
+
+    private DhcpDropReason TakeOffer(in DhcpReply reply, IPv4Address server, TimeSpan now, out string? detail)
+    {
+        detail = null;
+        bool hasLease = reply.Message.Options.TryGetUInt32(DhcpOptionCode.LeaseTime, out uint leaseSeconds);
+        if (hasLease ? leaseSeconds == 0 : _settings.RequireLeaseInOffer)
+            return DhcpDropReason.NoLeaseTime;
+        if (hasLease && leaseSeconds < _settings.MinimumLease.TotalSeconds)
+        {
+            detail = $"a lease of {leaseSeconds} s is too short";
+            return DhcpDropReason.LeaseTooShort;
+        }
+        var address = reply.Message.YourAddress;
+        for (int i = 0; i < _offers.Count; i++)
+        {
+            if (_offers[i].Server == server && _offers[i].Address == address)
+                return DhcpDropReason.Duplicate;
+        }
+        detail = RefuseAddress(address, server, reply);
+        if (detail is not null)
+            return DhcpDropReason.AddressRefused;
+
+        Attempt!.UnansweredDiscovers = 0;
+        var offer = new Offer(server, address, reply.SourceMac, hasLease ? leaseSeconds : 0);
+        if (_settings.OfferWindow <= TimeSpan.Zero)
+        {
+            Select(offer, now);
+            return DhcpDropReason.None;
+        }
+        _offers.Add(offer);
+        _windowEnd ??= now + _settings.OfferWindow;
+        return DhcpDropReason.None;
+    }
+
+    private void TakeBestOffer(TimeSpan now)
+    {
+        var best = _offers[0];
+        for (int i = 1; i < _offers.Count; i++)
+        {
+            if (Rank(_offers[i]) < Rank(best))
+                best = _offers[i];
+        }
+        Select(best, now);
+    }
+
+    /// <summary>The remembered address first, then the configured order of servers, then the order of arrival.</summary>
+    private int Rank(Offer offer)
+    {
+        if (offer.Address == _wanted)
+            return -1;
+        for (int i = 0; i < _settings.PreferredServers.Count; i++)
+        {
+            if (_settings.PreferredServers[i] == offer.Server)
+                return i;
+        }
+        return int.MaxValue;
+    }
+
+    private void Select(Offer offer, TimeSpan now)
+    {
+        _offers.Clear();
+        _windowEnd = null;
+        _offer = offer;
+        _transmissions = 0;
+        Attempt!.Requested = (offer.Server, offer.Address);
+        Enter(DhcpClientState.Requesting);
+        SendRequest(now);
+    }
+
+    private DhcpDropReason TakeAck(in DhcpReply reply, IPv4Address server, TimeSpan now, out string? detail)
+    {
+        detail = null;
+        bool selecting = State == DhcpClientState.Requesting;
+        if (selecting ? server != _offer!.Server : State == DhcpClientState.Renewing && server != _lease!.ServerId && !_lease.ServerId.IsAny)
+            return DhcpDropReason.OtherServer;
+        if (!reply.Message.Options.TryGetUInt32(DhcpOptionCode.LeaseTime, out uint leaseSeconds) || leaseSeconds == 0)
+            return DhcpDropReason.NoLeaseTime;
+        if (selecting && leaseSeconds < _settings.MinimumLease.TotalSeconds)
+            return DhcpDropReason.LeaseTooShort;
+
+        var address = reply.Message.YourAddress;
+        if (address.IsAny && !selecting)
+            address = _lease!.Address;
+        if (address != _lease?.Address)
+        {
+            detail = RefuseAddress(address, server, reply);
+            if (detail is not null)
+                return DhcpDropReason.AddressRefused;
+        }
+        var lease = LeaseOf(reply, server, address, leaseSeconds);
+        if (lease.ExpiresAt <= now)
+        {
+            // Counted from the first transmission it is over already: ask once more, with a fresh start of time.
+            if (selecting)
+                StartDiscovery(now);
+            else
+                StartRenewal(now, State);
+            return DhcpDropReason.LeaseTooShort;
+        }
+        if (!selecting && address != _lease!.Address && _settings.AddressChange == DhcpAddressChange.Refuse)
+        {
+            ReleaseAtOnce(lease);
+            Refused(now);
+            return DhcpDropReason.None;
+        }
+        Bind(lease, now);
+        return DhcpDropReason.None;
+    }
+
+    private void Bind(DhcpLease lease, TimeSpan now)
+    {
+        var before = _lease;
+        bool wasSuspect = _suspectUntil is not null;
+        var lastHeld = _lastHeld;
+        EndExchange();
+        _lease = lease;
+        _lastHeld = lease.Address;
+        _suspectUntil = null;
+        _naksInRow = 0;
+        UnansweredRenewals = 0;
+        _renewAt = lease.T1 ?? now + _settings.InfiniteRecheck;
+        Enter(DhcpClientState.Bound);
+
+        if (before is not null && wasSuspect && before.Address != lease.Address)
+            _effects.Lost(this, before, DhcpLossReason.Refused);
+        if (lastHeld is not { } last)
+            _effects.Bound(this, lease);
+        else if (last != lease.Address)
+            _effects.Changed(this, last, lease);
+        else if (before is null || wasSuspect)
+            _effects.Recovered(this, lease);
+        else
+            _effects.Renewed(this, lease);
+    }
+
+    private DhcpDropReason TakeNak(in DhcpReply reply, IPv4Address server, TimeSpan now)
+    {
+        if (State == DhcpClientState.Requesting)
+        {
+            if (server != _offer!.Server)
+                return DhcpDropReason.ForeignNak;
+            Attempt!.NaksReceived++;
+            _effects.NakReceived(this, server, reply.Message.Options.GetText(DhcpOptionCode.Message));
+            BackOff(now);
+            return DhcpDropReason.None;
+        }
+        if (server.IsAny)
+        {
+            // Only while no server is known, and only if nobody confirms the lease: see GiveUpReboot.
+            _anonymousNak = true;
+            return DhcpDropReason.None;
+        }
+        var own = _lease!.ServerId;
+        if (server != own && !(own.IsAny && State == DhcpClientState.Rebooting))
+            return DhcpDropReason.ForeignNak;
+        _effects.NakReceived(this, server, reply.Message.Options.GetText(DhcpOptionCode.Message));
+        Refused(now);
+        return DhcpDropReason.None;
+    }
+
+    private string? RefuseAddress(IPv4Address address, IPv4Address server, in DhcpReply reply) =>
+        DhcpAddressRules.Refuse(address, reply.Message, server) ?? _effects.RefuseAddress(this, address, reply);
+
+    private static string? OfferFault(DhcpDropReason reason) => reason switch
+    {
+        DhcpDropReason.NoServerId or DhcpDropReason.BadServerId => "no valid server identifier",
+        DhcpDropReason.RogueServer => "the server is not allowed",
+        DhcpDropReason.NoLeaseTime => "no lease time",
+        _ => null,
+    };
+
+    private DhcpLease LeaseOf(in DhcpReply reply, IPv4Address server, IPv4Address address, uint leaseSeconds)
+    {
+        var options = reply.Message.Options;
+        var same = _lease?.Address == address ? _lease : null;
+        var lease = new DhcpLease
+        {
+            Address = address,
+            PrefixLength = options.Contains(DhcpOptionCode.SubnetMask) || same is null ? DhcpAddressRules.PrefixLength(options) : same.PrefixLength,
+            Router = options.TryGetAddress(DhcpOptionCode.Router, out var router) ? router : same?.Router ?? IPv4Address.Any,
+            ServerId = server,
+            ServerMac = reply.SourceMac,
+            LeaseSeconds = leaseSeconds,
+            ObtainedAt = _firstSentAt,
+            ServerHostname = options.GetText(DhcpOptionCode.HostName) ?? same?.ServerHostname,
+            Verified = true,
+        };
+        if (leaseSeconds == DhcpLease.Infinite)
+            return lease;
+        var (t1, t2) = DhcpLeaseTimes.Renewal(options, leaseSeconds, _random.NextDouble());
+        return lease with { T1 = _firstSentAt + t1, T2 = _firstSentAt + t2, ExpiresAt = _firstSentAt + TimeSpan.FromSeconds(leaseSeconds) };
+    }
+
+    private DhcpLease LeaseOf(Offer offer) => new()
+    {
+        Address = offer.Address,
+        ServerId = offer.Server,
+        ServerMac = offer.ServerMac,
+        LeaseSeconds = offer.LeaseSeconds,
+        ObtainedAt = _firstSentAt,
+    };
+
+    private sealed record Offer(IPv4Address Server, IPv4Address Address, MacAddress ServerMac, uint LeaseSeconds);
+}

@@ -1,0 +1,52 @@
+using DynamicLb.Networking.Addresses;
+
+namespace DynamicLb.Networking.Dhcp4;
+
+/// <summary>
+/// A lease as granted. Times are on the owner's monotonic clock, the one whose readings it passes to <see cref="DhcpClient"/>; they may be negative
+/// for a lease that is older than that clock's zero. Immutable.
+/// </summary>
+public sealed record DhcpLease
+{
+    /// <summary>A lease time without end, in <see cref="LeaseSeconds"/> (RFC 2131 §3.3).</summary>
+    public const uint Infinite = uint.MaxValue;
+
+    /// <summary>The leased address.</summary>
+    public required IPv4Address Address { get; init; }
+
+    /// <summary>Length of the subnet's prefix (option 1), 32 when the server did not say.</summary>
+    public int PrefixLength { get; init; } = 32;
+
+    /// <summary>The first router (option 3); 0.0.0.0 when the server named none.</summary>
+    public IPv4Address Router { get; init; }
+
+    /// <summary>Identifier of the server (option 54); 0.0.0.0 when unknown.</summary>
+    public required IPv4Address ServerId { get; init; }
+
+    /// <summary>Ethernet source of the last ACK: the server, or the relay before it. All zero when unknown.</summary>
+    public MacAddress ServerMac { get; init; }
+
+    /// <summary>Length of the lease in seconds, or <see cref="Infinite"/>.</summary>
+    public required uint LeaseSeconds { get; init; }
+
+    /// <summary>When the REQUEST that was granted was first sent: the lease counts from here (RFC 2131 §4.4.1).</summary>
+    public required TimeSpan ObtainedAt { get; init; }
+
+    /// <summary>When renewal begins; null for a lease without end.</summary>
+    public TimeSpan? T1 { get; init; }
+
+    /// <summary>When rebinding begins; null for a lease without end.</summary>
+    public TimeSpan? T2 { get; init; }
+
+    /// <summary>When the address is no longer ours; null for a lease without end.</summary>
+    public TimeSpan? ExpiresAt { get; init; }
+
+    /// <summary>The host name the server told us (option 12), safe to log. It never changes ours.</summary>
+    public string? ServerHostname { get; init; }
+
+    /// <summary>Whether a server confirmed the lease since the client was started or resumed.</summary>
+    public bool Verified { get; init; }
+
+    /// <summary>The subnet the address lies in, by <see cref="PrefixLength"/>.</summary>
+    public IPv4Network Network => new(Address, PrefixLength);
+}
