@@ -1,0 +1,104 @@
+using Xunit;
+
+namespace DynamicLb.Tests.Cluster.Manifests;
+
+/// <summary>manifests/dynamiclb.yaml on a real API server with RBAC: accepted as it stands, and the rights in it are enough and not more.</summary>
+public sealed class ManifestTests(ManifestCluster cluster) : IClassFixture<ManifestCluster>
+{
+    private const string Own = ManifestCluster.Namespace;
+
+    [Fact]
+    public async Task The_manifest_is_accepted_with_validation_and_applying_it_again_changes_nothing()
+    {
+        var again = await cluster.Kubectl.RunAsync(["apply", "--validate=true", "-f", cluster.ManifestFile], cancellationToken: Token);
+
+        var lines = again.Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        Assert.Equal(ManifestCluster.Objects, lines.Length);
+        Assert.All(lines, line => Assert.EndsWith(" unchanged", line, StringComparison.Ordinal));
+    }
+
+    [Theory]
+    // The controller: Services everywhere, its election and the token's Secret at home.
+    [InlineData("controller", "list", "services", "demo")]
+    [InlineData("controller", "watch", "services", "demo")]
+    [InlineData("controller", "get", "services", "demo")]
+    [InlineData("controller", "patch", "services", "demo")]
+    [InlineData("controller", "patch", "services/status", "demo")]
+    [InlineData("controller", "create", "events", "demo")]
+    [InlineData("controller", "patch", "events", "demo")]
+    [InlineData("controller", "get", "leases.coordination.k8s.io", Own)]
+    [InlineData("controller", "create", "leases.coordination.k8s.io", Own)]
+    [InlineData("controller", "update", "leases.coordination.k8s.io", Own)]
+    [InlineData("controller", "create", "secrets", Own)]
+    [InlineData("controller", "get", "secrets/dynamiclb-token", Own)]
+    // The speaker: what to announce, who lives.
+    [InlineData("speaker", "list", "services", "demo")]
+    [InlineData("speaker", "watch", "services", "demo")]
+    [InlineData("speaker", "list", "endpointslices.discovery.k8s.io", "demo")]
+    [InlineData("speaker", "watch", "endpointslices.discovery.k8s.io", "demo")]
+    [InlineData("speaker", "list", "nodes", "")]
+    [InlineData("speaker", "watch", "nodes", "")]
+    [InlineData("speaker", "create", "events", "demo")]
+    [InlineData("speaker", "patch", "events", "demo")]
+    [InlineData("speaker", "list", "leases.coordination.k8s.io", Own)]
+    [InlineData("speaker", "watch", "leases.coordination.k8s.io", Own)]
+    [InlineData("speaker", "create", "leases.coordination.k8s.io", Own)]
+    [InlineData("speaker", "update", "leases.coordination.k8s.io", Own)]
+    public async Task Allowed(string account, string verb, string resource, string ns)
+    {
+        Assert.True(await CanAsync(account, verb, resource, ns), $"{account} must be able to {verb} {resource} in '{ns}'");
+    }
+
+    [Theory]
+    [InlineData("controller", "get", "secrets/other", Own)]
+    [InlineData("controller", "list", "secrets", Own)]
+    [InlineData("controller", "get", "secrets/dynamiclb-token", "kube-system")]
+    [InlineData("controller", "create", "secrets", "kube-system")]
+    [InlineData("controller", "delete", "services", "demo")]
+    [InlineData("controller", "create", "services", "demo")]
+    [InlineData("controller", "update", "leases.coordination.k8s.io", "kube-system")]
+    [InlineData("controller", "create", "pods", Own)]
+    [InlineData("controller", "patch", "nodes", "")]
+    [InlineData("speaker", "patch", "services", "demo")]
+    [InlineData("speaker", "patch", "services/status", "demo")]
+    [InlineData("speaker", "patch", "nodes", "")]
+    [InlineData("speaker", "get", "secrets/dynamiclb-token", Own)]
+    [InlineData("speaker", "list", "secrets", Own)]
+    [InlineData("speaker", "update", "leases.coordination.k8s.io", "kube-node-lease")]
+    [InlineData("speaker", "create", "pods", Own)]
+    [InlineData("address-service", "get", "secrets/dynamiclb-token", Own)]
+    [InlineData("address-service", "list", "services", "demo")]
+    public async Task Not_allowed(string account, string verb, string resource, string ns)
+    {
+        Assert.False(await CanAsync(account, verb, resource, ns), $"{account} must not be able to {verb} {resource} in '{ns}'");
+    }
+
+    private static CancellationToken Token => TestContext.Current.CancellationToken;
+
+    private async Task<bool> CanAsync(string account, string verb, string resource, string ns)
+    {
+        List<string> arguments = ["auth", "can-i", verb];
+        if (resource.Contains('/', StringComparison.Ordinal) && resource.EndsWith("/status", StringComparison.Ordinal))
+        {
+            arguments.AddRange([resource[..resource.IndexOf('/', StringComparison.Ordinal)], "--subresource=status"]);
+        }
+        else
+        {
+            arguments.Add(resource);
+        }
+
+        arguments.Add($"--as=system:serviceaccount:{Own}:{account}");
+        if (ns.Length > 0)
+        {
+            arguments.AddRange(["-n", ns]);
+        }
+
+        var (_, output, error) = await cluster.Kubectl.TryAsync([.. arguments], cancellationToken: Token);
+        return output.Trim() switch
+        {
+            "yes" => true,
+            "no" => false,
+            _ => throw new InvalidOperationException($"kubectl auth can-i said: {output}{error}"),
+        };
+    }
+}
