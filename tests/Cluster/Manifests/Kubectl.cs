@@ -20,6 +20,7 @@ internal sealed class Kubectl(string kubeconfig)
     {
         var start = new ProcessStartInfo("kubectl", arguments)
         {
+            UseShellExecute = false,
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
             RedirectStandardError = true,

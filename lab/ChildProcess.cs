@@ -1,0 +1,62 @@
+using System.Diagnostics;
+
+namespace DynamicLb.Lab;
+
+/// <summary>A process of ours whose output goes to a file; killed on disposal.</summary>
+public sealed class ChildProcess : IAsyncDisposable
+{
+    private readonly Process _process;
+    private readonly string _logFile;
+
+    private ChildProcess(Process process, string logFile)
+    {
+        _process = process;
+        _logFile = logFile;
+    }
+
+    /// <summary>Its process id.</summary>
+    public int Id => _process.Id;
+
+    /// <summary>Whether it has ended by itself.</summary>
+    public bool HasExited => _process.HasExited;
+
+    /// <summary>Starts <paramref name="program"/> (looked up in PATH) with its output appended to <paramref name="logFile"/>.</summary>
+    public static ChildProcess Start(string program, IReadOnlyList<string> arguments, string logFile, IReadOnlyDictionary<string, string>? environment = null)
+    {
+        // The shell replaces itself by the program, so that the process id is the program's; it opens the log because Process offers pipes only.
+        var start = new ProcessStartInfo("/bin/sh", ["-c", "exec \"$@\" >>\"$0\" 2>&1 </dev/null", logFile, program, .. arguments]);
+        foreach (var (name, value) in environment ?? new Dictionary<string, string>())
+        {
+            start.Environment[name] = value;
+        }
+
+        return new ChildProcess(Process.Start(start)!, logFile);
+    }
+
+    /// <summary>Runs a program to its end and returns what it printed; an exit code other than 0 is an exception with its standard error.</summary>
+    public static async Task<string> OutputOfAsync(string program, IReadOnlyList<string> arguments, CancellationToken cancellationToken)
+    {
+        using var process = Process.Start(new ProcessStartInfo(program, arguments) { UseShellExecute = false, RedirectStandardOutput = true, RedirectStandardError = true })!;
+        var output = process.StandardOutput.ReadToEndAsync(cancellationToken);
+        var error = process.StandardError.ReadToEndAsync(cancellationToken);
+        await process.WaitForExitAsync(cancellationToken);
+        return process.ExitCode == 0
+            ? await output
+            : throw new InvalidOperationException($"{program} {string.Join(' ', arguments)} ended with {process.ExitCode}: {await error}");
+    }
+
+    /// <summary>The last lines of the log.</summary>
+    public string LogTail(int lines = 20) => File.Exists(_logFile) ? string.Join('\n', File.ReadLines(_logFile).TakeLast(lines)) : "";
+
+    /// <inheritdoc/>
+    public async ValueTask DisposeAsync()
+    {
+        if (!_process.HasExited)
+        {
+            _process.Kill();
+        }
+
+        await _process.WaitForExitAsync();
+        _process.Dispose();
+    }
+}
