@@ -1,0 +1,295 @@
+using System.Buffers;
+using System.IO.Pipelines;
+using System.Net;
+using System.Net.Http.Headers;
+using System.Runtime.CompilerServices;
+using System.Text.Json;
+using System.Text.Json.Serialization.Metadata;
+using DynamicLb.Kubernetes.Resources;
+
+namespace DynamicLb.Kubernetes.Client;
+
+/// <summary>The Kubernetes API over HTTP.</summary>
+public sealed class KubernetesClient : IKubernetesClient, IDisposable
+{
+    private const int PageSize = 500;
+    private const int MaxListRestarts = 3;
+    private const int MaxAttempts = 4;
+    private const long MaxWatchLine = 16 << 20;
+    private static readonly TimeSpan MaxRetryAfter = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan RequestTimeout = TimeSpan.FromSeconds(30);
+
+    private readonly HttpClient _http;
+    private readonly TimeProvider _time;
+
+    /// <summary>Creates a client; connections are made when needed.</summary>
+    public KubernetesClient(KubernetesClientConfiguration configuration, TimeProvider time)
+    {
+        _time = time;
+        var root = configuration.Server.AbsoluteUri;
+        _http = new HttpClient(KubernetesHttpHandler.Create(configuration, time))
+        {
+            BaseAddress = new Uri(root.EndsWith('/') ? root : root + "/"),
+            Timeout = Timeout.InfiniteTimeSpan,
+            DefaultRequestVersion = HttpVersion.Version20,
+            DefaultVersionPolicy = HttpVersionPolicy.RequestVersionOrLower,
+        };
+        _http.DefaultRequestHeaders.UserAgent.Add(new ProductInfoHeaderValue("dynamiclb", "0.1"));
+        _http.DefaultRequestHeaders.Accept.Add(new MediaTypeWithQualityHeaderValue("application/json"));
+    }
+
+    /// <inheritdoc/>
+    public Task<T> GetAsync<T>(ResourceType<T> type, string? @namespace, string name, CancellationToken cancellationToken)
+        where T : KubernetesObject =>
+        SendAsync(HttpMethod.Get, type.Path(@namespace, name), null, type.TypeInfo, cancellationToken);
+
+    /// <inheritdoc/>
+    public async Task<ResourceList<T>> ListAsync<T>(ResourceType<T> type, string? @namespace, CancellationToken cancellationToken)
+        where T : KubernetesObject
+    {
+        // A list that takes long may outlive its continue token (410): start over, at last without pages.
+        for (int restarts = 0; ; restarts++)
+        {
+            try
+            {
+                return await ListOnceAsync(type, @namespace, restarts < MaxListRestarts ? PageSize : 0, cancellationToken);
+            }
+            catch (KubernetesApiException e) when (e.StatusCode == HttpStatusCode.Gone && restarts < MaxListRestarts)
+            {
+            }
+        }
+    }
+
+    /// <inheritdoc/>
+    public async IAsyncEnumerable<WatchEvent<T>> WatchAsync<T>(
+        ResourceType<T> type, string? @namespace, string resourceVersion, TimeSpan timeout, [EnumeratorCancellation] CancellationToken cancellationToken)
+        where T : KubernetesObject
+    {
+        string path = $"{type.Path(@namespace)}?watch=true&allowWatchBookmarks=true&timeoutSeconds={(int)timeout.TotalSeconds}"
+            + $"&resourceVersion={Uri.EscapeDataString(resourceVersion)}";
+        // A connection that died without a word would keep the watch waiting for ever: the server ends it in time, or we do.
+        using var silence = new CancellationTokenSource(timeout + RequestTimeout, _time);
+        using var linked = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, silence.Token);
+        using var response = await SendAsync(HttpMethod.Get, path, null, HttpCompletionOption.ResponseHeadersRead, linked.Token);
+        var reader = PipeReader.Create(await response.Content.ReadAsStreamAsync(linked.Token));
+        try
+        {
+            while (true)
+            {
+                var result = await reader.ReadAsync(linked.Token);
+                var buffer = result.Buffer;
+                while (TryReadLine(ref buffer, out var line))
+                {
+                    if (!line.IsEmpty)
+                        yield return ParseEvent(type, line);
+                }
+                if (result.IsCompleted)
+                    break;
+                if (buffer.Length > MaxWatchLine)
+                    throw new IOException($"A watch of {type.Plural} sent a line of more than {MaxWatchLine} bytes.");
+                reader.AdvanceTo(buffer.Start, buffer.End);
+            }
+        }
+        finally
+        {
+            await reader.CompleteAsync();
+        }
+    }
+
+    /// <inheritdoc/>
+    public Task<T> CreateAsync<T>(ResourceType<T> type, T resource, CancellationToken cancellationToken)
+        where T : KubernetesObject =>
+        SendAsync(HttpMethod.Post, type.Path(resource.Metadata.Namespace), Body(type, resource), type.TypeInfo, cancellationToken);
+
+    /// <inheritdoc/>
+    public Task<T> ReplaceAsync<T>(ResourceType<T> type, T resource, CancellationToken cancellationToken)
+        where T : KubernetesObject =>
+        SendAsync(
+            HttpMethod.Put, type.Path(resource.Metadata.Namespace, resource.Metadata.Name), Body(type, resource), type.TypeInfo, cancellationToken);
+
+    /// <inheritdoc/>
+    public Task<T> PatchAsync<T>(
+        ResourceType<T> type, string? @namespace, string name, PatchType patchType, ReadOnlyMemory<byte> patch, string? subresource,
+        CancellationToken cancellationToken)
+        where T : KubernetesObject
+    {
+        string media = patchType switch
+        {
+            PatchType.Json => "application/json-patch+json",
+            PatchType.Strategic => "application/strategic-merge-patch+json",
+            _ => "application/merge-patch+json",
+        };
+        return SendAsync(HttpMethod.Patch, type.Path(@namespace, name, subresource), new Payload(patch, media), type.TypeInfo, cancellationToken);
+    }
+
+    /// <inheritdoc/>
+    public async Task DeleteAsync<T>(ResourceType<T> type, string? @namespace, string name, CancellationToken cancellationToken)
+        where T : KubernetesObject
+    {
+        using var timeout = Bound(cancellationToken);
+        using var response = await SendAsync(
+            HttpMethod.Delete, type.Path(@namespace, name), null, HttpCompletionOption.ResponseContentRead, timeout.Token);
+    }
+
+    /// <inheritdoc/>
+    public async Task<bool> ServesAsync(string groupVersion, CancellationToken cancellationToken)
+    {
+        using var timeout = Bound(cancellationToken);
+        try
+        {
+            using var response = await SendAsync(
+                HttpMethod.Get, groupVersion.Contains('/') ? $"apis/{groupVersion}" : $"api/{groupVersion}", null,
+                HttpCompletionOption.ResponseContentRead, timeout.Token);
+            return true;
+        }
+        catch (KubernetesApiException e) when (e.StatusCode == HttpStatusCode.NotFound)
+        {
+            return false;
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => _http.Dispose();
+
+    private async Task<ResourceList<T>> ListOnceAsync<T>(
+        ResourceType<T> type, string? @namespace, int pageSize, CancellationToken cancellationToken)
+        where T : KubernetesObject
+    {
+        var items = new List<T>();
+        string? next = null;
+        while (true)
+        {
+            string path = type.Path(@namespace) + (pageSize > 0 ? $"?limit={pageSize}" : "?");
+            if (next is not null)
+                path += $"&continue={Uri.EscapeDataString(next)}";
+            var page = await SendAsync(HttpMethod.Get, path, null, type.ListTypeInfo, cancellationToken);
+            items.AddRange(page.Items);
+            next = page.Metadata.ContinueToken;
+            if (string.IsNullOrEmpty(next))
+                return new ResourceList<T> { Metadata = page.Metadata, Items = items };
+        }
+    }
+
+    private async Task<TResult> SendAsync<TResult>(
+        HttpMethod method, string path, Payload? payload, JsonTypeInfo<TResult> typeInfo, CancellationToken cancellationToken)
+    {
+        using var timeout = Bound(cancellationToken);
+        try
+        {
+            using var response = await SendAsync(method, path, payload, HttpCompletionOption.ResponseHeadersRead, timeout.Token);
+            await using var stream = await response.Content.ReadAsStreamAsync(timeout.Token);
+            return await JsonSerializer.DeserializeAsync(stream, typeInfo, timeout.Token)
+                ?? throw new IOException($"The API server answered {method} {path} with nothing.");
+        }
+        catch (JsonException e)
+        {
+            throw new IOException($"The API server answered {method} {path} with something that is not of the API: {e.Message}", e);
+        }
+        catch (OperationCanceledException e) when (!cancellationToken.IsCancellationRequested)
+        {
+            throw new IOException($"The API server did not answer {method} {path} within {RequestTimeout.TotalSeconds} s.", e);
+        }
+    }
+
+    /// <summary>Sends, and sends again where the server asks for patience; anything but success becomes an exception.</summary>
+    private async Task<HttpResponseMessage> SendAsync(
+        HttpMethod method, string path, Payload? payload, HttpCompletionOption completion, CancellationToken cancellationToken)
+    {
+        for (int attempt = 1; ; attempt++)
+        {
+            using var request = new HttpRequestMessage(method, path);
+            if (payload is { } body)
+            {
+                request.Content = new ReadOnlyMemoryContent(body.Bytes);
+                request.Content.Headers.ContentType = new MediaTypeHeaderValue(body.MediaType);
+            }
+            var response = await _http.SendAsync(request, completion, cancellationToken);
+            if (response.IsSuccessStatusCode)
+                return response;
+            using (response)
+            {
+                if (attempt < MaxAttempts && RetryAfter(response) is { } pause)
+                    await Task.Delay(pause, _time, cancellationToken);
+                else
+                    throw await FailureAsync(method, path, response, cancellationToken);
+            }
+        }
+    }
+
+    private static TimeSpan? RetryAfter(HttpResponseMessage response)
+    {
+        if (response.StatusCode is not (HttpStatusCode.TooManyRequests or HttpStatusCode.ServiceUnavailable))
+            return null;
+        return response.Headers.RetryAfter?.Delta is { } asked ? (asked < MaxRetryAfter ? asked : MaxRetryAfter) : null;
+    }
+
+    private static async Task<KubernetesApiException> FailureAsync(
+        HttpMethod method, string path, HttpResponseMessage response, CancellationToken cancellationToken)
+    {
+        string text = await response.Content.ReadAsStringAsync(cancellationToken);
+        Status? status = null;
+        try
+        {
+            status = JsonSerializer.Deserialize(text, KubernetesJsonContext.Default.Status);
+        }
+        catch (JsonException)
+        {
+            // A proxy in between, or a server that is starting: the code has to do.
+        }
+        string cause = status?.Message ?? (text.Length is > 0 and < 300 ? text.Trim() : response.ReasonPhrase ?? "");
+        return new KubernetesApiException(response.StatusCode, status?.Reason, $"{method} {path}: {(int)response.StatusCode} {cause}");
+    }
+
+    private static WatchEvent<T> ParseEvent<T>(ResourceType<T> type, in ReadOnlySequence<byte> line)
+        where T : KubernetesObject
+    {
+        try
+        {
+            using var document = JsonDocument.Parse(line);
+            string? kind = document.RootElement.GetProperty("type").GetString();
+            var body = document.RootElement.GetProperty("object");
+            if (kind == "ERROR")
+            {
+                var status = body.Deserialize(KubernetesJsonContext.Default.Status);
+                throw new KubernetesApiException(
+                    (HttpStatusCode)(status?.Code ?? 500), status?.Reason, $"watch of {type.Plural}: {status?.Code} {status?.Message}");
+            }
+            var eventType = kind switch
+            {
+                "ADDED" => WatchEventType.Added,
+                "MODIFIED" => WatchEventType.Modified,
+                "DELETED" => WatchEventType.Deleted,
+                "BOOKMARK" => WatchEventType.Bookmark,
+                _ => throw new IOException($"A watch of {type.Plural} sent an event of type '{kind}'."),
+            };
+            return new WatchEvent<T>(eventType, body.Deserialize(type.TypeInfo) ?? throw new IOException($"A watch of {type.Plural} sent null."));
+        }
+        catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException)
+        {
+            throw new IOException($"A watch of {type.Plural} sent a line that is not of the API: {e.Message}", e);
+        }
+    }
+
+    private static bool TryReadLine(ref ReadOnlySequence<byte> buffer, out ReadOnlySequence<byte> line)
+    {
+        line = default;
+        if (buffer.PositionOf((byte)'\n') is not { } end)
+            return false;
+        line = buffer.Slice(0, end);
+        buffer = buffer.Slice(buffer.GetPosition(1, end));
+        return true;
+    }
+
+    private static Payload Body<T>(ResourceType<T> type, T resource)
+        where T : KubernetesObject =>
+        new(JsonSerializer.SerializeToUtf8Bytes(resource with { ApiVersion = type.ApiVersion, Kind = type.Kind }, type.TypeInfo), "application/json");
+
+    private static CancellationTokenSource Bound(CancellationToken cancellationToken)
+    {
+        var source = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        source.CancelAfter(RequestTimeout);
+        return source;
+    }
+
+    private readonly record struct Payload(ReadOnlyMemory<byte> Bytes, string MediaType);
+}

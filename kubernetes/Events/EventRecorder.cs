@@ -1,0 +1,136 @@
+using System.Security.Cryptography;
+using System.Text.Json;
+using System.Threading.Channels;
+using DynamicLb.Kubernetes.Client;
+using DynamicLb.Kubernetes.Resources;
+using Microsoft.Extensions.Logging;
+
+namespace DynamicLb.Kubernetes.Events;
+
+/// <summary>Tells Events about objects. Nothing here blocks or fails the caller.</summary>
+public interface IEventRecorder
+{
+    /// <summary>Tells that something normal happened to an object.</summary>
+    void Normal(KubernetesObject about, string reason, string message);
+
+    /// <summary>Tells that something went wrong with an object.</summary>
+    void Warning(KubernetesObject about, string reason, string message);
+}
+
+/// <summary>
+/// Writes Events (core/v1) in the background. An Event that repeats is counted up in place, as <c>kubectl describe</c> shows it (<c>x5 over 2m</c>). At most
+/// <see cref="Capacity"/> wait; what comes beyond that is dropped and logged. Thread-safe.
+/// </summary>
+/// <param name="client">The API.</param>
+/// <param name="component">Who tells, such as <c>metallb-controller</c>.</param>
+/// <param name="host">The node we run on, or null.</param>
+/// <param name="time">The clock of the time stamps.</param>
+/// <param name="logger">Where drops and failures are told.</param>
+public sealed partial class EventRecorder(IKubernetesClient client, string component, string? host, TimeProvider time, ILogger<EventRecorder> logger)
+    : IEventRecorder
+{
+    /// <summary>Events that may wait to be written.</summary>
+    public const int Capacity = 1000;
+
+    private const int Remembered = 4096;
+    private static readonly TimeSpan SameFor = TimeSpan.FromMinutes(10);
+
+    private readonly Channel<Entry> _queue = Channel.CreateBounded<Entry>(
+        new BoundedChannelOptions(Capacity) { FullMode = BoundedChannelFullMode.Wait, SingleReader = true });
+    private readonly Dictionary<Key, Written> _written = [];
+
+    /// <inheritdoc/>
+    public void Normal(KubernetesObject about, string reason, string message) => Record(about, "Normal", reason, message);
+
+    /// <inheritdoc/>
+    public void Warning(KubernetesObject about, string reason, string message) => Record(about, "Warning", reason, message);
+
+    /// <summary>Writes until cancelled. To be called once.</summary>
+    public async Task RunAsync(CancellationToken cancellationToken)
+    {
+        await foreach (var entry in _queue.Reader.ReadAllAsync(cancellationToken))
+        {
+            try
+            {
+                await WriteAsync(entry, cancellationToken);
+            }
+            catch (Exception e) when (e is KubernetesApiException or HttpRequestException or IOException)
+            {
+                LogFailed(logger, entry.Key.Reason, entry.About.ToString(), e.Message);
+            }
+        }
+    }
+
+    private void Record(KubernetesObject about, string type, string reason, string message)
+    {
+        var reference = new ObjectReference
+        {
+            ApiVersion = about.ApiVersion ?? "v1",
+            Kind = about.Kind ?? about.GetType().Name,
+            Namespace = about.Metadata.Namespace,
+            Name = about.Metadata.Name,
+            Uid = about.Metadata.Uid,
+            ResourceVersion = about.Metadata.ResourceVersion,
+        };
+        // The API refuses messages of more than 1024 characters.
+        string text = message.Length <= 1024 ? message : message[..1021] + "...";
+        var name = NamespacedName.Of(about);
+        if (!_queue.Writer.TryWrite(new Entry(new Key(about.Metadata.Uid, name, type, reason, text), name, reference, time.GetUtcNow())))
+            LogDropped(logger, reason, name.ToString());
+    }
+
+    private async Task WriteAsync(Entry entry, CancellationToken cancellationToken)
+    {
+        string space = entry.About.Namespace.Length > 0 ? entry.About.Namespace : "default";
+        string now = KubernetesTime.Format(entry.At);
+        if (_written.TryGetValue(entry.Key, out var earlier) && entry.At - earlier.At < SameFor)
+        {
+            try
+            {
+                int count = earlier.Count + 1;
+                await client.PatchAsync(
+                    ResourceTypes.Events, space, earlier.Name, PatchType.Merge,
+                    JsonSerializer.SerializeToUtf8Bytes(
+                        new CoreEvent { Count = count, LastTimestamp = now, Metadata = new ObjectMeta() }, KubernetesJsonContext.Default.CoreEvent),
+                    null, cancellationToken);
+                _written[entry.Key] = new Written(earlier.Name, count, entry.At);
+                return;
+            }
+            catch (KubernetesApiException e) when (e.StatusCode == System.Net.HttpStatusCode.NotFound)
+            {
+                // It has aged out at the server: write it anew.
+            }
+        }
+
+        var created = await client.CreateAsync(
+            ResourceTypes.Events,
+            new CoreEvent
+            {
+                Metadata = new ObjectMeta { Name = $"{entry.About.Name}.{Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(8))}", Namespace = space },
+                InvolvedObject = entry.Reference,
+                Type = entry.Key.Type,
+                Reason = entry.Key.Reason,
+                Message = entry.Key.Message,
+                Source = new EventSource { Component = component, Host = host },
+                FirstTimestamp = now,
+                LastTimestamp = now,
+                Count = 1,
+            },
+            cancellationToken);
+        if (_written.Count >= Remembered)
+            _written.Clear();
+        _written[entry.Key] = new Written(created.Metadata.Name!, 1, entry.At);
+    }
+
+    private readonly record struct Key(string? Uid, NamespacedName About, string Type, string Reason, string Message);
+
+    private readonly record struct Entry(Key Key, NamespacedName About, ObjectReference Reference, DateTimeOffset At);
+
+    private readonly record struct Written(string Name, int Count, DateTimeOffset At);
+
+    [LoggerMessage(1, LogLevel.Warning, "Event {Reason} about {Object} dropped: too many wait to be written")]
+    private static partial void LogDropped(ILogger logger, string reason, string @object);
+
+    [LoggerMessage(2, LogLevel.Warning, "Event {Reason} about {Object} could not be written: {Cause}")]
+    private static partial void LogFailed(ILogger logger, string reason, string @object, string cause);
+}

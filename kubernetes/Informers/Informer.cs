@@ -1,0 +1,163 @@
+using System.Collections.Concurrent;
+using System.Net;
+using DynamicLb.Kubernetes.Client;
+using DynamicLb.Kubernetes.Resources;
+using Microsoft.Extensions.Logging;
+
+namespace DynamicLb.Kubernetes.Informers;
+
+/// <summary>
+/// Lists, then watches, and starts over when it must: after a 410 or a broken list the differences to the copy are worked out, so that an object which
+/// vanished meanwhile is reported as removed. No failure ends it; pauses between tries grow to <see cref="MaxPause"/>.
+/// </summary>
+/// <remarks><see cref="RunAsync"/> is to be called once. <see cref="IInformer{T}.Subscribe"/> before it.</remarks>
+public sealed partial class Informer<T> : IInformer<T>
+    where T : KubernetesObject
+{
+    /// <summary>The longest pause between two tries.</summary>
+    public static readonly TimeSpan MaxPause = TimeSpan.FromSeconds(10);
+
+    private readonly IKubernetesClient _client;
+    private readonly Func<CancellationToken, Task<ResourceType<T>>> _findType;
+    private readonly string? _namespace;
+    private readonly TimeProvider _time;
+    private readonly Random _random;
+    private readonly ILogger _logger;
+    private readonly ConcurrentDictionary<NamespacedName, T> _items = new();
+    private readonly TaskCompletionSource _synced = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private Action<T?, T?>[] _subscribers = [];
+
+    /// <summary>Creates an informer for a type that every server serves.</summary>
+    /// <param name="client">The API.</param>
+    /// <param name="type">What to follow.</param>
+    /// <param name="namespace">Where; null for everywhere.</param>
+    /// <param name="time">The clock.</param>
+    /// <param name="random">Jitter.</param>
+    /// <param name="logger">Where failures are told.</param>
+    public Informer(IKubernetesClient client, ResourceType<T> type, string? @namespace, TimeProvider time, Random random, ILogger logger)
+        : this(client, _ => Task.FromResult(type), @namespace, time, random, logger)
+    {
+    }
+
+    /// <summary>Creates an informer for a type whose version has to be found first; finding is retried like everything else.</summary>
+    public Informer(
+        IKubernetesClient client, Func<CancellationToken, Task<ResourceType<T>>> findType, string? @namespace, TimeProvider time, Random random,
+        ILogger logger)
+    {
+        _client = client;
+        _findType = findType;
+        _namespace = @namespace;
+        _time = time;
+        _random = random;
+        _logger = logger;
+    }
+
+    /// <inheritdoc/>
+    public bool HasSynced => _synced.Task.IsCompletedSuccessfully;
+
+    /// <inheritdoc/>
+    public IReadOnlyCollection<T> Items => (IReadOnlyCollection<T>)_items.Values;
+
+    /// <inheritdoc/>
+    public T? Get(NamespacedName name) => _items.GetValueOrDefault(name);
+
+    /// <inheritdoc/>
+    public void Subscribe(Action<T?, T?> changed) => _subscribers = [.. _subscribers, changed];
+
+    /// <inheritdoc/>
+    public Task WaitForSyncAsync(CancellationToken cancellationToken) => _synced.Task.WaitAsync(cancellationToken);
+
+    /// <summary>Follows the server until cancelled.</summary>
+    public async Task RunAsync(CancellationToken cancellationToken)
+    {
+        var backoff = new Backoff(TimeSpan.FromMilliseconds(200), MaxPause, _random);
+        string? version = null;
+        ResourceType<T>? type = null;
+        while (!cancellationToken.IsCancellationRequested)
+        {
+            try
+            {
+                type ??= await _findType(cancellationToken);
+                version ??= await ListAsync(type, cancellationToken);
+                await foreach (var change in _client.WatchAsync(type, _namespace, version, WatchTimeout(), cancellationToken))
+                {
+                    Apply(change);
+                    version = change.Object.Metadata.ResourceVersion ?? version;
+                    backoff.Reset();
+                }
+            }
+            catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+            {
+                return;
+            }
+            catch (KubernetesApiException e) when (e.StatusCode == HttpStatusCode.Gone)
+            {
+                LogExpired(_logger, type!.Plural);
+                version = null;
+            }
+            catch (Exception e) when (e is KubernetesApiException or HttpRequestException or IOException or OperationCanceledException)
+            {
+                var pause = backoff.Next();
+                LogFailed(_logger, e.Message, typeof(T).Name, pause.TotalSeconds);
+                await Task.Delay(pause, _time, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            }
+        }
+    }
+
+    private async Task<string> ListAsync(ResourceType<T> type, CancellationToken cancellationToken)
+    {
+        var list = await _client.ListAsync(type, _namespace, cancellationToken);
+        var present = new HashSet<NamespacedName>(list.Items.Count);
+        foreach (var item in list.Items)
+        {
+            present.Add(NamespacedName.Of(item));
+            Set(item);
+        }
+        foreach (var name in _items.Keys)
+        {
+            if (!present.Contains(name))
+                Remove(name);
+        }
+        _synced.TrySetResult();
+        return list.Metadata.ResourceVersion ?? "0";
+    }
+
+    private void Apply(in WatchEvent<T> change)
+    {
+        if (change.Type == WatchEventType.Deleted)
+            Remove(NamespacedName.Of(change.Object));
+        else if (change.Type != WatchEventType.Bookmark)
+            Set(change.Object);
+    }
+
+    private void Set(T item)
+    {
+        var name = NamespacedName.Of(item);
+        var old = _items.GetValueOrDefault(name);
+        if (old is not null && old.Metadata.ResourceVersion == item.Metadata.ResourceVersion)
+            return;
+        _items[name] = item;
+        Tell(old, item);
+    }
+
+    private void Remove(NamespacedName name)
+    {
+        if (_items.TryRemove(name, out var old))
+            Tell(old, null);
+    }
+
+    private void Tell(T? old, T? item)
+    {
+        foreach (var subscriber in _subscribers)
+            subscriber(old, item);
+    }
+
+    // Spread, so that all watches of all nodes do not end together.
+    private TimeSpan WatchTimeout() => TimeSpan.FromSeconds(300 + (_random.NextDouble() * 300));
+
+    [LoggerMessage(1, LogLevel.Information, "The history of {Resource} is gone; listing anew")]
+    private static partial void LogExpired(ILogger logger, string resource);
+
+    [LoggerMessage(2, LogLevel.Warning, "Following {Kind} failed, next try in {Seconds:F1} s: {Cause}")]
+    private static partial void LogFailed(ILogger logger, string cause, string kind, double seconds);
+}

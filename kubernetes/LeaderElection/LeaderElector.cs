@@ -1,0 +1,228 @@
+using System.Net;
+using DynamicLb.Kubernetes.Client;
+using DynamicLb.Kubernetes.Resources;
+using Microsoft.Extensions.Logging;
+
+namespace DynamicLb.Kubernetes.LeaderElection;
+
+/// <summary>Timings and names of a leader election.</summary>
+/// <param name="Namespace">Namespace of the Lease.</param>
+/// <param name="Name">Name of the Lease.</param>
+/// <param name="Identity">Who we are: unique among the candidates.</param>
+public sealed record LeaderElectionOptions(string Namespace, string Name, string Identity)
+{
+    /// <summary>How long a claim holds without renewal.</summary>
+    public TimeSpan LeaseDuration { get; init; } = TimeSpan.FromSeconds(15);
+
+    /// <summary>How long the leader goes on without a successful renewal; shorter than <see cref="LeaseDuration"/>, so that it ends before another begins.</summary>
+    public TimeSpan RenewDeadline { get; init; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>Pause between renewals, and between looks at another's claim.</summary>
+    public TimeSpan RetryPeriod { get; init; } = TimeSpan.FromSeconds(2);
+}
+
+/// <summary>
+/// Lets one of several candidates lead at a time, by a Lease (coordination.k8s.io/v1). Another's claim is timed from when we saw it change, by our own
+/// monotonic clock, so differing wall clocks do no harm.
+/// </summary>
+public sealed partial class LeaderElector
+{
+    private readonly IKubernetesClient _client;
+    private readonly LeaderElectionOptions _options;
+    private readonly TimeProvider _time;
+    private readonly Random _random;
+    private readonly ILogger _logger;
+    private string? _observedVersion;
+    private long _observedAt;
+    private volatile bool _isLeader;
+
+    /// <summary>Creates a candidate.</summary>
+    public LeaderElector(IKubernetesClient client, LeaderElectionOptions options, TimeProvider time, Random random, ILogger logger)
+    {
+        _client = client;
+        _options = options;
+        _time = time;
+        _random = random;
+        _logger = logger;
+    }
+
+    /// <summary>Whether we lead now.</summary>
+    public bool IsLeader => _isLeader;
+
+    /// <summary>
+    /// Waits for leadership, runs <paramref name="lead"/>, and starts over when leadership is lost. The token given to <paramref name="lead"/> is cancelled
+    /// before the claim can have expired. On cancellation the claim is given up, so that another need not wait.
+    /// </summary>
+    public async Task RunAsync(Func<CancellationToken, Task> lead, CancellationToken cancellationToken)
+    {
+        while (!cancellationToken.IsCancellationRequested)
+        {
+            var lease = await AcquireAsync(cancellationToken);
+            if (lease is null)
+                return;
+            LogLeading(_logger, _options.Identity);
+            using var leading = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+            _isLeader = true;
+            var work = lead(leading.Token);
+            lease = await RenewUntilLostAsync(lease, work, cancellationToken);
+            _isLeader = false;
+            await leading.CancelAsync();
+            LogStopped(_logger, _options.Identity);
+            try
+            {
+                await work;
+            }
+            catch (OperationCanceledException) when (leading.IsCancellationRequested)
+            {
+            }
+            finally
+            {
+                if (lease is not null)
+                    await GiveUpAsync(lease);
+            }
+        }
+    }
+
+    private async Task<Lease?> AcquireAsync(CancellationToken cancellationToken)
+    {
+        while (!cancellationToken.IsCancellationRequested)
+        {
+            try
+            {
+                if (await TryTakeAsync(cancellationToken) is { } lease)
+                    return lease;
+            }
+            catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+            {
+                break;
+            }
+            catch (Exception e) when (IsTransient(e))
+            {
+                LogFailed(_logger, _options.Name, e.Message);
+            }
+            await PauseAsync(cancellationToken);
+        }
+        return null;
+    }
+
+    private async Task<Lease?> TryTakeAsync(CancellationToken cancellationToken)
+    {
+        Lease current;
+        try
+        {
+            current = await _client.GetAsync(ResourceTypes.Leases, _options.Namespace, _options.Name, cancellationToken);
+        }
+        catch (KubernetesApiException e) when (e.StatusCode == HttpStatusCode.NotFound)
+        {
+            return await _client.CreateAsync(ResourceTypes.Leases, Claim(null), cancellationToken);
+        }
+        if (current.Metadata.ResourceVersion != _observedVersion)
+        {
+            _observedVersion = current.Metadata.ResourceVersion;
+            _observedAt = _time.GetTimestamp();
+        }
+        var holds = TimeSpan.FromSeconds(current.Spec.LeaseDurationSeconds ?? (int)_options.LeaseDuration.TotalSeconds);
+        bool free = string.IsNullOrEmpty(current.Spec.HolderIdentity)
+            || current.Spec.HolderIdentity == _options.Identity
+            || _time.GetElapsedTime(_observedAt) >= holds;
+        return free ? await _client.ReplaceAsync(ResourceTypes.Leases, Claim(current), cancellationToken) : null;
+    }
+
+    /// <summary>Renews until the deadline passes, the work ends or we are stopped. The lease if it is still ours to give up, else null.</summary>
+    private async Task<Lease?> RenewUntilLostAsync(Lease lease, Task work, CancellationToken cancellationToken)
+    {
+        long renewedAt = _time.GetTimestamp();
+        while (!cancellationToken.IsCancellationRequested && !work.IsCompleted)
+        {
+            await PauseAsync(cancellationToken);
+            if (cancellationToken.IsCancellationRequested || work.IsCompleted)
+                break;
+            var left = _options.RenewDeadline - _time.GetElapsedTime(renewedAt);
+            if (left <= TimeSpan.Zero)
+                return null;
+            long sentAt = _time.GetTimestamp();
+            try
+            {
+                using var deadline = new CancellationTokenSource(left, _time);
+                using var linked = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, deadline.Token);
+                lease = await _client.ReplaceAsync(ResourceTypes.Leases, Claim(lease), linked.Token);
+                renewedAt = sentAt;
+            }
+            catch (KubernetesApiException e) when (e.StatusCode is HttpStatusCode.Conflict or HttpStatusCode.NotFound)
+            {
+                // Somebody else wrote it: theirs now, or ours after a write whose answer was lost. Look once before giving up.
+                if (await TryReadOwnAsync(cancellationToken) is not { } own)
+                    return null;
+                lease = own;
+            }
+            catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+            {
+                break;
+            }
+            catch (Exception e) when (IsTransient(e) || e is OperationCanceledException)
+            {
+                LogFailed(_logger, _options.Name, e.Message);
+            }
+        }
+        return lease;
+    }
+
+    private async Task<Lease?> TryReadOwnAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            var current = await _client.GetAsync(ResourceTypes.Leases, _options.Namespace, _options.Name, cancellationToken);
+            return current.Spec.HolderIdentity == _options.Identity ? current : null;
+        }
+        catch (Exception e) when (IsTransient(e))
+        {
+            return null;
+        }
+    }
+
+    private async Task GiveUpAsync(Lease lease)
+    {
+        try
+        {
+            using var timeout = new CancellationTokenSource(TimeSpan.FromSeconds(2), _time);
+            await _client.ReplaceAsync(
+                ResourceTypes.Leases, lease with { Spec = lease.Spec with { HolderIdentity = "", LeaseDurationSeconds = 1 } }, timeout.Token);
+        }
+        catch (Exception e) when (IsTransient(e) || e is OperationCanceledException)
+        {
+            LogFailed(_logger, _options.Name, e.Message);
+        }
+    }
+
+    private Lease Claim(Lease? current)
+    {
+        string now = KubernetesTime.FormatMicro(_time.GetUtcNow());
+        bool ours = current?.Spec.HolderIdentity == _options.Identity;
+        return (current ?? new Lease { Metadata = new ObjectMeta { Namespace = _options.Namespace, Name = _options.Name } }) with
+        {
+            Spec = new LeaseSpec
+            {
+                HolderIdentity = _options.Identity,
+                LeaseDurationSeconds = (int)_options.LeaseDuration.TotalSeconds,
+                AcquireTime = ours ? current!.Spec.AcquireTime : now,
+                RenewTime = now,
+                LeaseTransitions = (current?.Spec.LeaseTransitions ?? 0) + (ours || current is null ? 0 : 1),
+            },
+        };
+    }
+
+    private Task PauseAsync(CancellationToken cancellationToken) => Task
+        .Delay(_options.RetryPeriod * (0.8 + (_random.NextDouble() * 0.4)), _time, cancellationToken)
+        .ContinueWith(static _ => { }, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+
+    private static bool IsTransient(Exception e) => e is KubernetesApiException or HttpRequestException or IOException;
+
+    [LoggerMessage(1, LogLevel.Information, "{Identity} leads")]
+    private static partial void LogLeading(ILogger logger, string identity);
+
+    [LoggerMessage(2, LogLevel.Information, "{Identity} no longer leads")]
+    private static partial void LogStopped(ILogger logger, string identity);
+
+    [LoggerMessage(3, LogLevel.Warning, "Lease {Lease} could not be read or renewed: {Cause}")]
+    private static partial void LogFailed(ILogger logger, string lease, string cause);
+}

@@ -1,0 +1,87 @@
+using System.Text.Json.Serialization;
+
+namespace DynamicLb.Kubernetes.Resources;
+
+/// <summary>
+/// What all Kubernetes objects share. These types hold only what the programs read or create; changes to existing objects are sent as
+/// patches, which leave alone the fields they do not know.
+/// </summary>
+public abstract record KubernetesObject
+{
+    /// <summary>Group and version, such as <c>v1</c> or <c>coordination.k8s.io/v1</c>. Set for objects that are created.</summary>
+    public string? ApiVersion { get; init; }
+
+    /// <summary>The kind, such as <c>Service</c>. Set for objects that are created.</summary>
+    public string? Kind { get; init; }
+
+    /// <summary>Name, version and labels.</summary>
+    public ObjectMeta Metadata { get; init; } = new();
+}
+
+/// <summary>Object metadata (Kubernetes API, meta/v1 ObjectMeta).</summary>
+public sealed record ObjectMeta
+{
+    /// <summary>Name, unique within kind and namespace.</summary>
+    public string? Name { get; init; }
+
+    /// <summary>Prefix from which the server makes the name of a created object.</summary>
+    public string? GenerateName { get; init; }
+
+    /// <summary>Namespace; null for cluster-scoped objects.</summary>
+    public string? Namespace { get; init; }
+
+    /// <summary>Unique for all time, unlike the name.</summary>
+    public string? Uid { get; init; }
+
+    /// <summary>Opaque version; a write that carries an old one is refused with 409.</summary>
+    public string? ResourceVersion { get; init; }
+
+    /// <summary>RFC 3339 time of creation.</summary>
+    public string? CreationTimestamp { get; init; }
+
+    /// <summary>RFC 3339 time at which deletion was asked for; null otherwise.</summary>
+    public string? DeletionTimestamp { get; init; }
+
+    /// <summary>Labels.</summary>
+    public IReadOnlyDictionary<string, string>? Labels { get; init; }
+
+    /// <summary>Annotations.</summary>
+    public IReadOnlyDictionary<string, string>? Annotations { get; init; }
+
+    /// <summary>The value of an annotation, or null.</summary>
+    public string? Annotation(string key) => Annotations is not null && Annotations.TryGetValue(key, out var value) ? value : null;
+}
+
+/// <summary>A list as the server sends it (one page).</summary>
+public sealed record ResourceList<T>
+{
+    /// <summary>Version and position of the list.</summary>
+    public ListMeta Metadata { get; init; } = new();
+
+    /// <summary>The objects.</summary>
+    public IReadOnlyList<T> Items { get; init; } = [];
+}
+
+/// <summary>List metadata (Kubernetes API, meta/v1 ListMeta).</summary>
+public sealed record ListMeta
+{
+    /// <summary>The version from which to watch.</summary>
+    public string? ResourceVersion { get; init; }
+
+    /// <summary>Token for the next page; null or empty on the last.</summary>
+    [JsonPropertyName("continue")]
+    public string? ContinueToken { get; init; }
+}
+
+/// <summary>The server's account of a failure (Kubernetes API, meta/v1 Status).</summary>
+public sealed record Status
+{
+    /// <summary>HTTP code.</summary>
+    public int? Code { get; init; }
+
+    /// <summary>Machine-readable cause, such as <c>Conflict</c>.</summary>
+    public string? Reason { get; init; }
+
+    /// <summary>Cause in words.</summary>
+    public string? Message { get; init; }
+}
