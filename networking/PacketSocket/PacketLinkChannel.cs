@@ -35,7 +35,7 @@ public sealed class PacketLinkChannel : ILinkChannel
     public static PacketLinkChannel Open(LinkInfo link, BpfProgram filter)
     {
         // Protocol 0 receives nothing: no stray frame is queued before the filter is in place and the socket is bound.
-        var socket = new Socket(AddressFamily.Packet, SocketType.Raw, 0);
+        var socket = new Socket(AddressFamily.Packet, SocketType.Raw, ProtocolType.Unspecified);
         try
         {
             Attach(socket, filter);
