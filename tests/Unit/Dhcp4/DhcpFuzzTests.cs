@@ -1,6 +1,5 @@
 using DynamicLb.Networking.Dhcp4;
 using DynamicLb.Tests.Unit.Support;
-using Xunit;
 
 namespace DynamicLb.Tests.Unit.Dhcp4;
 

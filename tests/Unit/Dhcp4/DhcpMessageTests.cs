@@ -1,6 +1,5 @@
 using DynamicLb.Networking.Addresses;
 using DynamicLb.Networking.Dhcp4;
-using Xunit;
 
 namespace DynamicLb.Tests.Unit.Dhcp4;
 

@@ -1,7 +1,6 @@
 using DynamicLb.Networking.Addresses;
 using DynamicLb.Networking.Dhcp4;
 using DynamicLb.Tests.Unit.Support;
-using Xunit;
 
 namespace DynamicLb.Tests.Unit.Dhcp4;
 

@@ -4,7 +4,6 @@ using System.Threading.Channels;
 using DynamicLb.Networking.Addresses;
 using DynamicLb.Networking.Dhcp4;
 using DynamicLb.Networking.PacketSocket;
-using Xunit;
 
 namespace DynamicLb.Tests.Unit.Dhcp4;
 

@@ -1,7 +1,6 @@
 using System.Buffers.Binary;
 using DynamicLb.Networking.Addresses;
 using DynamicLb.Networking.Dhcp4;
-using Xunit;
 
 namespace DynamicLb.Tests.Unit.Dhcp4;
 

@@ -5,7 +5,6 @@ using DynamicLb.Contracts.Metrics;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Options;
-using Xunit;
 
 namespace DynamicLb.Tests.Unit.Metrics;
 

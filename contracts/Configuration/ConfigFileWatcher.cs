@@ -1,0 +1,94 @@
+using Microsoft.Extensions.Logging;
+
+namespace DynamicLb.Contracts.Configuration;
+
+/// <summary>
+/// Follows the configuration file. A mounted ConfigMap is replaced by swapping symbolic links, which file events report unreliably, so the content is compared every
+/// few seconds. A file that is bad or missing leaves the last good configuration in force and lists its faults once.
+/// </summary>
+/// <param name="path">The file.</param>
+/// <param name="time">The clock.</param>
+/// <param name="logger">Where faults are told.</param>
+public sealed partial class ConfigFileWatcher(string path, TimeProvider time, ILogger<ConfigFileWatcher> logger)
+{
+    /// <summary>How often the file is read.</summary>
+    public static readonly TimeSpan Interval = TimeSpan.FromSeconds(2);
+
+    private string? _lastText;
+    private volatile LoadBalancerConfig? _current;
+    private volatile bool _isStale;
+
+    /// <summary>The configuration in force; null until a good one was read. Thread-safe.</summary>
+    public LoadBalancerConfig? Current => _current;
+
+    /// <summary>Whether the file holds something else than what is in force, because it is bad. Thread-safe.</summary>
+    public bool IsStale => _isStale;
+
+    /// <summary>Reads the file now and then until cancelled, and calls <paramref name="changed"/> with every new configuration.</summary>
+    public async Task RunAsync(Action<LoadBalancerConfig> changed, CancellationToken cancellationToken)
+    {
+        using var timer = new PeriodicTimer(Interval, time);
+        do
+        {
+            if (Poll() is { } config)
+                changed(config);
+        }
+        while (await WaitAsync(timer, cancellationToken));
+    }
+
+    /// <summary>Reads the file once. The new configuration, or null when nothing changed or it is bad.</summary>
+    public LoadBalancerConfig? Poll()
+    {
+        string text;
+        try
+        {
+            text = File.ReadAllText(path);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            if (_lastText != "")
+                LogUnreadable(logger, path, e.Message);
+            _lastText = "";
+            _isStale = true;
+            return null;
+        }
+        if (text == _lastText)
+            return null;
+        _lastText = text;
+        var result = ConfigFileReader.Read(text);
+        foreach (var notice in result.Notices)
+            LogNotice(logger, path, notice.ToString());
+        _isStale = result.Config is null;
+        if (result.Config is null)
+        {
+            LogRefused(logger, path, result.Faults.Count, string.Join("; ", result.Faults));
+            return null;
+        }
+        LogLoaded(logger, path, result.Config.AddressPools.Count, result.Config.AddressServices.Count);
+        return _current = result.Config;
+    }
+
+    private static async ValueTask<bool> WaitAsync(PeriodicTimer timer, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await timer.WaitForNextTickAsync(cancellationToken);
+        }
+        catch (OperationCanceledException)
+        {
+            return false;
+        }
+    }
+
+    [LoggerMessage(1, LogLevel.Information, "Configuration {Path} loaded: {Pools} address pools, {Services} address services")]
+    private static partial void LogLoaded(ILogger logger, string path, int pools, int services);
+
+    [LoggerMessage(2, LogLevel.Error, "Configuration {Path} refused, the last good one stays in force; {Count} faults: {Faults}")]
+    private static partial void LogRefused(ILogger logger, string path, int count, string faults);
+
+    [LoggerMessage(3, LogLevel.Error, "Configuration {Path} cannot be read, the last good one stays in force: {Cause}")]
+    private static partial void LogUnreadable(ILogger logger, string path, string cause);
+
+    [LoggerMessage(4, LogLevel.Warning, "Configuration {Path}: {Notice}")]
+    private static partial void LogNotice(ILogger logger, string path, string notice);
+}

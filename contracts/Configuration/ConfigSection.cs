@@ -1,0 +1,151 @@
+using System.Globalization;
+using System.Text.RegularExpressions;
+using YamlDotNet.RepresentationModel;
+
+namespace DynamicLb.Contracts.Configuration;
+
+/// <summary>A mapping of the configuration file that is being read: takes its fields one by one and notes what is wrong with them.</summary>
+internal sealed partial class ConfigSection(string title, YamlMappingNode node, List<ConfigFault> faults)
+{
+    private readonly HashSet<string> _taken = [];
+
+    public string Title { get; private set; } = title;
+
+    public int Line => (int)node.Start.Line;
+
+    public void Fault(string field, string reason) => faults.Add(new ConfigFault(Title, field, LineOf(field), reason));
+
+    public bool HasFault(string field) => faults.Exists(fault => fault.Object == Title && fault.Field == field);
+
+    public YamlNode? Take(string field)
+    {
+        _taken.Add(field);
+        return node.Children.TryGetValue(new YamlScalarNode(field), out var child) && child is not YamlScalarNode { Value: null or "" } ? child : null;
+    }
+
+    public string? Text(string field)
+    {
+        switch (Take(field))
+        {
+            case null:
+                return null;
+            case YamlScalarNode scalar:
+                return scalar.Value;
+            default:
+                Fault(field, "must be a single value");
+                return null;
+        }
+    }
+
+    public string Required(string field)
+    {
+        if (Text(field) is { } text)
+            return text;
+        if (!HasFault(field))
+            Fault(field, "is required");
+        return "";
+    }
+
+    /// <summary>The field <c>name</c>, which also becomes part of the title of later faults.</summary>
+    public string Name()
+    {
+        string name = Required("name");
+        if (name.Length > 0 && !NamePattern().IsMatch(name))
+            Fault("name", $"'{name}' has other characters than letters, digits, '-', '_' and '.', or more than 63 of them");
+        if (name.Length > 0)
+            Title = $"{Title} '{name}'";
+        return name;
+    }
+
+    public bool Bool(string field, bool otherwise)
+    {
+        switch (Text(field)?.ToLowerInvariant())
+        {
+            case null:
+                return otherwise;
+            case "true" or "yes" or "on":
+                return true;
+            case "false" or "no" or "off":
+                return false;
+            case var other:
+                Fault(field, $"'{other}' is neither true nor false");
+                return otherwise;
+        }
+    }
+
+    public IEnumerable<string> Texts(string field)
+    {
+        switch (Take(field))
+        {
+            case null:
+                yield break;
+            case YamlSequenceNode list:
+                foreach (var item in list.Children)
+                {
+                    if (item is YamlScalarNode { Value: { Length: > 0 } text })
+                        yield return text;
+                    else
+                        Fault(field, "has an entry that is not a single value");
+                }
+                break;
+            default:
+                Fault(field, "must be a list");
+                break;
+        }
+    }
+
+    public ConfigSection? Child(string field)
+    {
+        switch (Take(field))
+        {
+            case null:
+                return null;
+            case YamlMappingNode mapping:
+                return new ConfigSection(Title.Length > 0 ? $"{Title}.{field}" : field, mapping, faults);
+            default:
+                Fault(field, "must be a mapping");
+                return null;
+        }
+    }
+
+    /// <summary>The mappings in a list.</summary>
+    public List<ConfigSection> Items(string field)
+    {
+        var items = new List<ConfigSection>();
+        switch (Take(field))
+        {
+            case null:
+                break;
+            case YamlSequenceNode list:
+                for (int i = 0; i < list.Children.Count; i++)
+                {
+                    string entry = string.Create(CultureInfo.InvariantCulture, $"{field}[{i}]");
+                    if (list.Children[i] is YamlMappingNode mapping)
+                        items.Add(new ConfigSection(entry, mapping, faults));
+                    else
+                        faults.Add(new ConfigFault(entry, "", (int)list.Children[i].Start.Line, "must be a mapping"));
+                }
+                break;
+            default:
+                Fault(field, "must be a list");
+                break;
+        }
+        return items;
+    }
+
+    /// <summary>Whatever was not taken is a misspelling that would otherwise go unnoticed.</summary>
+    public void RefuseUnknown()
+    {
+        foreach (var key in node.Children.Keys.OfType<YamlScalarNode>())
+        {
+            if (!_taken.Contains(key.Value ?? ""))
+                faults.Add(new ConfigFault(Title, key.Value ?? "", (int)key.Start.Line, "unknown field"));
+        }
+    }
+
+    private int LineOf(string field) =>
+        (int)(node.Children.TryGetValue(new YamlScalarNode(field), out var child) ? child.Start.Line : node.Start.Line);
+
+    [GeneratedRegex("^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$", RegexOptions.ExplicitCapture | RegexOptions.CultureInvariant, 1000)]
+    private static partial Regex NamePattern();
+}
