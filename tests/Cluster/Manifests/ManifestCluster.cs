@@ -1,6 +1,5 @@
 using DynamicLb.Lab;
 using DynamicLb.Lab.Kubernetes;
-using Xunit;
 
 namespace DynamicLb.Tests.Cluster.Manifests;
 

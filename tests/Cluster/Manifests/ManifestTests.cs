@@ -1,5 +1,3 @@
-using Xunit;
-
 namespace DynamicLb.Tests.Cluster.Manifests;
 
 /// <summary>manifests/dynamiclb.yaml on a real API server with RBAC: accepted as it stands, and the rights in it are enough and not more.</summary>

@@ -7,7 +7,6 @@ using DynamicLb.Kubernetes.Informers;
 using DynamicLb.Kubernetes.LeaderElection;
 using DynamicLb.Kubernetes.Resources;
 using Microsoft.Extensions.Logging.Abstractions;
-using Xunit;
 
 namespace DynamicLb.Tests.Cluster.Manifests;
 
