@@ -123,10 +123,12 @@ public sealed partial class DhcpClient
         Select(best, now);
     }
 
-    /// <summary>The remembered address first, then the configured order of servers, then the order of arrival.</summary>
+    /// <summary>The remembered address first, then the previous server, then the configured order of servers, then the order of arrival.</summary>
     private int Rank(Offer offer)
     {
         if (offer.Address == _wanted)
+            return -2;
+        if (offer.Server == _lastServer)
             return -1;
         for (int i = 0; i < _settings.PreferredServers.Count; i++)
         {
@@ -195,6 +197,7 @@ public sealed partial class DhcpClient
         EndExchange();
         _lease = lease;
         _lastHeld = lease.Address;
+        _lastServer = lease.ServerId;
         _suspectUntil = null;
         _naksInRow = 0;
         UnansweredRenewals = 0;
@@ -232,7 +235,12 @@ public sealed partial class DhcpClient
         }
         var own = _lease!.ServerId;
         if (server != own && !(own.IsAny && State == DhcpClientState.Rebooting))
+        {
+            // The own server is silent and another one denies the lease: it stands until it ends, but nobody vouches for it.
+            if (State == DhcpClientState.Rebinding)
+                _lease = _lease with { Verified = false };
             return DhcpDropReason.ForeignNak;
+        }
         _effects.NakReceived(this, server, reply.Message.Options.GetText(DhcpOptionCode.Message));
         Refused(now);
         return DhcpDropReason.None;

@@ -27,6 +27,7 @@ public sealed partial class DhcpClient
     private TimeSpan? _suspectUntil;
     private IPv4Address _wanted;
     private IPv4Address? _lastHeld;
+    private IPv4Address _lastServer;
     private int _naksInRow;
 
     // The exchange that is going on; the id is zero when there is none.
@@ -120,6 +121,7 @@ public sealed partial class DhcpClient
     {
         RequireIdle();
         _lastHeld = lease.Address;
+        _lastServer = lease.ServerId;
         _lease = lease with { Verified = false };
         if (lease.ExpiresAt <= now)
         {
@@ -359,6 +361,7 @@ public sealed partial class DhcpClient
     {
         _lease = null;
         _lastHeld = null;
+        _lastServer = IPv4Address.Any;
         _renewAt = null;
         _suspectUntil = null;
         _naksInRow = 0;

@@ -55,7 +55,7 @@ public sealed class PacketDhcpTransport : IDhcpTransport
             int length = DhcpFrame.Write(frame, _source == DhcpFrameSource.ChAddr ? message.HardwareAddress : _channel.Link.Mac, destination, message);
             await _channel.SendAsync(frame.AsMemory(0, length), cancellationToken);
         }
-        catch (Exception fault) when (fault is SocketException or IOException)
+        catch (Exception fault) when (fault is SocketException or IOException or ObjectDisposedException)
         {
             Interlocked.Increment(ref _sendFaults);
         }

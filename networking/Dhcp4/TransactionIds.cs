@@ -10,7 +10,10 @@ public sealed class TransactionIds(DhcpRandom random)
 {
     private readonly Dictionary<uint, DhcpClient> _owners = [];
 
-    /// <summary>Number of exchanges that await an answer.</summary>
+    /// <summary>
+    /// Number of exchanges that await an answer. A server's socket buffer holds some 166 messages and slow servers answer 25 a second, so an
+    /// owner that begins no new exchange above 64 gets its leases sooner than one that does.
+    /// </summary>
     public int Count => _owners.Count;
 
     /// <summary>Finds the client that awaits a reply with this id.</summary>

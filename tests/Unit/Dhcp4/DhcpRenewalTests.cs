@@ -269,6 +269,22 @@ public sealed class DhcpRenewalTests
     }
 
     [Fact]
+    public void Case19_a_foreign_nak_in_rebinding_leaves_the_lease_unverified_until_somebody_confirms_it()
+    {
+        var lab = new DhcpLab(new FakeDhcpServer());
+        var client = lab.NewBoundClient();
+        lab.Servers[0].IsSilent = true;
+        lab.RunUntil(() => client.State == DhcpClientState.Rebinding, lab.Now + TimeSpan.FromMinutes(10));
+        lab.Inject(Foreign.Reply(lab.Sent[^1].Message, DhcpMessageType.Nak, default), Foreign);
+        lab.Run(TimeSpan.FromSeconds(1));
+        Assert.Equal((DhcpClientState.Rebinding, false), (client.State, client.Lease!.Verified));
+        lab.Servers[0].IsSilent = false;
+        lab.Run(TimeSpan.FromSeconds(60));
+        Assert.True(client.Lease!.Verified);
+        Assert.Equal(["renewed 10.77.0.100"], lab.Events);
+    }
+
+    [Fact]
     public void In_renewing_only_the_leases_server_extends_and_in_rebinding_any_server_does()
     {
         var foreign = new FakeDhcpServer { Id = Foreign.Id, Mac = Foreign.Mac };
