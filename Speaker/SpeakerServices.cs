@@ -8,7 +8,6 @@ using DynamicLb.Speaker.Layer2;
 using DynamicLb.Speaker.Membership;
 using DynamicLb.Speaker.Status;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
-using Microsoft.Extensions.Logging;
 
 namespace DynamicLb.Speaker;
 

@@ -6,7 +6,6 @@ using DynamicLb.Kubernetes.Resources;
 using DynamicLb.Networking.Addresses;
 using DynamicLb.Speaker.Layer2;
 using DynamicLb.Speaker.Membership;
-using Microsoft.Extensions.Logging;
 
 namespace DynamicLb.Speaker.Announcing;
 

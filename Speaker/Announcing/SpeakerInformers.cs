@@ -1,7 +1,6 @@
 using DynamicLb.Kubernetes.Client;
 using DynamicLb.Kubernetes.Informers;
 using DynamicLb.Kubernetes.Resources;
-using Microsoft.Extensions.Logging;
 
 namespace DynamicLb.Speaker.Announcing;
 

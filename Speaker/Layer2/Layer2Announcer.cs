@@ -5,7 +5,6 @@ using DynamicLb.Networking.Addresses;
 using DynamicLb.Networking.Arp;
 using DynamicLb.Networking.Netlink;
 using DynamicLb.Networking.PacketSocket;
-using Microsoft.Extensions.Logging;
 
 namespace DynamicLb.Speaker.Layer2;
 

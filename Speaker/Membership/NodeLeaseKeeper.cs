@@ -2,7 +2,6 @@ using System.Net;
 using DynamicLb.Kubernetes.Client;
 using DynamicLb.Kubernetes.Informers;
 using DynamicLb.Kubernetes.Resources;
-using Microsoft.Extensions.Logging;
 
 namespace DynamicLb.Speaker.Membership;
 

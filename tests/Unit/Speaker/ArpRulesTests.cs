@@ -1,7 +1,6 @@
 using DynamicLb.Networking.Addresses;
 using DynamicLb.Networking.Arp;
 using DynamicLb.Speaker.Layer2;
-using Xunit;
 
 namespace DynamicLb.Tests.Unit.Speaker;
 

@@ -1,5 +1,4 @@
 using DynamicLb.Speaker.Membership;
-using Xunit;
 
 namespace DynamicLb.Tests.Unit.Speaker;
 
