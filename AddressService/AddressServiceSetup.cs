@@ -1,0 +1,95 @@
+using System.Text.Json.Serialization;
+using DynamicLb.AddressService.Configuration;
+using DynamicLb.AddressService.Endpoints;
+using DynamicLb.AddressService.Leasing;
+using DynamicLb.AddressService.Metrics;
+using DynamicLb.AddressService.Security;
+using DynamicLb.AddressService.Store;
+using DynamicLb.Contracts.AddressServices;
+using DynamicLb.Contracts.Hosting;
+using DynamicLb.Networking.Dhcp4;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
+using Microsoft.OpenApi;
+
+namespace DynamicLb.AddressService;
+
+/// <summary>The program's contents page: what it consists of, and what it serves.</summary>
+internal static class AddressServiceSetup
+{
+    public static void AddAddressService(this WebApplicationBuilder builder, AddressServiceOptions options)
+    {
+        builder.AddDynamicLbDefaults(options.LogLevel);
+        builder.WebHost.UseUrls(options.Listen);
+        var services = builder.Services;
+        services.AddSingleton(options);
+        services.AddLeasing(options);
+        services.AddApi();
+        if (options.TokenFile is { } tokens)
+        {
+            services.AddSingleton(provider => new TokenFile(
+                tokens, provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<TokenFile>>()));
+        }
+    }
+
+    public static void MapAddressService(this WebApplication app)
+    {
+        app.UseTokens();
+        app.UseApiErrors();
+        app.MapGroup("/v1").MapAddresses().MapMacs().MapState();
+        app.MapDynamicLbDefaults();
+        app.MapOpenApi("/openapi/{documentName}.json");
+        app.UseSwaggerUI(page =>
+        {
+            page.RoutePrefix = "swagger";
+            page.SwaggerEndpoint("/openapi/v1.json", "Address service v1");
+        });
+    }
+
+    private static void AddLeasing(this IServiceCollection services, AddressServiceOptions options)
+    {
+        services.AddSingleton<LeaseMetrics>();
+        services.AddSingleton<ILeaseClock, BootClock>();
+        services.AddSingleton(DhcpRandom.Secure);
+        services.AddSingleton<ILeaseStore>(_ => FileLeaseStore.Open(options.Data));
+        services.AddSingleton(provider => DhcpLink.Find(options, provider.GetRequiredService<TimeProvider>()));
+        services.AddSingleton(provider => provider.GetRequiredService<DhcpLink>().Open(options.Transport));
+        services.AddSingleton<LeaseOutbox>();
+        services.AddSingleton(provider => new LeaseKeeper(
+            options, provider.GetRequiredService<ILeaseStore>(), provider.GetRequiredService<LeaseOutbox>(), provider.GetRequiredService<ILeaseClock>(),
+            provider.GetRequiredService<DhcpLink>().IsOwnAddress, provider.GetRequiredService<LeaseMetrics>(),
+            provider.GetRequiredService<ILogger<LeaseKeeper>>(), provider.GetRequiredService<DhcpRandom>()));
+        services.AddSingleton<LeaseLoop>();
+        if (!BuildTimeDocument.IsGenerating)
+            services.AddHostedService(provider => provider.GetRequiredService<LeaseLoop>());
+        services.AddHealthChecks().Add(new HealthCheckRegistration("leases", provider => new LeasesCheck(provider.GetRequiredService<LeaseLoop>()), null, null));
+    }
+
+    private static void AddApi(this IServiceCollection services)
+    {
+        services.Configure<RouteHandlerOptions>(routes => routes.ThrowOnBadRequest = true);
+        services.ConfigureHttpJsonOptions(json =>
+        {
+            json.SerializerOptions.TypeInfoResolverChain.Insert(0, AddressServiceJsonContext.Default);
+            json.SerializerOptions.DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull;
+            json.SerializerOptions.NumberHandling = JsonNumberHandling.Strict;
+        });
+        services.AddOpenApi("v1", document => document.AddDocumentTransformer((description, _, _) =>
+        {
+            description.Info = new OpenApiInfo
+            {
+                Title = "DynamicLb address service",
+                Version = "v1",
+                Description = "Leases addresses for Kubernetes Services from the network's DHCP servers. Every answer has a status; "
+                    + "calls need a token in X-Auth-Token or Authorization: Bearer, unless the service allows anonymous calls.",
+            };
+            description.Servers?.Clear();
+            return Task.CompletedTask;
+        }));
+    }
+
+    private sealed class LeasesCheck(LeaseLoop loop) : IHealthCheck
+    {
+        public Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default) =>
+            Task.FromResult(loop.IsSettled ? HealthCheckResult.Healthy() : HealthCheckResult.Unhealthy("stored leases are being verified"));
+    }
+}

@@ -1,0 +1,77 @@
+using DynamicLb.Networking.Addresses;
+
+namespace DynamicLb.AddressService.Configuration;
+
+/// <summary>Whose source address DHCP frames bear.</summary>
+internal enum TransportMode
+{
+    /// <summary>The interface's own MAC; only <c>chaddr</c> is generated.</summary>
+    Nic = 0,
+
+    /// <summary>The generated MAC.</summary>
+    ChAddr,
+}
+
+/// <summary>Where MACs come from.</summary>
+internal enum MacSource
+{
+    Generate = 0,
+    Pool,
+    PoolThenGenerate,
+}
+
+/// <summary>The settings in force. Set once at start by <see cref="Settings"/>, validated as a whole, then only read.</summary>
+internal sealed class AddressServiceOptions
+{
+    public string Interface { get; set; } = "auto";
+
+    public string Listen { get; set; } = "http://0.0.0.0:8080";
+
+    public string Data { get; set; } = "/var/lib/dynamiclb";
+
+    public string? TokenFile { get; set; }
+
+    public bool AllowAnonymous { get; set; }
+
+    public TransportMode Transport { get; set; }
+
+    /// <summary>Addresses outside are refused; empty takes what the servers give.</summary>
+    public IReadOnlyList<IPv4Network> Cidrs { get; set; } = [];
+
+    /// <summary>How long a POST waits for DHCP.</summary>
+    public TimeSpan RequestTimeout { get; set; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>How long the search for a first address goes on after the last POST for it.</summary>
+    public TimeSpan AbandonAfter { get; set; } = TimeSpan.FromMinutes(10);
+
+    public MacSource MacSource { get; set; }
+
+    public uint MacPrefix { get; set; } = 0x024c42;
+
+    /// <summary>Whether generated MACs follow from the Service's UID, where there is one, or always from its name.</summary>
+    public bool MacFromName { get; set; }
+
+    public IReadOnlyList<MacAddress> Macs { get; set; } = [];
+
+    /// <summary>File with the secret behind generated MACs; without one it is made and kept in the data folder.</summary>
+    public string? MacKeyFile { get; set; }
+
+    /// <summary>Whether DHCP option 61 is sent, as 01 and the MAC.</summary>
+    public bool SendClientId { get; set; } = true;
+
+    public string VendorClass { get; set; } = "address-service";
+
+    /// <summary>DHCP servers that are listened to; empty for all.</summary>
+    public IReadOnlyList<IPv4Network> Servers { get; set; } = [];
+
+    /// <summary>Lease time to ask for.</summary>
+    public uint? LeaseSeconds { get; set; }
+
+    public TimeSpan ReleaseDelay { get; set; } = TimeSpan.FromSeconds(2);
+
+    public int MessagesPerSecond { get; set; } = 50;
+
+    public int MessageBurst { get; set; } = 20;
+
+    public LogLevel LogLevel { get; set; } = LogLevel.Information;
+}

@@ -1,0 +1,147 @@
+using System.Globalization;
+using DynamicLb.AddressService.MacPool;
+using DynamicLb.Contracts.Hosting;
+using DynamicLb.Networking.Addresses;
+
+namespace DynamicLb.AddressService.Configuration;
+
+/// <summary>One setting: the same name as flag, as key of the configuration file, and in capitals as environment variable.</summary>
+/// <param name="Name">Kebab-case.</param>
+/// <param name="Value">What stands for its value in the help; empty for a switch.</param>
+/// <param name="Help">What it does, and the default.</param>
+/// <param name="Apply">Takes a value; returns what is wrong with it, or null.</param>
+internal sealed record Setting(string Name, string Value, string Help, Func<AddressServiceOptions, string, string?> Apply)
+{
+    public bool IsSwitch => Value.Length == 0;
+
+    public string Variable => "DYNAMICLB_" + Name.ToUpperInvariant().Replace('-', '_');
+}
+
+/// <summary>All settings.</summary>
+internal static class Settings
+{
+    public static IReadOnlyList<Setting> All { get; } =
+    [
+        new("interface", "NAME", "network interface to lease on; auto is the one with the default route (auto)", (o, v) => Text(v, x => o.Interface = x)),
+        new("listen", "URL", "where the REST API listens; several separated by ';' (http://0.0.0.0:8080)", (o, v) => Listen(o, v)),
+        new("data", "DIR", "folder of the leases (/var/lib/dynamiclb)", (o, v) => Text(v, x => o.Data = x)),
+        new("token-file", "FILE", "file of accepted tokens, one a line; read again when it changes", (o, v) => Text(v, x => o.TokenFile = x)),
+        new("allow-anonymous", "", "accept calls without a token", (o, v) => Switch(v, x => o.AllowAnonymous = x)),
+        new("transport", "nic|chaddr", "source of DHCP frames: the interface's MAC, or the generated one (nic)", (o, v) => v switch
+        {
+            "nic" => Do(() => o.Transport = TransportMode.Nic),
+            "chaddr" => Do(() => o.Transport = TransportMode.ChAddr),
+            _ => "is neither nic nor chaddr",
+        }),
+        new("cidrs", "LIST", "ranges to accept addresses from, such as 10.20.0.0/24,10.21.0.0/24 (all)", (o, v) => Networks(v, x => o.Cidrs = x)),
+        new("request-timeout", "SECONDS", "how long a call waits for DHCP, 1 to 3600 (30)", (o, v) => Seconds(v, 1, 3600, x => o.RequestTimeout = x)),
+        new("abandon-after", "SECONDS", "how long the search for a first address goes on after the last call for it, 1 to 86400 (600)",
+            (o, v) => Seconds(v, 1, 86400, x => o.AbandonAfter = x)),
+        new("mac-source", "WHERE", "generate, pool or poolThenGenerate (generate)", (o, v) => v switch
+        {
+            "generate" => Do(() => o.MacSource = MacSource.Generate),
+            "pool" => Do(() => o.MacSource = MacSource.Pool),
+            "poolThenGenerate" => Do(() => o.MacSource = MacSource.PoolThenGenerate),
+            _ => "is none of generate, pool, poolThenGenerate",
+        }),
+        new("mac-prefix", "PREFIX", "first three octets of generated MACs (02:4c:42)", (o, v) =>
+        {
+            if (!MacGenerator.TryParsePrefix(v, out uint prefix, out string fault))
+                return fault;
+            o.MacPrefix = prefix;
+            return null;
+        }),
+        new("mac-key", "uid|name", "what a generated MAC follows from: the Service's UID if it is given, or always its name (uid)", (o, v) => v switch
+        {
+            "uid" => Do(() => o.MacFromName = false),
+            "name" => Do(() => o.MacFromName = true),
+            _ => "is neither uid nor name",
+        }),
+        new("mac-key-file", "FILE", "secret behind generated MACs, in hexadecimal (made at random, kept in the data folder)", (o, v) => Text(v, x => o.MacKeyFile = x)),
+        new("mac", "LIST", "MACs for the pool: a list, or a file with one a line", (o, v) => Macs(o, v)),
+        new("client-id", "hw|none", "DHCP option 61: 01 and the MAC, or none (hw)", (o, v) => v switch
+        {
+            "hw" => Do(() => o.SendClientId = true),
+            "none" => Do(() => o.SendClientId = false),
+            _ => "is neither hw nor none",
+        }),
+        new("vendor-class", "TEXT", "DHCP option 60 (address-service)",
+            (o, v) => v.Length > 64 || !v.All(c => c is >= ' ' and <= '~') ? "is longer than 64 or not ASCII" : Do(() => o.VendorClass = v)),
+        new("servers", "LIST", "DHCP servers to listen to (all)", (o, v) => Networks(v, x => o.Servers = x)),
+        new("lease-seconds", "SECONDS", "lease time to ask for (the server's)", (o, v) =>
+            uint.TryParse(v, NumberStyles.None, CultureInfo.InvariantCulture, out uint seconds) && seconds >= 30
+                ? Do(() => o.LeaseSeconds = seconds) : "is not a number of seconds from 30"),
+        new("release-delay", "SECONDS", "pause before a released address is given back, 0 to 60 (2)", (o, v) => Seconds(v, 0, 60, x => o.ReleaseDelay = x)),
+        new("messages-per-second", "N", "DHCP messages a second, 1 to 1000 (50)", (o, v) => Number(v, 1, 1000, x => o.MessagesPerSecond = x)),
+        new("message-burst", "N", "DHCP messages at once, 1 to 150 (20)", (o, v) => Number(v, 1, 150, x => o.MessageBurst = x)),
+        new("log-level", "LEVEL", "all, debug, info, warn, error or none (info)", (o, v) =>
+            DynamicLbHostExtensions.ParseLogLevel(v) is { } level ? Do(() => o.LogLevel = level) : "is none of all, debug, info, warn, error, none"),
+    ];
+
+    private static string? Do(Action set)
+    {
+        set();
+        return null;
+    }
+
+    private static string? Text(string value, Action<string> set) => value.Length == 0 ? "is empty" : Do(() => set(value));
+
+    private static string? Switch(string value, Action<bool> set) => bool.TryParse(value, out bool on) ? Do(() => set(on)) : "is neither true nor false";
+
+    private static string? Listen(AddressServiceOptions options, string value)
+    {
+        foreach (string url in Items(value, ';'))
+        {
+            if (!url.StartsWith("http://", StringComparison.Ordinal) || !Uri.TryCreate(url.Replace("*", "0.0.0.0", StringComparison.Ordinal), UriKind.Absolute, out _))
+                return $"has '{url}', which is no http URL";
+        }
+        return Text(value, x => options.Listen = x);
+    }
+
+    private static string? Number(string value, int from, int to, Action<int> set) =>
+        int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out int number) && number >= from && number <= to
+            ? Do(() => set(number)) : $"is not a whole number from {from} to {to}";
+
+    private static string? Seconds(string value, double from, double to, Action<TimeSpan> set) =>
+        double.TryParse(value, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double seconds) && seconds >= from && seconds <= to
+            ? Do(() => set(TimeSpan.FromSeconds(seconds))) : $"is not a number of seconds from {from} to {to}";
+
+    private static string? Networks(string value, Action<IReadOnlyList<IPv4Network>> set)
+    {
+        var networks = new List<IPv4Network>();
+        foreach (string item in Items(value, ','))
+        {
+            if (!IPv4Network.TryParse(item, out var network))
+                return $"has '{item}', which is no IPv4 network (bits beyond the prefix must be zero)";
+            networks.Add(network);
+        }
+        return Do(() => set(networks));
+    }
+
+    private static string? Macs(AddressServiceOptions options, string value)
+    {
+        var macs = new List<MacAddress>();
+        IEnumerable<string> items = Items(value, ',');
+        if (File.Exists(value))
+        {
+            try
+            {
+                items = File.ReadAllLines(value).Select(line => line.Trim()).Where(line => line.Length > 0 && line[0] != '#');
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                return $"cannot be read: {e.Message}";
+            }
+        }
+        foreach (string item in items)
+        {
+            if (MacList.Parse(item, out var mac) is { } fault)
+                return $"has '{item}': {fault}";
+            macs.Add(mac);
+        }
+        return Do(() => options.Macs = macs);
+    }
+
+    private static string[] Items(string value, char separator) =>
+        value.Split(separator, StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
+}

@@ -1,0 +1,50 @@
+using DynamicLb.AddressService.Leasing;
+using DynamicLb.Contracts.AddressServices;
+using Microsoft.AspNetCore.Http.HttpResults;
+using Microsoft.AspNetCore.Mvc;
+
+namespace DynamicLb.AddressService.Endpoints;
+
+/// <summary><c>/v1/mac</c>: the MACs to lease with.</summary>
+internal static class MacEndpoints
+{
+    public static RouteGroupBuilder MapMacs(this RouteGroupBuilder api)
+    {
+        var group = api.MapGroup("/mac").WithTags("MACs");
+        group.MapPost("", AddAsync)
+            .WithName("AddMacs")
+            .WithSummary("Adds MACs to the pool.")
+            .WithDescription("Written with ':', '-' or '.', or in Cisco's four-digit groups. On 400 the good ones were added all the same.")
+            .Produces<AddMacsAnswer>()
+            .Produces<AddMacsAnswer>(StatusCodes.Status400BadRequest)
+            .Produces<ErrorAnswer>(StatusCodes.Status401Unauthorized)
+            .Produces<ErrorAnswer>(StatusCodes.Status413PayloadTooLarge);
+        group.MapDelete("", RemoveAsync)
+            .WithName("RemoveMacs")
+            .WithSummary("Removes MACs from the pool.")
+            .WithDescription("On 400 those that are in use, unknown or malformed stay; the others were removed all the same.")
+            .Produces<RemoveMacsAnswer>()
+            .Produces<RemoveMacsAnswer>(StatusCodes.Status400BadRequest)
+            .Produces<ErrorAnswer>(StatusCodes.Status401Unauthorized)
+            .Produces<ErrorAnswer>(StatusCodes.Status413PayloadTooLarge);
+        return api;
+    }
+
+    private static async Task<JsonHttpResult<AddMacsAnswer>> AddAsync(MacListRequest request, LeaseLoop loop, CancellationToken aborted)
+    {
+        var answer = request.Macs is { Count: > 0 } macs
+            ? await loop.InvokeAsync(keeper => keeper.AddMacs(macs), aborted)
+            : new AddMacsAnswer(AnswerStatus.Error, [], "macs: missing or empty");
+        return TypedResults.Json(answer, AddressServiceJsonContext.Default.AddMacsAnswer, statusCode: Code(answer.Status));
+    }
+
+    private static async Task<JsonHttpResult<RemoveMacsAnswer>> RemoveAsync([FromBody] MacListRequest request, LeaseLoop loop, CancellationToken aborted)
+    {
+        var answer = request.Macs is { Count: > 0 } macs
+            ? await loop.InvokeAsync(keeper => keeper.RemoveMacs(macs), aborted)
+            : new RemoveMacsAnswer(AnswerStatus.Error, [], "macs: missing or empty");
+        return TypedResults.Json(answer, AddressServiceJsonContext.Default.RemoveMacsAnswer, statusCode: Code(answer.Status));
+    }
+
+    private static int Code(string status) => status == AnswerStatus.Success ? StatusCodes.Status200OK : StatusCodes.Status400BadRequest;
+}

@@ -1,0 +1,30 @@
+using DynamicLb.AddressService.Leasing;
+using DynamicLb.Contracts.AddressServices;
+using Microsoft.AspNetCore.Http.HttpResults;
+
+namespace DynamicLb.AddressService.Endpoints;
+
+/// <summary><c>/v1/config</c> and <c>/v1/status</c>: what is set, and what is.</summary>
+internal static class StateEndpoints
+{
+    public static RouteGroupBuilder MapState(this RouteGroupBuilder api)
+    {
+        api.MapGet("/config", ConfigAsync)
+            .WithTags("State")
+            .WithName("GetConfig")
+            .WithSummary("The settings in force, without secrets.")
+            .Produces<ErrorAnswer>(StatusCodes.Status401Unauthorized);
+        api.MapGet("/status", StatusAsync)
+            .WithTags("State")
+            .WithName("GetStatus")
+            .WithSummary("Every lease, the free MACs, and counters.")
+            .Produces<ErrorAnswer>(StatusCodes.Status401Unauthorized);
+        return api;
+    }
+
+    private static async Task<Ok<ConfigAnswer>> ConfigAsync(LeaseLoop loop, DhcpLink link, CancellationToken aborted) =>
+        TypedResults.Ok(await loop.InvokeAsync(keeper => keeper.Config(link.Info.Name), aborted));
+
+    private static async Task<Ok<StatusAnswer>> StatusAsync(LeaseLoop loop, CancellationToken aborted) =>
+        TypedResults.Ok(await loop.InvokeAsync(keeper => keeper.Status(), aborted));
+}

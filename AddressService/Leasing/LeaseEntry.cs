@@ -1,0 +1,102 @@
+using DynamicLb.AddressService.Store;
+using DynamicLb.Contracts.AddressServices;
+using DynamicLb.Networking.Addresses;
+using DynamicLb.Networking.Dhcp4;
+
+namespace DynamicLb.AddressService.Leasing;
+
+/// <summary>How an attempt to get an address ended, or where it stands.</summary>
+internal enum AcquireKind
+{
+    Success = 0,
+
+    /// <summary>Nothing to lease with: no MAC left, or the store does not take the lease.</summary>
+    Unavailable,
+
+    /// <summary>No DHCP answer in time; the work goes on.</summary>
+    Timeout,
+
+    /// <summary>The service was released meanwhile.</summary>
+    Released,
+
+    /// <summary>The request cannot be served as it stands.</summary>
+    Malformed,
+}
+
+internal sealed record AcquireOutcome(AcquireKind Kind, AcquireAddressAnswer Answer);
+
+/// <summary>A call that waits for a lease, outside the loop.</summary>
+internal sealed class AcquireWaiter
+{
+    private readonly TaskCompletionSource<AcquireOutcome> _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    public Task<AcquireOutcome> Task => _completion.Task;
+
+    public void Complete(AcquireOutcome outcome) => _completion.TrySetResult(outcome);
+}
+
+/// <summary>What a client does as soon as the pacing lets it.</summary>
+internal enum PendingStart
+{
+    None = 0,
+    Acquire,
+    Resume,
+    Release,
+}
+
+/// <summary>One lease: its record, its DHCP client, and who waits for it. It belongs to the loop.</summary>
+internal sealed class LeaseEntry
+{
+    public required LeaseRecord Record { get; set; }
+
+    public required MacAddress Mac { get; init; }
+
+    public DhcpClient Client { get; set; } = null!;
+
+    public List<AcquireWaiter> Waiters { get; } = [];
+
+    public PendingStart Pending { get; set; }
+
+    /// <summary>The lease from before a restart, until the client took it up.</summary>
+    public DhcpLease? Restored { get; set; }
+
+    /// <summary>Address to ask for.</summary>
+    public IPv4Address? Hint { get; set; }
+
+    /// <summary>When a search that never found an address ends.</summary>
+    public TimeSpan? AbandonAt { get; set; }
+
+    /// <summary>When the record is to be written again, because the last write failed.</summary>
+    public TimeSpan? SaveAgainAt { get; set; }
+
+    /// <summary>When a released one is forgotten.</summary>
+    public TimeSpan? ForgetAt { get; set; }
+
+    public TimeSpan StartedAt { get; set; }
+
+    public string? LastError { get; set; }
+
+    /// <summary>The address that the client is asking a server for; ours already, as far as other leases are concerned.</summary>
+    public IPv4Address? Claimed { get; set; }
+
+    /// <summary>Still to be verified for the first time after a start.</summary>
+    public bool Unverified { get; set; }
+
+    public bool InReady { get; set; }
+
+    public bool IsGone { get; set; }
+
+    /// <summary>Tells entries in the heap that are out of date.</summary>
+    public int Version { get; set; }
+
+    public bool IsReleasing => Record.State is LeaseRecordState.Releasing or LeaseRecordState.Released;
+
+    /// <summary>The lease that entitles the service to its address at <paramref name="now"/>, or null.</summary>
+    public DhcpLease? LeaseAt(TimeSpan now)
+    {
+        if (IsReleasing)
+            return null;
+        var lease = Pending == PendingStart.Resume ? Restored : Client.IsSuspect ? null : Client.Lease;
+        return lease?.ExpiresAt <= now ? null : lease;
+    }
+}

@@ -1,0 +1,296 @@
+using DynamicLb.AddressService.Configuration;
+using DynamicLb.AddressService.MacPool;
+using DynamicLb.AddressService.Store;
+using DynamicLb.Contracts.AddressServices;
+using DynamicLb.Networking.Addresses;
+using DynamicLb.Networking.Dhcp4;
+
+namespace DynamicLb.AddressService.Leasing;
+
+/// <summary>How a release ended.</summary>
+internal enum ReleaseKind
+{
+    Success = 0,
+    NotFound,
+    Mismatch,
+    StoreFailed,
+}
+
+internal sealed record ReleaseOutcome(ReleaseKind Kind, ReleaseAddressAnswer Answer);
+
+/// <summary>The calls of the REST API. Their input was checked before.</summary>
+internal sealed partial class LeaseKeeper
+{
+    /// <summary>Leases an address for a service, joins the search for one, or completes at once with the one it has.</summary>
+    public void Acquire(string service, string? uid, IPv4Address? hint, AcquireWaiter waiter)
+    {
+        var now = _clock.Now;
+        if (_byService.TryGetValue(service, out var entry) && uid is not null && entry.Record.Uid is { } known && known != uid)
+        {
+            // Another object under the same name: the address of the old one must not pass to it unnoticed.
+            if (!StartRelease(entry, now, "replaced by a service of the same name"))
+            {
+                waiter.Complete(Failed(AcquireKind.Unavailable, "the lease of the service's predecessor cannot be released: the store does not take the change"));
+                return;
+            }
+            entry = null;
+        }
+        if (entry is null && (entry = Create(service, uid, hint, waiter)) is null)
+            return;
+        if (entry.Record.Uid is null && uid is not null)
+            Save(entry, entry.Record with { Uid = uid });
+        if (entry.AbandonAt is not null)
+            entry.AbandonAt = now + _options.AbandonAfter;
+        entry.Waiters.Add(waiter);
+        CompleteIfLeased(entry);
+        Reschedule(entry);
+    }
+
+    /// <summary>Ends a call's wait: it does not want the answer any more.</summary>
+    /// <returns>Where the search stands.</returns>
+    public AcquireOutcome GiveUp(string service, AcquireWaiter waiter)
+    {
+        if (!_byService.TryGetValue(service, out var entry))
+            return Failed(AcquireKind.Released, "the service was released meanwhile");
+        entry.Waiters.Remove(waiter);
+        if (entry.LeaseAt(_clock.Now) is { } lease && entry.SaveAgainAt is null)
+            return new AcquireOutcome(AcquireKind.Success, Answer(entry, lease));
+        string detail = entry.SaveAgainAt is not null && entry.LastError is { } error ? error
+            : entry.Client.Attempt?.Describe() ?? "not begun: other leases go first";
+        return new AcquireOutcome(AcquireKind.Timeout, new AcquireAddressAnswer(AnswerStatus.Timeout, "", Detail: detail));
+    }
+
+    /// <summary>Gives an address back.</summary>
+    public ReleaseOutcome Release(IPv4Address? address, string? service)
+    {
+        LeaseEntry? entry = null;
+        if (service is not null)
+            _byService.TryGetValue(service, out entry);
+        var byAddress = address is { } wanted ? _byService.Values.FirstOrDefault(e => AddressOf(e) == wanted.ToString()) : null;
+        if (service is not null && address is not null && entry != byAddress)
+            return Refused(ReleaseKind.Mismatch, $"ip and service: {address} is not the address of {service}");
+        entry ??= byAddress;
+        if (entry is null)
+        {
+            var before = _releasing.LastOrDefault(e =>
+                (address is null || e.Record.Address == address.ToString()) && (service is null || e.Record.Service == service));
+            return before is null
+                ? Refused(ReleaseKind.NotFound, address is null ? $"service: {service} has no lease here" : $"ip: {address} is not leased here")
+                : Done(before.Record.Address ?? "", before.Record.Id);
+        }
+        string released = AddressOf(entry) ?? "";
+        return StartRelease(entry, _clock.Now, "service deleted")
+            ? Done(released, entry.Record.Id)
+            : Refused(ReleaseKind.StoreFailed, "the release cannot be stored; nothing was released");
+    }
+
+    public AddMacsAnswer AddMacs(IReadOnlyList<string> macs)
+    {
+        var rejected = new List<RejectedMac>();
+        bool changed = false;
+        foreach (string text in macs)
+        {
+            string? fault = MacList.Parse(text, out var mac);
+            fault ??= _macs.Contains(mac) ? _byMac.ContainsKey(mac) ? "already in use" : "already in the pool" : _byMac.ContainsKey(mac) ? "already in use" : null;
+            if (fault is not null)
+                rejected.Add(new RejectedMac(text, fault));
+            else
+                changed |= _macs.Add(mac);
+        }
+        string? unsaved = changed ? SaveMacs() : null;
+        return unsaved is null && rejected.Count == 0
+            ? new AddMacsAnswer(AnswerStatus.Success, rejected)
+            : new AddMacsAnswer(AnswerStatus.Error, rejected, unsaved ?? "macs: some were rejected, the others were added");
+    }
+
+    public RemoveMacsAnswer RemoveMacs(IReadOnlyList<string> macs)
+    {
+        var unprocessed = new List<string>();
+        bool changed = false;
+        foreach (string text in macs)
+        {
+            if (MacList.Parse(text, out var mac) is not null || !_macs.Contains(mac) || _byMac.ContainsKey(mac))
+                unprocessed.Add(text);
+            else
+                changed |= _macs.Remove(mac);
+        }
+        string? unsaved = changed ? SaveMacs() : null;
+        return unsaved is null && unprocessed.Count == 0
+            ? new RemoveMacsAnswer(AnswerStatus.Success, unprocessed)
+            : new RemoveMacsAnswer(AnswerStatus.Error, unprocessed, unsaved ?? "macs: some are in use, unknown or malformed, the others were removed");
+    }
+
+    public StatusAnswer Status()
+    {
+        var leases = _byService.Values.Concat(_releasing.Where(e => e.Record.State == LeaseRecordState.Releasing))
+            .OrderBy(e => e.Record.Service, StringComparer.Ordinal).Select(Describe).ToList();
+        var free = _macs.Items.Where(mac => !_byMac.ContainsKey(mac)).Order().Select(mac => mac.ToString()).ToList();
+        return new StatusAnswer(AnswerStatus.Success, leases, free, _metrics.Totals());
+    }
+
+    /// <param name="interfaceName">The interface, <c>auto</c> resolved.</param>
+    public ConfigAnswer Config(string interfaceName)
+    {
+        var cidrs = _options.Cidrs.Count > 0 ? _options.Cidrs : [.. _byService.Values
+            .Select(e => e.LeaseAt(_clock.Now)).Where(l => l is { PrefixLength: < 32 }).Select(l => l!.Network).Distinct().OrderBy(n => n.Address)];
+        var prefix = new MacAddress((ulong)_options.MacPrefix << 24).ToString()[..8];
+        return new ConfigAnswer(
+            [.. cidrs.Select(c => c.ToString())], interfaceName, _options.Transport == TransportMode.Nic ? "nic" : "chaddr",
+            _options.MacSource switch { MacSource.Pool => "pool", MacSource.PoolThenGenerate => "poolThenGenerate", _ => "generate" },
+            prefix, _macs.Count, FreeMacs(), (int)Math.Ceiling(_options.RequestTimeout.TotalSeconds));
+    }
+
+    private LeaseEntry? Create(string service, string? uid, IPv4Address? hint, AcquireWaiter waiter)
+    {
+        if (ChooseMac(uid is null || _options.MacFromName ? service : uid, out bool fromPool) is not { } mac)
+        {
+            waiter.Complete(Failed(AcquireKind.Unavailable, _options.MacSource == MacSource.Pool
+                ? $"no MAC left: all {_macs.Count} of the pool are in use; add some by POST /v1/mac" : "no MAC left under the configured prefix"));
+            return null;
+        }
+        var record = new LeaseRecord
+        {
+            Service = service,
+            Uid = uid,
+            Id = Guid.NewGuid(),
+            Mac = mac.ToString(),
+            MacFromPool = fromPool,
+            ClientId = _options.SendClientId ? Convert.ToHexStringLower(DhcpClientIdentity.HardwareClientId(mac).Span) : "",
+            Hostname = ServiceName.Hostname(service),
+            VendorClass = _options.VendorClass.Length == 0 ? null : _options.VendorClass,
+            RequestedAddress = hint?.ToString(),
+            CreatedAt = _clock.UtcNow,
+        };
+        var entry = NewEntry(record, mac);
+        entry.Hint = hint;
+        entry.Pending = PendingStart.Acquire;
+        entry.AbandonAt = _clock.Now + _options.AbandonAfter;
+        if (Save(entry, record))
+            return entry;
+        Retire(entry);
+        entry.IsGone = true;
+        // A part of it may have reached the disk.
+        Delete(entry.Record);
+        waiter.Complete(Failed(AcquireKind.Unavailable, entry.LastError!));
+        return null;
+    }
+
+    private MacAddress? ChooseMac(string subject, out bool fromPool)
+    {
+        const int Attempts = 1000;
+        fromPool = _options.MacSource != MacSource.Generate;
+        if (fromPool)
+        {
+            foreach (var mac in _macs.Items)
+            {
+                if (!_byMac.ContainsKey(mac))
+                    return mac;
+            }
+            if (_options.MacSource == MacSource.Pool)
+                return null;
+            fromPool = false;
+        }
+        for (int attempt = 0; attempt < Attempts; attempt++)
+        {
+            var mac = _generator.Derive(subject, attempt);
+            if (!_byMac.ContainsKey(mac) && !_macs.Contains(mac) && mac != MacAddress.Zero)
+                return mac;
+        }
+        return null;
+    }
+
+    /// <summary>Writes the tombstone, then lets the client give the lease back.</summary>
+    private bool StartRelease(LeaseEntry entry, TimeSpan now, string reason)
+    {
+        var before = entry.Record;
+        bool leased = entry.Pending == PendingStart.Resume || entry.Client.Lease is not null;
+        // A REQUEST may have been granted without our knowing it: the client gives that back, the record does not know of it.
+        if (!Save(entry, before with { State = LeaseRecordState.Releasing, Address = leased ? before.Address : null }))
+        {
+            entry.Record = before;
+            return false;
+        }
+        Log.Releasing(_logger, before.Service, reason);
+        _byService.Remove(before.Service);
+        _releasing.Add(entry);
+        Settle(entry);
+        entry.AbandonAt = null;
+        foreach (var waiter in entry.Waiters)
+            waiter.Complete(Failed(AcquireKind.Released, $"the lease was released: {reason}"));
+        entry.Waiters.Clear();
+        if (entry.Pending == PendingStart.Resume)
+        {
+            entry.Pending = PendingStart.Release;
+        }
+        else
+        {
+            entry.Pending = PendingStart.None;
+            entry.Client.Release(now, reason);
+        }
+        Reschedule(entry);
+        return true;
+    }
+
+    private void CompleteIfLeased(LeaseEntry entry)
+    {
+        // Not before it is on disk: what a caller was told must survive.
+        if (entry.Waiters.Count == 0 || entry.SaveAgainAt is not null || entry.LeaseAt(_clock.Now) is not { } lease)
+            return;
+        var outcome = new AcquireOutcome(AcquireKind.Success, Answer(entry, lease));
+        foreach (var waiter in entry.Waiters)
+            waiter.Complete(outcome);
+        entry.Waiters.Clear();
+        if (entry.Client.State == DhcpClientState.Bound && entry.Client.Attempt is not null)
+            _metrics.Acquired(_clock.Now - entry.StartedAt);
+    }
+
+    private string? AddressOf(LeaseEntry entry) => entry.LeaseAt(_clock.Now)?.Address.ToString() ?? entry.Client.Lease?.Address.ToString()
+        ?? (entry.Record.State == LeaseRecordState.Lost ? entry.Record.Address : null);
+
+    private AcquireAddressAnswer Answer(LeaseEntry entry, DhcpLease lease)
+    {
+        bool ends = lease.LeaseSeconds != DhcpLease.Infinite;
+        return new AcquireAddressAnswer(
+            AnswerStatus.Success, lease.Address.ToString(), entry.Record.Id.ToString(), entry.Record.Mac, ends ? lease.LeaseSeconds : null,
+            Utc(lease.ExpiresAt), lease.ServerId.IsAny ? null : lease.ServerId.ToString(), entry.Record.Hostname, lease.Verified);
+    }
+
+    private LeaseAnswer Describe(LeaseEntry entry)
+    {
+        var lease = entry.LeaseAt(_clock.Now) ?? entry.Client.Lease;
+        var record = entry.Record;
+        return new LeaseAnswer(
+            record.Service, record.Uid, lease?.Address.ToString() ?? (entry.IsReleasing ? record.Address ?? "" : ""), record.Id.ToString(), record.Mac,
+            StateName(entry), record.Hostname, lease is null || lease.ServerId.IsAny ? null : lease.ServerId.ToString(),
+            lease is null || lease.LeaseSeconds == DhcpLease.Infinite ? null : lease.LeaseSeconds, lease is null ? null : record.ObtainedAt,
+            Utc(lease?.T1), Utc(lease?.T2), Utc(lease?.ExpiresAt), lease?.Verified ?? false, entry.Client.UnansweredRenewals, entry.LastError);
+    }
+
+    private static string StateName(LeaseEntry entry) => entry.IsReleasing ? "releasing"
+        : entry.Client.IsSuspect ? "suspect"
+        : entry.Pending switch { PendingStart.Resume => "rebooting", PendingStart.Acquire => "init", _ => Lower(entry.Client.State.ToString()) };
+
+    private DateTimeOffset? Utc(TimeSpan? at) => at is { } time ? _clock.UtcNow + (time - _clock.Now) : null;
+
+    private int FreeMacs() => _macs.Items.Count(mac => !_byMac.ContainsKey(mac));
+
+    private string? SaveMacs()
+    {
+        try
+        {
+            _store.SaveMacs([.. _macs.Items.Select(mac => mac.ToString())]);
+            return null;
+        }
+        catch (IOException e)
+        {
+            _metrics.StoreFailed();
+            return $"the pool is changed, but cannot be stored: {e.Message}";
+        }
+    }
+
+    private static AcquireOutcome Failed(AcquireKind kind, string detail) => new(kind, new AcquireAddressAnswer(AnswerStatus.Error, "", Detail: detail));
+
+    private static ReleaseOutcome Refused(ReleaseKind kind, string detail) => new(kind, new ReleaseAddressAnswer(AnswerStatus.Error, "", Detail: detail));
+
+    private static ReleaseOutcome Done(string ip, Guid id) => new(ReleaseKind.Success, new ReleaseAddressAnswer(AnswerStatus.Success, ip, id.ToString()));
+}

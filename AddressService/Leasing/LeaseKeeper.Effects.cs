@@ -1,0 +1,139 @@
+using DynamicLb.AddressService.Store;
+using DynamicLb.Networking.Addresses;
+using DynamicLb.Networking.Dhcp4;
+
+namespace DynamicLb.AddressService.Leasing;
+
+/// <summary>What the DHCP clients tell: it is stored first, then told on.</summary>
+internal sealed partial class LeaseKeeper
+{
+    void IDhcpClientEffects.Send(DhcpClient client, DhcpMessage message, in DhcpDestination destination)
+    {
+        _metrics.Sent(Lower(message.Type.ToString()));
+        _wire.Send(message, destination);
+    }
+
+    string? IDhcpClientEffects.RefuseAddress(DhcpClient client, IPv4Address address, in DhcpReply reply)
+    {
+        if (_byAddress.TryGetValue(address, out var other) && other.Client != client)
+            return $"held by our own lease of {other.Record.Service}";
+        if (_options.Cidrs.Count > 0 && !_options.Cidrs.Any(network => network.Contains(address)))
+            return "outside the configured ranges";
+        return _isOwnAddress(address) ? "this host's own address" : null;
+    }
+
+    void IDhcpClientEffects.StateChanged(DhcpClient client, DhcpClientState from, DhcpClientState to)
+    {
+        if (!_byClient.TryGetValue(client, out var entry))
+            return;
+        Log.StateChanged(_logger, entry.Record.Service, from, to);
+        if (to == DhcpClientState.Requesting && client.Attempt?.Requested is { } requested)
+            Claim(entry, requested.Address);
+        else if (from == DhcpClientState.Requesting && to != DhcpClientState.Bound && !entry.IsReleasing && client.Lease is null)
+            Unclaim(entry);
+        // Unanswered once is enough to be ready; the lease stands until it ends.
+        if (from == DhcpClientState.Rebooting)
+            Settle(entry);
+    }
+
+    void IDhcpClientEffects.Bound(DhcpClient client, DhcpLease lease) => Leased(client, lease, "bound");
+
+    void IDhcpClientEffects.Recovered(DhcpClient client, DhcpLease lease) => Leased(client, lease, "recovered");
+
+    void IDhcpClientEffects.Renewed(DhcpClient client, DhcpLease lease) => Leased(client, lease, "renewed");
+
+    void IDhcpClientEffects.Changed(DhcpClient client, IPv4Address from, DhcpLease lease)
+    {
+        Log.Changed(_logger, _byClient[client].Record.Service, from, lease.Address);
+        Leased(client, lease, "changed");
+    }
+
+    void IDhcpClientEffects.Suspect(DhcpClient client, DhcpLease lease) => Note(client, "suspect", $"the server refused {lease.Address}");
+
+    void IDhcpClientEffects.Lost(DhcpClient client, DhcpLease lease, DhcpLossReason reason)
+    {
+        var entry = _byClient[client];
+        Note(client, "lost", $"{lease.Address} was lost: {(reason == DhcpLossReason.Expired ? "nobody extended it in time" : "its server refused it")}");
+        Log.Lost(_logger, entry.Record.Service, lease.Address, reason);
+        if (client.Lease is null)
+        {
+            Unclaim(entry);
+            Save(entry, entry.Record with { State = LeaseRecordState.Lost });
+        }
+    }
+
+    void IDhcpClientEffects.Released(DhcpClient client, DhcpLease? lease)
+    {
+        if (!_byClient.TryGetValue(client, out var entry) || !entry.IsReleasing)
+            return;
+        _metrics.Event("released");
+        Log.Released(_logger, entry.Record.Service, entry.Record.Address ?? "no address", entry.Mac);
+        Retire(entry);
+        if (entry.Record.Address is null)
+        {
+            Forget(entry);
+            return;
+        }
+        entry.ForgetAt = _clock.Now + RememberReleased;
+        Save(entry, entry.Record with { State = LeaseRecordState.Released, ReleasedAt = _clock.UtcNow });
+    }
+
+    void IDhcpClientEffects.NakReceived(DhcpClient client, IPv4Address server, string? text) =>
+        Note(client, "nak", $"{server} answered NAK{(text is null ? "" : $": {text}")}");
+
+    void IDhcpClientEffects.ReplyDropped(DhcpClient client, DhcpDropReason reason, string? detail, in DhcpReply reply)
+    {
+        Dropped(reason);
+        if (detail is not null && _byClient.TryGetValue(client, out var entry))
+            entry.LastError = $"{reply.Message.YourAddress} from {reply.Message.ServerId} refused: {detail}";
+    }
+
+    private void Leased(DhcpClient client, DhcpLease lease, string what)
+    {
+        var entry = _byClient[client];
+        bool renewed = what == "renewed" && entry.Record.State == LeaseRecordState.Bound;
+        _metrics.Event(what);
+        Claim(entry, lease.Address);
+        entry.AbandonAt = null;
+        entry.LastError = null;
+        Settle(entry);
+        var record = LeaseRecords.With(entry.Record, lease, _clock);
+        if (renewed && IsNotWorthSaving(entry.Record, record))
+            return;
+        if (!renewed)
+            Log.Leased(_logger, entry.Record.Service, lease.Address, entry.Mac, lease.ServerId, lease.LeaseSeconds);
+        if (Save(entry, record))
+            CompleteIfLeased(entry);
+    }
+
+    /// <summary>A plain renewal is written when the end moved by a tenth of the lease or by half a minute.</summary>
+    private static bool IsNotWorthSaving(LeaseRecord before, LeaseRecord after) =>
+        before.ServerId == after.ServerId && before.LeaseSeconds == after.LeaseSeconds && before.ExpiresAt is { } was && after.ExpiresAt is { } now
+        && now - was < TimeSpan.FromSeconds(Math.Min(30, after.LeaseSeconds / 10.0));
+
+    private void Note(DhcpClient client, string what, string error)
+    {
+        _metrics.Event(what);
+        if (_byClient.TryGetValue(client, out var entry))
+        {
+            entry.LastError = error;
+            Log.Noted(_logger, entry.Record.Service, error);
+        }
+    }
+
+    private void Claim(LeaseEntry entry, IPv4Address address)
+    {
+        if (entry.Claimed == address)
+            return;
+        Unclaim(entry);
+        entry.Claimed = address;
+        _byAddress[address] = entry;
+    }
+
+    private void Unclaim(LeaseEntry entry)
+    {
+        if (entry.Claimed is { } held && _byAddress.TryGetValue(held, out var holder) && holder == entry)
+            _byAddress.Remove(held);
+        entry.Claimed = null;
+    }
+}

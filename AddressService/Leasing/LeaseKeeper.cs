@@ -1,0 +1,379 @@
+using DynamicLb.AddressService.Configuration;
+using DynamicLb.AddressService.MacPool;
+using DynamicLb.AddressService.Metrics;
+using DynamicLb.AddressService.Store;
+using DynamicLb.Networking.Addresses;
+using DynamicLb.Networking.Dhcp4;
+
+namespace DynamicLb.AddressService.Leasing;
+
+/// <summary>What the keeper does to the network.</summary>
+internal interface ILeaseWire
+{
+    void Send(DhcpMessage message, in DhcpDestination destination);
+
+    void Join(MacAddress mac);
+
+    void Leave(MacAddress mac);
+}
+
+/// <summary>
+/// Owns all leases, their DHCP clients and the MAC list: a state machine without threads or timers, driven by <see cref="LeaseLoop"/>.
+/// This part holds the start, the schedule and the pacing.
+/// </summary>
+/// <remarks>
+/// What is written when (a crash at any line is harmless): the identity before the first DISCOVER, the lease before a caller hears of it, a tombstone
+/// before the RELEASE. Not thread-safe.
+/// </remarks>
+internal sealed partial class LeaseKeeper : IDhcpClientEffects
+{
+    private static readonly TimeSpan SaveAgainAfter = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan RememberReleased = TimeSpan.FromMinutes(10);
+
+    private readonly AddressServiceOptions _options;
+    private readonly ILeaseStore _store;
+    private readonly ILeaseWire _wire;
+    private readonly ILeaseClock _clock;
+    private readonly Func<IPv4Address, bool> _isOwnAddress;
+    private readonly LeaseMetrics _metrics;
+    private readonly ILogger _logger;
+    private readonly DhcpRandom _random;
+    private readonly DhcpClientSettings _settings;
+    private readonly TransactionIds _ids;
+    private readonly MacGenerator _generator;
+    private readonly MacList _macs = new();
+    private readonly TokenBucket _bucket;
+
+    private readonly SortedDictionary<string, LeaseEntry> _byService = new(StringComparer.Ordinal);
+    private readonly Dictionary<IPv4Address, LeaseEntry> _byAddress = [];
+    private readonly Dictionary<MacAddress, LeaseEntry> _byMac = [];
+    private readonly Dictionary<DhcpClient, LeaseEntry> _byClient = [];
+    private readonly List<LeaseEntry> _releasing = [];
+    private readonly PriorityQueue<(LeaseEntry Entry, int Version), TimeSpan> _schedule = new();
+    private readonly PriorityQueue<LeaseEntry, (int Class, TimeSpan Expiry)> _ready = new();
+    private int _unverified;
+    private TimeSpan _gaugesAt;
+
+    /// <exception cref="UnusableException">The secret behind generated MACs cannot be read.</exception>
+    public LeaseKeeper(
+        AddressServiceOptions options, ILeaseStore store, ILeaseWire wire, ILeaseClock clock, Func<IPv4Address, bool> isOwnAddress,
+        LeaseMetrics metrics, ILogger<LeaseKeeper> logger, DhcpRandom random)
+    {
+        _options = options;
+        _store = store;
+        _wire = wire;
+        _clock = clock;
+        _isOwnAddress = isOwnAddress;
+        _metrics = metrics;
+        _logger = logger;
+        _random = random;
+        _ids = new TransactionIds(random);
+        _settings = new DhcpClientSettings
+        {
+            AllowedServers = options.Servers, RequestedLeaseSeconds = options.LeaseSeconds, ReleaseDelay = options.ReleaseDelay,
+        };
+        _generator = new MacGenerator(options.MacPrefix, options.MacKeyFile is { } file ? Security.MacKeyFile.Read(file) : store.MacKey());
+        _bucket = new TokenBucket(options.MessagesPerSecond, options.MessageBurst);
+    }
+
+    /// <summary>Whether every lease from before the start was verified, or went unanswered once.</summary>
+    public bool IsSettled => _unverified == 0;
+
+    /// <summary>When <see cref="Tick"/> has something to do; null for never.</summary>
+    public TimeSpan? NextDeadline
+    {
+        get
+        {
+            TimeSpan? next = _schedule.TryPeek(out _, out var due) ? due : null;
+            if (_ready.Count == 0)
+                return next;
+            var ready = _bucket.NextAt(_clock.Now);
+            return next < ready ? next : ready;
+        }
+    }
+
+    /// <summary>Takes up what the store holds. Call it once, first.</summary>
+    public void Load()
+    {
+        var contents = _store.Load();
+        foreach (string fault in contents.Faults)
+        {
+            _metrics.Event("corrupt");
+            Log.StoreFault(_logger, fault);
+        }
+        foreach (var mac in _options.Macs)
+            _macs.Add(mac);
+        foreach (string text in contents.Macs ?? [])
+        {
+            if (MacList.Parse(text, out var mac) is null)
+                _macs.Add(mac);
+        }
+        // The newest first: should two live records bear one name, the older one was being replaced when we stopped.
+        foreach (var record in contents.Leases.OrderByDescending(r => r.CreatedAt).ThenBy(r => r.Id))
+            Take(record);
+        Log.Loaded(_logger, _byService.Count, _releasing.Count, _macs.Count);
+        UpdateGauges();
+    }
+
+    /// <summary>Does what is due, as far as the pacing allows.</summary>
+    public void Tick()
+    {
+        var now = _clock.Now;
+        while (_schedule.TryPeek(out var item, out var due) && (due <= now || item.Version != item.Entry.Version))
+        {
+            _schedule.Dequeue();
+            if (item.Version == item.Entry.Version && !item.Entry.IsGone)
+                Due(item.Entry, now);
+        }
+        while (_ready.Count > 0 && _bucket.TryTake(now))
+        {
+            var entry = _ready.Dequeue();
+            entry.InReady = false;
+            if (entry.IsGone)
+                continue;
+            Run(entry, now);
+            Reschedule(entry);
+        }
+        if (now >= _gaugesAt)
+            UpdateGauges();
+    }
+
+    /// <summary>Hands a reply to the client that waits for it.</summary>
+    public void Receive(in DhcpReply reply)
+    {
+        if (!_ids.TryFind(reply.Message.TransactionId, out var client) || !_byClient.TryGetValue(client, out var entry))
+        {
+            Dropped(DhcpDropReason.UnknownTransaction);
+            return;
+        }
+        _metrics.Received(Lower(reply.Message.Type.ToString()));
+        client.Receive(reply, _clock.Now);
+        Reschedule(entry);
+    }
+
+    /// <summary>Counts what was dropped before it reached a client.</summary>
+    public void Dropped(DhcpDropReason reason) => _metrics.Dropped(Lower(reason.ToString()));
+
+    private void Take(LeaseRecord record)
+    {
+        var now = _clock.Now;
+        var mac = MacAddress.Parse(record.Mac);
+        var lease = LeaseRecords.Restore(record, _clock);
+        if (record.State == LeaseRecordState.Released || (record.State == LeaseRecordState.Releasing && (lease is null || lease.ExpiresAt <= now)))
+        {
+            var left = record.ReleasedAt is { } at ? at + RememberReleased - _clock.UtcNow : RememberReleased;
+            if (left <= TimeSpan.Zero || left > RememberReleased)
+                Delete(record);
+            else
+                _ = NewEntry(record with { State = LeaseRecordState.Released, ReleasedAt = record.ReleasedAt ?? _clock.UtcNow }, mac, forgetAt: now + left);
+            return;
+        }
+        if (_byMac.ContainsKey(mac))
+        {
+            Log.StoreFault(_logger, $"two leases have the MAC {mac}; the older one, of {record.Service}, is dropped");
+            Delete(record);
+            return;
+        }
+        bool superseded = record.State != LeaseRecordState.Releasing && _byService.ContainsKey(record.Service);
+        if (superseded && lease is null)
+        {
+            Delete(record);
+            return;
+        }
+        if (superseded)
+        {
+            record = record with { State = LeaseRecordState.Releasing };
+        }
+        var entry = NewEntry(record, mac);
+        entry.Restored = lease;
+        entry.Hint = lease?.Address ?? (IPv4Address.TryParse(record.RequestedAddress, out var wanted) ? wanted : null);
+        switch (record.State)
+        {
+            case LeaseRecordState.Releasing:
+                if (superseded)
+                    Save(entry, record);
+                entry.Pending = PendingStart.Release;
+                break;
+            case LeaseRecordState.Bound when lease is not null:
+                entry.Pending = PendingStart.Resume;
+                entry.Unverified = true;
+                _unverified++;
+                Claim(entry, lease.Address);
+                break;
+            case LeaseRecordState.Lost:
+                entry.Pending = PendingStart.Acquire;
+                break;
+            default:
+                entry.Pending = PendingStart.Acquire;
+                entry.AbandonAt = now + _options.AbandonAfter;
+                break;
+        }
+        Reschedule(entry);
+    }
+
+    private LeaseEntry NewEntry(LeaseRecord record, MacAddress mac, TimeSpan? forgetAt = null)
+    {
+        var entry = new LeaseEntry { Record = record, Mac = mac, StartedAt = _clock.Now, ForgetAt = forgetAt };
+        entry.Client = new DhcpClient(LeaseRecords.Identity(record), _settings, this, _ids, _random);
+        if (record.State == LeaseRecordState.Released)
+        {
+            _releasing.Add(entry);
+            Reschedule(entry);
+            return entry;
+        }
+        _byClient[entry.Client] = entry;
+        _byMac[mac] = entry;
+        if (record.State == LeaseRecordState.Releasing)
+            _releasing.Add(entry);
+        else
+            _byService[record.Service] = entry;
+        _wire.Join(mac);
+        return entry;
+    }
+
+    /// <summary>Frees the MAC; the record may stay a while to answer a repeated DELETE.</summary>
+    private void Retire(LeaseEntry entry)
+    {
+        _byClient.Remove(entry.Client);
+        if (_byMac.TryGetValue(entry.Mac, out var owner) && owner == entry && _byMac.Remove(entry.Mac))
+            _wire.Leave(entry.Mac);
+        Unclaim(entry);
+        if (_byService.TryGetValue(entry.Record.Service, out var live) && live == entry)
+            _byService.Remove(entry.Record.Service);
+        Settle(entry);
+    }
+
+    private void Forget(LeaseEntry entry)
+    {
+        Retire(entry);
+        _releasing.Remove(entry);
+        entry.IsGone = true;
+        Delete(entry.Record);
+    }
+
+    private void Settle(LeaseEntry entry)
+    {
+        if (!entry.Unverified)
+            return;
+        entry.Unverified = false;
+        if (--_unverified == 0)
+            Log.Settled(_logger);
+    }
+
+    private void Due(LeaseEntry entry, TimeSpan now)
+    {
+        if (entry.ForgetAt <= now)
+        {
+            Forget(entry);
+            return;
+        }
+        if (entry.SaveAgainAt <= now && Save(entry, entry.Record))
+            CompleteIfLeased(entry);
+        if (entry.AbandonAt <= now)
+        {
+            Abandon(entry, now);
+            Reschedule(entry);
+            return;
+        }
+        // The end of an entitlement waits for no pacing: the address must go silent now.
+        if (entry.Client.Lease?.ExpiresAt <= now)
+            entry.Client.Tick(now);
+        if (!entry.InReady && (entry.Pending != PendingStart.None || entry.Client.NextDeadline <= now))
+        {
+            entry.InReady = true;
+            var lease = entry.Restored ?? entry.Client.Lease;
+            _ready.Enqueue(entry, (lease is null ? 1 : 0, lease?.ExpiresAt ?? entry.StartedAt));
+        }
+        Reschedule(entry);
+    }
+
+    private static void Run(LeaseEntry entry, TimeSpan now)
+    {
+        var pending = entry.Pending;
+        entry.Pending = PendingStart.None;
+        switch (pending)
+        {
+            case PendingStart.Acquire:
+                entry.Client.Acquire(now, entry.Hint);
+                break;
+            case PendingStart.Resume:
+                entry.Client.Resume(entry.Restored!, now);
+                break;
+            case PendingStart.Release:
+                entry.Client.Release(entry.Restored!, now, "service deleted");
+                break;
+            default:
+                entry.Client.Tick(now);
+                break;
+        }
+        entry.Restored = null;
+    }
+
+    private void Reschedule(LeaseEntry entry)
+    {
+        entry.Version++;
+        if (entry.IsGone)
+            return;
+        var due = Earlier(Earlier(entry.AbandonAt, entry.SaveAgainAt), entry.ForgetAt);
+        if (entry.InReady)
+            due = Earlier(due, entry.Client.Lease?.ExpiresAt);
+        else
+            due = Earlier(due, entry.Pending != PendingStart.None ? TimeSpan.MinValue : entry.Client.NextDeadline);
+        if (due is { } at)
+            _schedule.Enqueue((entry, entry.Version), at);
+    }
+
+    private void Abandon(LeaseEntry entry, TimeSpan now)
+    {
+        Log.Abandoned(_logger, entry.Record.Service, entry.Mac, entry.Client.Attempt?.Describe() ?? "not begun");
+        _metrics.Event("abandoned");
+        if (!StartRelease(entry, now, "abandoned"))
+            entry.AbandonAt = now + SaveAgainAfter;
+    }
+
+    private bool Save(LeaseEntry entry, LeaseRecord record)
+    {
+        entry.Record = record with { SavedAt = _clock.UtcNow };
+        try
+        {
+            var before = TimeProvider.System.GetTimestamp();
+            _store.Save(entry.Record);
+            _metrics.Wrote(TimeProvider.System.GetElapsedTime(before));
+            entry.SaveAgainAt = null;
+            return true;
+        }
+        catch (IOException e)
+        {
+            entry.SaveAgainAt = _clock.Now + SaveAgainAfter;
+            entry.LastError = $"the lease cannot be stored: {e.Message}";
+            _metrics.StoreFailed();
+            Log.SaveFailed(_logger, entry.Record.Service, e.Message);
+            return false;
+        }
+    }
+
+    private void Delete(LeaseRecord record)
+    {
+        try
+        {
+            _store.Delete(record);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // It is taken up at the next start, and dropped then.
+            _metrics.StoreFailed();
+            Log.SaveFailed(_logger, record.Service, e.Message);
+        }
+    }
+
+    private void UpdateGauges()
+    {
+        _gaugesAt = _clock.Now + TimeSpan.FromSeconds(1);
+        var states = _byService.Values.Concat(_releasing.Where(e => e.Record.State == LeaseRecordState.Releasing)).CountBy(StateName);
+        _metrics.Set([.. states], FreeMacs());
+    }
+
+    private static TimeSpan? Earlier(TimeSpan? left, TimeSpan? right) => left is null || right < left ? right : left;
+
+    private static string Lower(string name) => name.ToLowerInvariant();
+}

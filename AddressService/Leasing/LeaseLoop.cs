@@ -1,0 +1,145 @@
+using System.Threading.Channels;
+using DynamicLb.AddressService.Metrics;
+using DynamicLb.Networking.Dhcp4;
+
+namespace DynamicLb.AddressService.Leasing;
+
+/// <summary>
+/// The one loop that owns the leases: a channel into it, a timer that wakes it. Calls wait for their answer outside of it, so that none waits for
+/// another's DHCP exchange. Stopping releases nothing.
+/// </summary>
+internal sealed partial class LeaseLoop : BackgroundService, IDhcpReceiver
+{
+    private const int QueueLength = 8192;
+
+    // Timers stand still while the machine sleeps, leases do not: look at the clock now and then.
+    private static readonly TimeSpan LongestSleep = TimeSpan.FromSeconds(5);
+
+    private readonly Channel<Item> _queue = Channel.CreateBounded<Item>(new BoundedChannelOptions(QueueLength) { SingleReader = true });
+    private readonly LeaseKeeper _keeper;
+    private readonly LeaseOutbox _outbox;
+    private readonly IDhcpTransport _transport;
+    private readonly ILeaseClock _clock;
+    private readonly TimeProvider _time;
+    private readonly LeaseMetrics _metrics;
+    private readonly ILogger<LeaseLoop> _logger;
+    private volatile bool _isSettled;
+
+    public LeaseLoop(
+        LeaseKeeper keeper, LeaseOutbox outbox, IDhcpTransport transport, ILeaseClock clock, TimeProvider time, LeaseMetrics metrics, ILogger<LeaseLoop> logger)
+    {
+        _keeper = keeper;
+        _outbox = outbox;
+        _transport = transport;
+        _clock = clock;
+        _time = time;
+        _metrics = metrics;
+        _logger = logger;
+    }
+
+    /// <summary>Whether the leases are loaded, and each was verified or went unanswered once.</summary>
+    public bool IsSettled => _isSettled;
+
+    /// <summary>Runs an action on the loop.</summary>
+    /// <exception cref="ChannelClosedException">The program stops.</exception>
+    public async Task<T> InvokeAsync<T>(Func<LeaseKeeper, T> action, CancellationToken cancellationToken)
+    {
+        var completion = new TaskCompletionSource<T>(TaskCreationOptions.RunContinuationsAsynchronously);
+        await _queue.Writer.WriteAsync(
+            new Item(default, keeper =>
+            {
+                try
+                {
+                    completion.TrySetResult(action(keeper));
+                }
+                catch (Exception e)
+                {
+                    completion.TrySetException(e);
+                    throw;
+                }
+            }),
+            cancellationToken);
+        return await completion.Task.WaitAsync(cancellationToken);
+    }
+
+    public void Received(in DhcpReply reply)
+    {
+        if (!_queue.Writer.TryWrite(new Item(reply, null)))
+            _metrics.Dropped("queuefull");
+    }
+
+    public void Dropped(DhcpDropReason reason) => _metrics.Dropped(reason.ToString().ToLowerInvariant());
+
+    public override async Task StartAsync(CancellationToken cancellationToken)
+    {
+        _keeper.Load();
+        await base.StartAsync(cancellationToken);
+    }
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        await using var timer = _time.CreateTimer(_ => _queue.Writer.TryWrite(default), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        // Before the first message is sent, or its answer would be lost.
+        var receiving = _transport.RunAsync(this, stoppingToken);
+        try
+        {
+            while (!stoppingToken.IsCancellationRequested)
+            {
+                await StepAsync(static (keeper, _) => keeper.Tick(), default, stoppingToken);
+                _isSettled = _isSettled || _keeper.IsSettled;
+                timer.Change(Sleep(), Timeout.InfiniteTimeSpan);
+                await _queue.Reader.WaitToReadAsync(stoppingToken);
+                for (int i = 0; i < 64 && _queue.Reader.TryRead(out var item); i++)
+                    await StepAsync(static (keeper, item) => Handle(keeper, item), item, stoppingToken);
+            }
+        }
+        catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
+        {
+            // The leases stay as they are; a call that still waits is told by its own token.
+        }
+        finally
+        {
+            _queue.Writer.TryComplete();
+        }
+        await receiving.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+    }
+
+    private async ValueTask StepAsync(Action<LeaseKeeper, Item> step, Item item, CancellationToken cancellationToken)
+    {
+        try
+        {
+            step(_keeper, item);
+            await _outbox.FlushAsync(cancellationToken);
+        }
+        catch (Exception e) when (e is not OperationCanceledException)
+        {
+            // One lease's fault must not end all the others.
+            Log.StepFailed(_logger, e);
+        }
+    }
+
+    private static void Handle(LeaseKeeper keeper, in Item item)
+    {
+        if (item.Command is { } command)
+            command(keeper);
+        else if (item.Reply.Message is not null)
+            keeper.Receive(item.Reply);
+    }
+
+    private TimeSpan Sleep()
+    {
+        if (_keeper.NextDeadline is not { } next)
+            return LongestSleep;
+        var now = _clock.Now;
+        return next <= now ? TimeSpan.Zero : next - now < LongestSleep ? next - now + TimeSpan.FromMilliseconds(1) : LongestSleep;
+    }
+
+    /// <summary>A reply, a call, or neither: only look at the clock.</summary>
+    private readonly record struct Item(DhcpReply Reply, Action<LeaseKeeper>? Command);
+
+    private static partial class Log
+    {
+        [LoggerMessage(Level = LogLevel.Error, Message = "A step of the lease loop failed")]
+        public static partial void StepFailed(ILogger logger, Exception exception);
+    }
+}

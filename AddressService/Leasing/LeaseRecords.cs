@@ -1,0 +1,76 @@
+using DynamicLb.AddressService.Store;
+using DynamicLb.Networking.Addresses;
+using DynamicLb.Networking.Dhcp4;
+
+namespace DynamicLb.AddressService.Leasing;
+
+/// <summary>Between a lease on the monotonic clock and its record in UTC.</summary>
+internal static class LeaseRecords
+{
+    public static LeaseRecord With(LeaseRecord record, DhcpLease lease, ILeaseClock clock)
+    {
+        var zero = clock.UtcNow - clock.Now;
+        return record with
+        {
+            State = LeaseRecordState.Bound,
+            Address = lease.Address.ToString(),
+            PrefixLength = lease.PrefixLength,
+            Router = lease.Router.IsAny ? null : lease.Router.ToString(),
+            ServerId = lease.ServerId.ToString(),
+            ServerMac = lease.ServerMac == MacAddress.Zero ? null : lease.ServerMac.ToString(),
+            LeaseSeconds = lease.LeaseSeconds,
+            ObtainedAt = record.Address == lease.Address.ToString() && record.ObtainedAt is { } first ? first : zero + lease.ObtainedAt,
+            SentAt = zero + lease.ObtainedAt,
+            SentAtBoot = lease.ObtainedAt.TotalSeconds,
+            BootId = clock.BootId,
+            T1 = zero + lease.T1,
+            T2 = zero + lease.T2,
+            ExpiresAt = zero + lease.ExpiresAt,
+        };
+    }
+
+    /// <summary>
+    /// The lease of a stored record on this boot's clock. In the same boot the monotonic clock counts; after another, the wall clock, which may have
+    /// gone back: then no more is left than was left when the record was written.
+    /// </summary>
+    /// <returns>Null when the record holds no lease.</returns>
+    public static DhcpLease? Restore(LeaseRecord record, ILeaseClock clock)
+    {
+        if (!IPv4Address.TryParse(record.Address, out var address) || record.SentAt is not { } sentAt)
+            return null;
+        _ = IPv4Address.TryParse(record.ServerId, out var server);
+        _ = IPv4Address.TryParse(record.Router, out var router);
+        _ = MacAddress.TryParse(record.ServerMac, out var serverMac);
+        TimeSpan obtained;
+        if (record.BootId == clock.BootId && record.SentAtBoot is { } boot && boot <= clock.Now.TotalSeconds)
+        {
+            obtained = TimeSpan.FromSeconds(boot);
+        }
+        else if (record.ExpiresAt is { } expires)
+        {
+            var left = expires - clock.UtcNow;
+            var leftWhenSaved = expires - record.SavedAt;
+            obtained = clock.Now + (left < leftWhenSaved ? left : leftWhenSaved) - (expires - sentAt);
+        }
+        else
+        {
+            obtained = clock.Now - (clock.UtcNow > sentAt ? clock.UtcNow - sentAt : TimeSpan.Zero);
+        }
+        return new DhcpLease
+        {
+            Address = address,
+            PrefixLength = record.PrefixLength,
+            Router = router,
+            ServerId = server,
+            ServerMac = serverMac,
+            LeaseSeconds = record.LeaseSeconds,
+            ObtainedAt = obtained,
+            T1 = obtained + (record.T1 - sentAt),
+            T2 = obtained + (record.T2 - sentAt),
+            ExpiresAt = obtained + (record.ExpiresAt - sentAt),
+        };
+    }
+
+    public static DhcpClientIdentity Identity(LeaseRecord record) => new(
+        MacAddress.Parse(record.Mac), Convert.FromHexString(record.ClientId), record.Hostname, record.VendorClass);
+}

@@ -1,0 +1,34 @@
+namespace DynamicLb.AddressService.Leasing;
+
+/// <summary>Paces what is sent: DHCP servers lose what exceeds their receive buffer, about 166 messages at once.</summary>
+/// <param name="perSecond">Messages a second in the long run.</param>
+/// <param name="burst">Messages at once after a pause.</param>
+internal sealed class TokenBucket(double perSecond, int burst)
+{
+    private double _tokens = burst;
+    private TimeSpan? _filledAt;
+
+    public bool TryTake(TimeSpan now)
+    {
+        Fill(now);
+        if (_tokens < 1)
+            return false;
+        _tokens--;
+        return true;
+    }
+
+    /// <summary>When <see cref="TryTake"/> succeeds next.</summary>
+    public TimeSpan NextAt(TimeSpan now)
+    {
+        Fill(now);
+        // A microsecond late rather than early: rounding must not leave the caller asking in vain.
+        return _tokens >= 1 ? now : now + TimeSpan.FromSeconds((1 - _tokens) / perSecond) + TimeSpan.FromMicroseconds(1);
+    }
+
+    private void Fill(TimeSpan now)
+    {
+        if (_filledAt is { } at && now > at)
+            _tokens = Math.Min(burst, _tokens + ((now - at).TotalSeconds * perSecond));
+        _filledAt = now;
+    }
+}

@@ -1,0 +1,141 @@
+using System.Security.Cryptography;
+using System.Text.Json;
+using System.Text.Json.Serialization.Metadata;
+using DynamicLb.AddressService.Configuration;
+
+namespace DynamicLb.AddressService.Store;
+
+/// <summary>
+/// Leases in a folder, one readable JSON file each: <c>leases/NAMESPACE.NAME.xxxxxxxx.json</c>. A file is written beside its place, synced, renamed
+/// into it, and the folder synced. A lock file keeps a second process out.
+/// </summary>
+internal sealed class FileLeaseStore : ILeaseStore
+{
+    private const string Temporary = ".tmp";
+    private readonly string _folder;
+    private readonly string _leases;
+    private readonly FileStream _lock;
+
+    private FileLeaseStore(string folder, FileStream @lock)
+    {
+        _folder = folder;
+        _leases = Path.Combine(folder, "leases");
+        _lock = @lock;
+    }
+
+    /// <summary>Opens a folder, which is made if need be.</summary>
+    /// <exception cref="UnusableException">It cannot be written, or another process uses it.</exception>
+    public static FileLeaseStore Open(string folder)
+    {
+        folder = Path.GetFullPath(folder);
+        FileStream? locked = null;
+        try
+        {
+            Directory.CreateDirectory(Path.Combine(folder, "leases"));
+            // An exclusive flock(2): the kernel drops it with the process, however that ends.
+            locked = new FileStream(Path.Combine(folder, "lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+            Posix.SyncFolder(folder);
+            return new FileLeaseStore(folder, locked);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            locked?.Dispose();
+            throw new UnusableException(
+                $"The data folder {folder} cannot be used: {e.Message} Only one address service may use a folder, and it must be writable (--data).", e);
+        }
+    }
+
+    public StoreContents Load()
+    {
+        var leases = new List<LeaseRecord>();
+        var faults = new List<string>();
+        foreach (string path in Directory.EnumerateFiles(_leases).Order(StringComparer.Ordinal))
+        {
+            if (path.EndsWith(Temporary, StringComparison.Ordinal))
+                File.Delete(path);
+            else if (path.EndsWith(".json", StringComparison.Ordinal) && Read(path, StoreJsonContext.Default.LeaseRecord, faults) is { } record)
+                leases.Add(record);
+        }
+        string macs = Path.Combine(_folder, "macs.json");
+        var list = File.Exists(macs) ? Read(macs, StoreJsonContext.Default.MacListRecord, faults)?.Macs : null;
+        return new StoreContents(leases, list, faults);
+    }
+
+    public void Save(LeaseRecord record) => Write(PathOf(record), JsonSerializer.SerializeToUtf8Bytes(record, StoreJsonContext.Default.LeaseRecord));
+
+    public void Delete(LeaseRecord record)
+    {
+        File.Delete(PathOf(record));
+        Posix.SyncFolder(_leases);
+    }
+
+    public void SaveMacs(IReadOnlyList<string> macs) =>
+        Write(Path.Combine(_folder, "macs.json"), JsonSerializer.SerializeToUtf8Bytes(new MacListRecord(macs), StoreJsonContext.Default.MacListRecord));
+
+    public byte[] MacKey()
+    {
+        string path = Path.Combine(_folder, "mac-key");
+        try
+        {
+            if (File.Exists(path))
+            {
+                byte[] key = Convert.FromHexString(File.ReadAllText(path).Trim());
+                return key.Length >= 16 ? key : throw new FormatException("it is shorter than 16 bytes.");
+            }
+        }
+        catch (FormatException e)
+        {
+            throw new UnusableException($"{path} is not a key in hexadecimal: {e.Message} Restore it, or remove it to have a new one made.", e);
+        }
+        byte[] made = RandomNumberGenerator.GetBytes(32);
+        Write(path, System.Text.Encoding.ASCII.GetBytes(Convert.ToHexStringLower(made) + "\n"));
+        return made;
+    }
+
+    public void Dispose() => _lock.Dispose();
+
+    private string PathOf(LeaseRecord record) =>
+        Path.Combine(_leases, $"{record.Service.Replace('/', '.')}.{record.Id.ToString("N")[..8]}.json");
+
+    private static T? Read<T>(string path, JsonTypeInfo<T> type, List<string> faults)
+        where T : class
+    {
+        try
+        {
+            var value = JsonSerializer.Deserialize(File.ReadAllBytes(path), type) ?? throw new JsonException("it is empty.");
+            if (value is LeaseRecord record && LeaseRecordRules.Fault(record) is { } fault)
+                throw new JsonException(fault);
+            return value;
+        }
+        catch (Exception e) when (e is JsonException or NotSupportedException)
+        {
+            File.Move(path, path + ".corrupt", overwrite: true);
+            faults.Add($"{path} is damaged ({e.Message}) and was set aside as {Path.GetFileName(path)}.corrupt");
+            return null;
+        }
+    }
+
+    private static void Write(string path, ReadOnlySpan<byte> content)
+    {
+        string temporary = path + Temporary;
+        try
+        {
+            // Only the owner may read: the key among these files decides which MACs come next.
+            var options = new FileStreamOptions
+            {
+                Mode = FileMode.Create, Access = FileAccess.Write, BufferSize = 0, UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite,
+            };
+            using (var file = new FileStream(temporary, options))
+            {
+                file.Write(content);
+                file.Flush(flushToDisk: true);
+            }
+            File.Move(temporary, path, overwrite: true);
+            Posix.SyncFolder(Path.GetDirectoryName(path)!);
+        }
+        catch (UnauthorizedAccessException e)
+        {
+            throw new IOException(e.Message, e);
+        }
+    }
+}

@@ -1,0 +1,103 @@
+using System.Text.Json.Serialization;
+
+namespace DynamicLb.AddressService.Store;
+
+/// <summary>Where a stored lease stands. Kept apart from the DHCP client's own states: only these survive a crash.</summary>
+internal enum LeaseRecordState
+{
+    /// <summary>The identity is decided; no server has granted it an address yet, as far as we know.</summary>
+    Requesting = 0,
+
+    /// <summary>Leased.</summary>
+    Bound,
+
+    /// <summary>Was leased, and expired or was refused; the address is asked for again.</summary>
+    Lost,
+
+    /// <summary>To be given back: a tombstone that is written before the first RELEASE.</summary>
+    Releasing,
+
+    /// <summary>Given back; remembered for a while, so that a repeated DELETE succeeds.</summary>
+    Released,
+}
+
+/// <summary>One lease as it is stored. Times are UTC, for people and for another boot; <see cref="SentAtBoot"/> is what counts within one boot.</summary>
+internal sealed record LeaseRecord
+{
+    /// <summary>Version of this form.</summary>
+    public int Version { get; init; } = 1;
+
+    public required string Service { get; init; }
+
+    public string? Uid { get; init; }
+
+    public required Guid Id { get; init; }
+
+    public required string Mac { get; init; }
+
+    /// <summary>Whether the MAC came from the list of <c>/v1/mac</c>.</summary>
+    public bool MacFromPool { get; init; }
+
+    /// <summary>DHCP option 61 in hexadecimal; empty for none. Servers key the lease on it, so it is kept, not derived again.</summary>
+    public string ClientId { get; init; } = "";
+
+    public string? Hostname { get; init; }
+
+    public string? VendorClass { get; init; }
+
+    public LeaseRecordState State { get; init; }
+
+    /// <summary>Address that the caller asked for.</summary>
+    public string? RequestedAddress { get; init; }
+
+    public string? Address { get; init; }
+
+    public int PrefixLength { get; init; } = 32;
+
+    public string? Router { get; init; }
+
+    public string? ServerId { get; init; }
+
+    public string? ServerMac { get; init; }
+
+    /// <summary>As granted; 4294967295 is without end.</summary>
+    public uint LeaseSeconds { get; init; }
+
+    /// <summary>When the address was first leased.</summary>
+    public DateTimeOffset? ObtainedAt { get; init; }
+
+    /// <summary>When the REQUEST that was granted last was sent: the lease counts from here.</summary>
+    public DateTimeOffset? SentAt { get; init; }
+
+    /// <summary>The same on CLOCK_BOOTTIME, in seconds since boot.</summary>
+    public double? SentAtBoot { get; init; }
+
+    /// <summary>The boot that <see cref="SentAtBoot"/> belongs to.</summary>
+    public string? BootId { get; init; }
+
+    public DateTimeOffset? T1 { get; init; }
+
+    public DateTimeOffset? T2 { get; init; }
+
+    public DateTimeOffset? ExpiresAt { get; init; }
+
+    public DateTimeOffset CreatedAt { get; init; }
+
+    /// <summary>When this was written: a wall clock that stands before it went back.</summary>
+    public DateTimeOffset SavedAt { get; init; }
+
+    public DateTimeOffset? ReleasedAt { get; init; }
+}
+
+/// <summary>The list of MACs given by <c>/v1/mac</c> and the configuration.</summary>
+/// <param name="Macs">In the order they are to be used.</param>
+internal sealed record MacListRecord(IReadOnlyList<string> Macs);
+
+[JsonSourceGenerationOptions(
+    WriteIndented = true,
+    PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
+    UseStringEnumConverter = true,
+    DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
+[JsonSerializable(typeof(LeaseRecord))]
+[JsonSerializable(typeof(MacListRecord))]
+internal sealed partial class StoreJsonContext : JsonSerializerContext;
