@@ -26,7 +26,11 @@ public sealed partial class DhcpClient
     private void SendReboot(TimeSpan now)
     {
         var pause = _settings.RebootRetransmitAfter * (1 << Math.Min(_transmissions, 16));
-        Transmitted(now, pause + (pause * (0.1 * _random.NextSigned())));
+        pause += pause * (0.1 * _random.NextSigned());
+        // A lease that is about to end cannot wait for the usual rhythm.
+        if (_lease!.ExpiresAt is { } expiry)
+            pause = DhcpLeaseTimes.Shorter(pause, DhcpLeaseTimes.Pause(now, now, expiry));
+        Transmitted(now, pause);
         UnansweredRenewals++;
         _effects.Send(
             this,

@@ -19,13 +19,16 @@ internal static class DhcpLeaseTimes
         return (TimeSpan.FromSeconds(t1 - early), TimeSpan.FromSeconds(t2 - early));
     }
 
-    /// <summary>Pause before the next REQUEST: half of what is left, but no less than a third of the phase, within 1 to 60 s.</summary>
-    /// <remarks>RFC 2131 has a floor of 60 s, which leaves leases below eight minutes a single try.</remarks>
+    /// <summary>Pause before the next REQUEST: half of what is left, but no less than a third of the phase, within half a second to 60 s.</summary>
+    /// <remarks>RFC 2131 has a floor of 60 s, which leaves leases below eight minutes a single try. Half a second gives a lease of 10 s six tries.</remarks>
     public static TimeSpan Pause(TimeSpan now, TimeSpan phaseStart, TimeSpan phaseEnd)
     {
-        double floor = Math.Min(60, Math.Max(1, (phaseEnd - phaseStart).TotalSeconds / 3));
+        double floor = Math.Min(60, Math.Max(0.5, (phaseEnd - phaseStart).TotalSeconds / 3));
         return TimeSpan.FromSeconds(Math.Max(floor, (phaseEnd - now).TotalSeconds / 2));
     }
+
+    /// <summary>The lesser of two pauses.</summary>
+    public static TimeSpan Shorter(TimeSpan left, TimeSpan right) => left < right ? left : right;
 
     /// <summary>When the last 5 % of a lease begin.</summary>
     public static TimeSpan LastStretch(DhcpLease lease) => lease.ExpiresAt!.Value - TimeSpan.FromSeconds(lease.LeaseSeconds * 0.05);

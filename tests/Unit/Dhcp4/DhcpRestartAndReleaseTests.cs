@@ -64,6 +64,16 @@ public sealed class DhcpRestartAndReleaseTests
     }
 
     [Fact]
+    public void A_lease_about_to_end_is_verified_in_a_faster_rhythm()
+    {
+        _lab.Servers[0].IsSilent = true;
+        var client = _lab.NewClient();
+        client.Resume(Leases.Of("10.77.0.100", _lab.Now - TimeSpan.FromSeconds(6), seconds: 10), _lab.Now);
+        _lab.RunUntil(() => client.Lease is null, _lab.Now + TimeSpan.FromMinutes(1));
+        Assert.InRange(_lab.SentCount(DhcpMessageType.Request), 5, 9);
+    }
+
+    [Fact]
     public void A_nak_of_the_own_server_after_a_restart_is_acted_on()
     {
         _lab.Servers[0].Leases[MacAddress.Parse("02:00:00:00:00:99")] = IPv4Address.Parse("10.77.0.100");
