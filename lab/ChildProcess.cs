@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 
 namespace DynamicLb.Lab;
 
@@ -20,17 +21,23 @@ public sealed class ChildProcess : IAsyncDisposable
     /// <summary>Whether it has ended by itself.</summary>
     public bool HasExited => _process.HasExited;
 
-    /// <summary>Starts <paramref name="program"/> (looked up in PATH) with its output appended to <paramref name="logFile"/>.</summary>
-    public static ChildProcess Start(string program, IReadOnlyList<string> arguments, string logFile, IReadOnlyDictionary<string, string>? environment = null)
+    /// <summary>
+    /// Starts <paramref name="program"/> (looked up in PATH) with its output appended to <paramref name="logFile"/>. It dies with this
+    /// process, also when this process is killed.
+    /// </summary>
+    public static ChildProcess Start(string program, IReadOnlyList<string> arguments, string logFile, IReadOnlyDictionary<string, string>? environment = null, string? networkNamespace = null)
     {
-        // The shell replaces itself by the program, so that the process id is the program's; it opens the log because Process offers pipes only.
-        var start = new ProcessStartInfo("/bin/sh", ["-c", "exec \"$@\" >>\"$0\" 2>&1 </dev/null", logFile, program, .. arguments]);
+        // The shell, setpriv and ip replace themselves by the program, so that the process id is the program's; the shell opens the log
+        // because Process offers pipes only.
+        string[] inNamespace = networkNamespace is null ? [] : ["ip", "netns", "exec", networkNamespace];
+        var start = new ProcessStartInfo("/bin/sh",
+            ["-c", "exec setpriv --pdeathsig KILL \"$@\" >>\"$0\" 2>&1 </dev/null", logFile, .. inNamespace, program, .. arguments]);
         foreach (var (name, value) in environment ?? new Dictionary<string, string>())
         {
             start.Environment[name] = value;
         }
 
-        return new ChildProcess(Process.Start(start)!, logFile);
+        return new ChildProcess(StartingThread.Run(() => Process.Start(start)!), logFile);
     }
 
     /// <summary>Runs a program to its end and returns what it printed; an exit code other than 0 is an exception with its standard error.</summary>
@@ -44,6 +51,16 @@ public sealed class ChildProcess : IAsyncDisposable
             ? await output
             : throw new InvalidOperationException($"{program} {string.Join(' ', arguments)} ended with {process.ExitCode}: {await error}");
     }
+
+    /// <summary>Sends a signal by name (TERM, KILL, STOP, CONT, USR1).</summary>
+    public void Signal(string name)
+    {
+        using var kill = Process.Start(new ProcessStartInfo("/bin/kill", [$"-{name}", Id.ToString(CultureInfo.InvariantCulture)]))!;
+        kill.WaitForExit();
+    }
+
+    /// <summary>Waits for the process to end.</summary>
+    public Task WaitForExitAsync(CancellationToken cancellationToken) => _process.WaitForExitAsync(cancellationToken);
 
     /// <summary>The last lines of the log.</summary>
     public string LogTail(int lines = 20) => File.Exists(_logFile) ? string.Join('\n', File.ReadLines(_logFile).TakeLast(lines)) : "";

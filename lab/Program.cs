@@ -1,1 +1,32 @@
-return 0;
+using System.Globalization;
+using System.Net.Sockets;
+using DynamicLb.Lab.Demo;
+using DynamicLb.Lab.Networks;
+
+using var stop = new CancellationTokenSource();
+Console.CancelKeyPress += (_, e) => { e.Cancel = true; stop.Cancel(); };
+using var terminated = System.Runtime.InteropServices.PosixSignalRegistration.Create(
+    System.Runtime.InteropServices.PosixSignal.SIGTERM, context => { context.Cancel = true; stop.Cancel(); });
+
+switch (args)
+{
+    case ["relay", var path, var host, var port]:
+        using (var listener = Relay.ListenUnix(path))
+        {
+            await Relay.RunAsync(listener, async token =>
+            {
+                var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+                await socket.ConnectAsync(host, int.Parse(port, CultureInfo.InvariantCulture), token);
+                return socket;
+            }, stop.Token);
+        }
+
+        return 0;
+
+    case ["web", var address, var node]:
+        await WebBackend.RunAsync(address, node, stop.Token);
+        return 0;
+
+    default:
+        return await DemoCommand.RunAsync(args, stop.Token);
+}

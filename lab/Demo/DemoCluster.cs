@@ -1,0 +1,116 @@
+using System.Net;
+using System.Net.Http.Json;
+using System.Net.Sockets;
+using System.Text.Json.Nodes;
+using DynamicLb.Lab.Networks;
+
+namespace DynamicLb.Lab.Demo;
+
+/// <summary>The Kubernetes API of the lab, as an administrator uses it, and the objects that a cluster would hold.</summary>
+internal sealed class DemoCluster : IAsyncDisposable
+{
+    public const int Port = 6443;
+    private readonly HttpClient _http;
+    private readonly Socket _listener;
+    private readonly CancellationTokenSource _stop = new();
+
+    private DemoCluster(HttpClient http, Socket listener, string kubeconfig, string adminKubeconfig) =>
+        (_http, _listener, Kubeconfig, HostKubeconfig) = (http, listener, kubeconfig, adminKubeconfig);
+
+    /// <summary>kubeconfig for programs in the lab.</summary>
+    public string Kubeconfig { get; }
+
+    /// <summary>kubeconfig for people outside of it, through a port on loopback.</summary>
+    public string HostKubeconfig { get; }
+
+    /// <summary>URL on loopback.</summary>
+    public Uri HostUrl => new($"http://127.0.0.1:{((IPEndPoint)_listener.LocalEndPoint!).Port}/");
+
+    public static async Task<DemoCluster> StartAsync(LabNetwork network, LabHost host, CancellationToken cancellationToken)
+    {
+        var kubeconfig = Path.Combine(network.Folder, "kubeconfig");
+        var url = new Uri($"http://{host.ManagementAddress}:{Port}");
+        network.StartOurs(host, "kube-api", "KubeApi", "--listen", url.ToString().TrimEnd('/'), "--kubeconfig-out", kubeconfig);
+        var http = host.CreateHttpClient(url);
+        var relay = host.StartRelay(url.Host, url.Port);
+        var listener = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        listener.Listen();
+        var hostKubeconfig = Path.Combine(network.Folder, "kubeconfig-host");
+        var cluster = new DemoCluster(http, listener, kubeconfig, hostKubeconfig);
+        _ = Relay.RunAsync(listener, async token =>
+        {
+            var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+            await socket.ConnectAsync(new UnixDomainSocketEndPoint(relay), token);
+            return socket;
+        }, cluster._stop.Token);
+
+        await Wait.UntilAsync(async () => await cluster.TryGetAsync("api/v1/nodes", cancellationToken) is not null && File.Exists(kubeconfig),
+            TimeSpan.FromSeconds(30), "the Kubernetes API", cancellationToken);
+        var text = await File.ReadAllTextAsync(kubeconfig, cancellationToken);
+        await File.WriteAllTextAsync(hostKubeconfig, text.Replace(url.ToString().TrimEnd('/'), cluster.HostUrl.ToString().TrimEnd('/'), StringComparison.Ordinal), cancellationToken);
+        return cluster;
+    }
+
+    /// <summary>An object, or null where there is none or no server yet.</summary>
+    public async Task<JsonNode?> TryGetAsync(string path, CancellationToken cancellationToken)
+    {
+        try
+        {
+            using var answer = await _http.GetAsync(path, cancellationToken);
+            return answer.IsSuccessStatusCode ? await answer.Content.ReadFromJsonAsync<JsonNode>(cancellationToken) : null;
+        }
+        catch (HttpRequestException)
+        {
+            return null;
+        }
+    }
+
+    public async Task CreateAsync(string path, string json, CancellationToken cancellationToken)
+    {
+        using var content = new StringContent(json, System.Text.Encoding.UTF8, "application/json");
+        using var answer = await _http.PostAsync(path, content, cancellationToken);
+        if (!answer.IsSuccessStatusCode)
+        {
+            throw new InvalidOperationException($"POST {path}: {(int)answer.StatusCode} {await answer.Content.ReadAsStringAsync(cancellationToken)}");
+        }
+    }
+
+    public async Task DeleteAsync(string path, CancellationToken cancellationToken)
+    {
+        using var answer = await _http.DeleteAsync(path, cancellationToken);
+        answer.EnsureSuccessStatusCode();
+    }
+
+    /// <summary>Registers a node as its kubelet would.</summary>
+    public Task CreateNodeAsync(LabHost node, CancellationToken cancellationToken) => CreateAsync("api/v1/nodes", $$$"""
+        {"apiVersion":"v1","kind":"Node","metadata":{"name":"{{{node.Name}}}","labels":{"kubernetes.io/hostname":"{{{node.Name}}}"}},
+         "status":{"addresses":[{"type":"InternalIP","address":"{{{node.Address}}}"}],"conditions":[{"type":"Ready","status":"True"}]}}
+        """, cancellationToken);
+
+    public Task CreateNamespaceAsync(string name, CancellationToken cancellationToken) => CreateAsync("api/v1/namespaces", $$$"""
+        {"apiVersion":"v1","kind":"Namespace","metadata":{"name":"{{{name}}}"}}
+        """, cancellationToken);
+
+    /// <summary>The Service demo/web and, as the endpoint controller would, its EndpointSlice.</summary>
+    public async Task CreateWebAsync(LabHost node, CancellationToken cancellationToken)
+    {
+        await CreateAsync("apis/discovery.k8s.io/v1/namespaces/demo/endpointslices", $$$"""
+            {"apiVersion":"discovery.k8s.io/v1","kind":"EndpointSlice","metadata":{"name":"web-1","namespace":"demo","labels":{"kubernetes.io/service-name":"web"}},
+             "addressType":"IPv4","ports":[{"name":"http","port":8080,"protocol":"TCP"}],
+             "endpoints":[{"addresses":["{{{node.ManagementAddress}}}"],"conditions":{"ready":true,"serving":true,"terminating":false},"nodeName":"{{{node.Name}}}"}]}
+            """, cancellationToken);
+        await CreateAsync("api/v1/namespaces/demo/services", """
+            {"apiVersion":"v1","kind":"Service","metadata":{"name":"web","namespace":"demo"},
+             "spec":{"type":"LoadBalancer","selector":{"app":"web"},"ports":[{"name":"http","port":80,"targetPort":8080,"protocol":"TCP"}]}}
+            """, cancellationToken);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _stop.CancelAsync();
+        _listener.Dispose();
+        _http.Dispose();
+        _stop.Dispose();
+    }
+}

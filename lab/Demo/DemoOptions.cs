@@ -1,0 +1,55 @@
+using DynamicLb.Lab.Dhcp;
+
+namespace DynamicLb.Lab.Demo;
+
+/// <summary>The command line of the demo.</summary>
+internal sealed record DemoOptions
+{
+    public const string Usage = """
+        usage: ./demo.sh [--check] [--dhcp dnsmasq|isc|kea|udhcpd] [--kube inprocess|real]
+
+          --check   unattended: ends after the last step, exit 0 only if every step was observed;
+                    the last line is a JSON object with the time of each step in seconds
+          --dhcp    the DHCP server on the demo's LAN (default: dnsmasq)
+          --kube    the Kubernetes API: an in-process API server (default), or a real kube-apiserver
+                    with etcd, built once from Debian's source package
+
+        Everything runs in network namespaces of its own, which are removed at the end.
+        """;
+
+    public bool Check { get; init; }
+
+    public string Dhcp { get; init; } = "dnsmasq";
+
+    public bool RealKubernetes { get; init; }
+
+    /// <summary>Null with a fault when the arguments are wrong.</summary>
+    public static DemoOptions? Parse(IReadOnlyList<string> args, out string? fault)
+    {
+        var options = new DemoOptions();
+        fault = null;
+        for (var i = 0; i < args.Count; i++)
+        {
+            var value = i + 1 < args.Count ? args[i + 1] : null;
+            switch (args[i])
+            {
+                case "--check":
+                    options = options with { Check = true };
+                    break;
+                case "--dhcp" when value is not null && DhcpServer.Kinds.Contains(value, StringComparer.Ordinal):
+                    options = options with { Dhcp = value };
+                    i++;
+                    break;
+                case "--kube" when value is "inprocess" or "real":
+                    options = options with { RealKubernetes = value == "real" };
+                    i++;
+                    break;
+                default:
+                    fault = $"cannot understand {args[i]} {value}".TrimEnd();
+                    return null;
+            }
+        }
+
+        return options;
+    }
+}

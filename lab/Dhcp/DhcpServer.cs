@@ -1,0 +1,144 @@
+using DynamicLb.Lab.Networks;
+
+namespace DynamicLb.Lab.Dhcp;
+
+/// <summary>What a DHCP server is told.</summary>
+public sealed record DhcpServerOptions
+{
+    /// <summary>Last number of the first address of the range, in 10.20.0.0/24.</summary>
+    public int First { get; init; } = 100;
+
+    /// <summary>Last number of the last address.</summary>
+    public int Last { get; init; } = 199;
+
+    /// <summary>How long leases are. dnsmasq has none shorter than 120 s.</summary>
+    public TimeSpan Lease { get; init; } = TimeSpan.FromSeconds(600);
+
+    /// <summary>Tells the server's files and log from another's on the same host.</summary>
+    public string Name { get; init; } = "dhcp";
+}
+
+/// <summary>A real DHCP server in a namespace of the lab.</summary>
+public abstract class DhcpServer : IAsyncDisposable
+{
+    private readonly LabNetwork _network;
+    private ChildProcess? _process;
+
+    private protected DhcpServer(LabNetwork network, LabHost host, DhcpServerOptions options)
+    {
+        (_network, Host, Options) = (network, host, options);
+        Folder = Directory.CreateDirectory(Path.Combine(network.Folder, options.Name)).FullName;
+    }
+
+    /// <summary>The names that <see cref="Create"/> knows.</summary>
+    public static IReadOnlyList<string> Kinds { get; } = ["dnsmasq", "isc", "kea", "udhcpd"];
+
+    /// <summary>Name of the software, for people.</summary>
+    public abstract string Software { get; }
+
+    /// <summary>The host it runs on.</summary>
+    public LabHost Host { get; }
+
+    /// <summary>Its folder: configuration and lease file.</summary>
+    public string Folder { get; }
+
+    /// <summary>What it was told.</summary>
+    protected DhcpServerOptions Options { get; }
+
+    /// <summary>The running process; null when stopped.</summary>
+    protected ChildProcess? Process => _process;
+
+    /// <summary>First address of the range.</summary>
+    protected string First => $"10.20.0.{Options.First}";
+
+    /// <summary>Last address of the range.</summary>
+    protected string Last => $"10.20.0.{Options.Last}";
+
+    /// <summary>Lease time in seconds.</summary>
+    protected int LeaseSeconds => (int)Options.Lease.TotalSeconds;
+
+    /// <summary>A server of one of the <see cref="Kinds"/>, not started.</summary>
+    public static DhcpServer Create(string kind, LabNetwork network, LabHost host, DhcpServerOptions? options = null) => kind switch
+    {
+        "dnsmasq" => new DnsmasqServer(network, host, options ?? new()),
+        "isc" => new IscServer(network, host, options ?? new()),
+        "kea" => new KeaServer(network, host, options ?? new()),
+        "udhcpd" => new UdhcpdServer(network, host, options ?? new()),
+        _ => throw new ArgumentException($"unknown DHCP server {kind}; there are {string.Join(", ", Kinds)}", nameof(kind)),
+    };
+
+    /// <summary>Starts it and returns when it listens. Leases of an earlier start are kept.</summary>
+    public async Task StartAsync(CancellationToken cancellationToken)
+    {
+        var (program, arguments) = Prepare();
+        _process = _network.Start(Host, Options.Name, program, arguments);
+        try
+        {
+            // Every one of them holds UDP port 67 when it is ready, ISC and Kea besides their packet sockets.
+            await Wait.UntilAsync(
+                async () => !_process.HasExited && (await Host.Namespace.RunAsync("ss", ["-Hlnup"], cancellationToken)).Contains($"pid={_process.Id},", StringComparison.Ordinal),
+                TimeSpan.FromSeconds(15), $"{Software} to listen", cancellationToken);
+        }
+        catch (TimeoutException e)
+        {
+            throw new InvalidOperationException($"{Software} did not start: {_process.LogTail()}", e);
+        }
+    }
+
+    /// <summary>Kills it.</summary>
+    public async Task StopAsync()
+    {
+        if (_process is not null)
+        {
+            await _process.DisposeAsync();
+            _process = null;
+        }
+    }
+
+    /// <summary>Reads the server's own table: the newest entry of each address.</summary>
+    public abstract Task<IReadOnlyList<DhcpLease>> LeasesAsync(CancellationToken cancellationToken);
+
+    /// <summary>The active entry of an address, or null.</summary>
+    public async Task<DhcpLease?> LeaseOfAsync(string ip, CancellationToken cancellationToken) =>
+        (await LeasesAsync(cancellationToken)).FirstOrDefault(l => l.Active && string.Equals(l.Ip, ip, StringComparison.Ordinal));
+
+    /// <inheritdoc/>
+    public async ValueTask DisposeAsync()
+    {
+        await StopAsync();
+        GC.SuppressFinalize(this);
+    }
+
+    /// <summary>Writes what the server needs and says how to run it.</summary>
+    private protected abstract (string Program, string[] Arguments) Prepare();
+
+    /// <summary>Makes an empty lease file unless there is one.</summary>
+    private protected string LeaseFile(string name)
+    {
+        var path = Path.Combine(Folder, name);
+        using (File.Open(path, FileMode.OpenOrCreate))
+        {
+            return path;
+        }
+    }
+
+    // AppArmor profiles of Debian's servers are bound to the program's path and allow only the packaged folders.
+    private protected string CopyOf(string program)
+    {
+        var copy = Path.Combine(Folder, Path.GetFileName(program));
+        File.Copy(program, copy, overwrite: true);
+        return copy;
+    }
+
+    // The servers write while we read.
+    private protected static string ReadShared(string path)
+    {
+        if (!File.Exists(path))
+        {
+            return "";
+        }
+
+        using var reader = new StreamReader(new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete));
+        return reader.ReadToEnd();
+    }
+}

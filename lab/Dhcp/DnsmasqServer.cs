@@ -1,0 +1,26 @@
+using System.Globalization;
+using DynamicLb.Lab.Networks;
+
+namespace DynamicLb.Lab.Dhcp;
+
+internal sealed class DnsmasqServer(LabNetwork network, LabHost host, DhcpServerOptions options) : DhcpServer(network, host, options)
+{
+    public override string Software => "dnsmasq";
+
+    public override Task<IReadOnlyList<DhcpLease>> LeasesAsync(CancellationToken cancellationToken)
+    {
+        // expiry mac ip name client-id; an entry goes when the address is free.
+        var leases = from line in ReadShared(Path.Combine(Folder, "leases")).Split('\n')
+                     let fields = line.Split(' ')
+                     where fields.Length == 5
+                     let expiry = DateTimeOffset.FromUnixTimeSeconds(long.Parse(fields[0], CultureInfo.InvariantCulture))
+                     select new DhcpLease(fields[2], fields[1], fields[3] == "*" ? "" : fields[3], true, expiry);
+        return Task.FromResult<IReadOnlyList<DhcpLease>>([.. leases]);
+    }
+
+    private protected override (string Program, string[] Arguments) Prepare() => ("dnsmasq",
+    [
+        "-k", "-p", "0", "--conf-file=/dev/null", "-i", "eth0", "--bind-interfaces", $"--dhcp-range={First},{Last},255.255.255.0,{LeaseSeconds}",
+        $"--dhcp-leasefile={LeaseFile("leases")}", "--pid-file=", "-u", "root", "--log-dhcp", "--log-facility=-", "--dhcp-authoritative", "--no-ping",
+    ]);
+}

@@ -1,0 +1,50 @@
+using System.Globalization;
+using System.Text.RegularExpressions;
+using DynamicLb.Lab.Networks;
+
+namespace DynamicLb.Lab.Dhcp;
+
+internal sealed partial class IscServer(LabNetwork network, LabHost host, DhcpServerOptions options) : DhcpServer(network, host, options)
+{
+    public override string Software => "ISC dhcpd";
+
+    public override Task<IReadOnlyList<DhcpLease>> LeasesAsync(CancellationToken cancellationToken)
+    {
+        var leases = new Dictionary<string, DhcpLease>(StringComparer.Ordinal);
+        foreach (Match match in Entry().Matches(ReadShared(Path.Combine(Folder, "leases"))))
+        {
+            var body = match.Groups["body"].Value;
+            var ip = match.Groups["ip"].Value;
+            var ends = Ends().Match(body).Groups["time"].Value;
+            leases[ip] = new DhcpLease(ip, Hardware().Match(body).Groups["mac"].Value, HostName().Match(body).Groups["name"].Value,
+                body.Contains("\n  binding state active;", StringComparison.Ordinal),
+                ends.Length == 0 ? DateTimeOffset.MaxValue : DateTimeOffset.ParseExact(ends, "yyyy/MM/dd HH:mm:ss", CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal));
+        }
+
+        return Task.FromResult<IReadOnlyList<DhcpLease>>([.. leases.Values]);
+    }
+
+    private protected override (string Program, string[] Arguments) Prepare()
+    {
+        var configuration = Path.Combine(Folder, "dhcpd.conf");
+        File.WriteAllText(configuration, $$"""
+            authoritative; ddns-update-style none; ping-check false;
+            default-lease-time {{LeaseSeconds}}; max-lease-time {{LeaseSeconds}}; min-lease-time 1;
+            subnet 10.20.0.0 netmask 255.255.255.0 { range {{First}} {{Last}}; option routers 10.20.0.1; }
+
+            """);
+        return (CopyOf("/usr/sbin/dhcpd"), ["-4", "-d", "-cf", configuration, "-lf", LeaseFile("leases"), "-pf", Path.Combine(Folder, "pid"), "--no-pid", "eth0"]);
+    }
+
+    [GeneratedRegex("^lease (?<ip>[0-9.]+) \\{(?<body>.*?)^\\}", RegexOptions.Multiline | RegexOptions.Singleline | RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 5000)]
+    private static partial Regex Entry();
+
+    [GeneratedRegex("^  ends \\d (?<time>[0-9/]+ [0-9:]+);", RegexOptions.Multiline | RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 1000)]
+    private static partial Regex Ends();
+
+    [GeneratedRegex("hardware ethernet (?<mac>[0-9a-f:]+);", RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 1000)]
+    private static partial Regex Hardware();
+
+    [GeneratedRegex("client-hostname \"(?<name>[^\"]*)\";", RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 1000)]
+    private static partial Regex HostName();
+}

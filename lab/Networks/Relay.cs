@@ -1,0 +1,50 @@
+using System.Net.Sockets;
+
+namespace DynamicLb.Lab.Networks;
+
+/// <summary>Passes connections on, byte by byte: how a caller outside a namespace reaches a server inside.</summary>
+internal static class Relay
+{
+    /// <summary>Runs until cancelled.</summary>
+    public static async Task RunAsync(Socket listener, Func<CancellationToken, Task<Socket>> connect, CancellationToken cancellationToken)
+    {
+        while (!cancellationToken.IsCancellationRequested)
+        {
+            var accepted = await listener.AcceptAsync(cancellationToken);
+            _ = PassAsync(accepted, connect, cancellationToken);
+        }
+    }
+
+    /// <summary>A listening Unix socket.</summary>
+    public static Socket ListenUnix(string path)
+    {
+        var listener = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        listener.Bind(new UnixDomainSocketEndPoint(path));
+        listener.Listen();
+        return listener;
+    }
+
+    private static async Task PassAsync(Socket accepted, Func<CancellationToken, Task<Socket>> connect, CancellationToken cancellationToken)
+    {
+        using (accepted)
+        {
+            try
+            {
+                using var target = await connect(cancellationToken);
+                await using var near = new NetworkStream(accepted);
+                await using var far = new NetworkStream(target);
+                await Task.WhenAll(CopyAsync(near, far, target, cancellationToken), CopyAsync(far, near, accepted, cancellationToken));
+            }
+            catch (Exception e) when (e is IOException or SocketException or OperationCanceledException)
+            {
+                // The connection is over, for both sides.
+            }
+        }
+    }
+
+    private static async Task CopyAsync(NetworkStream from, NetworkStream to, Socket end, CancellationToken cancellationToken)
+    {
+        await from.CopyToAsync(to, cancellationToken);
+        end.Shutdown(SocketShutdown.Send);
+    }
+}
