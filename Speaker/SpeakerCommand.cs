@@ -1,0 +1,65 @@
+using System.CommandLine;
+using System.Text.RegularExpressions;
+using DynamicLb.Contracts.Hosting;
+
+namespace DynamicLb.Speaker;
+
+/// <summary>The settings of a speaker. Immutable.</summary>
+/// <param name="Common">What controller and speaker share.</param>
+/// <param name="NodeName">The node we run on: <c>spec.nodeName</c> of our pod.</param>
+/// <param name="ExcludedInterfaces">Interfaces on which nothing is announced.</param>
+/// <param name="IgnoreExcludeLabel">Whether the label <c>node.kubernetes.io/exclude-from-external-load-balancers</c> is ignored.</param>
+internal sealed record SpeakerOptions(KubernetesProgramSettings Common, string NodeName, Regex ExcludedInterfaces, bool IgnoreExcludeLabel);
+
+/// <summary>The command line.</summary>
+internal static class SpeakerCommand
+{
+    /// <summary>What belongs to containers and virtual machines, by name, as MetalLB ships it.</summary>
+    public const string DefaultExcluded =
+        "^(docker.*|cbr.*|dummy.*|virbr.*|lxcbr.*|veth.*|lo|cali.*|tunl.*|flannel.*|kube-ipvs.*|cni.*|nodelocaldns.*|lxc.*)$";
+
+    public static RootCommand Create(Func<SpeakerOptions, CancellationToken, Task> run)
+    {
+        var common = new KubernetesProgramArguments("http://127.0.0.1:17473");
+        var node = new Option<string?>("--node-name") { Description = "The node we run on; without it METALLB_NODE_NAME, then DYNAMICLB_NODE_NAME." };
+        var excluded = new Option<string>("--exclude-interfaces")
+        {
+            Description = "Regular expression of the interfaces on which nothing is announced.",
+            DefaultValueFactory = static _ => DefaultExcluded,
+        };
+        var ignoreExclude = new Option<bool>("--ignore-exclude-lb") { Description = "Announce from nodes with the exclude label, too." };
+        excluded.Validators.Add(static result =>
+        {
+            try
+            {
+                _ = Pattern(result.GetValueOrDefault<string>()!);
+            }
+            catch (ArgumentException e)
+            {
+                result.AddError($"--exclude-interfaces: {e.Message}");
+            }
+        });
+
+        var command = new RootCommand("DynamicLb speaker: announces the addresses of Services from this node.");
+        common.AddTo(command);
+        command.Options.Add(node);
+        command.Options.Add(excluded);
+        command.Options.Add(ignoreExclude);
+        command.Validators.Add(result =>
+        {
+            if (NodeName(result.GetValue(node)) is null)
+                result.AddError("--node-name: is required (or METALLB_NODE_NAME in the environment).");
+        });
+        command.SetAction((result, cancellationToken) => run(
+            new SpeakerOptions(
+                common.Read(result), NodeName(result.GetValue(node))!, Pattern(result.GetValue(excluded)!), result.GetValue(ignoreExclude)),
+            cancellationToken));
+        return command;
+    }
+
+    private static string? NodeName(string? given) =>
+        new[] { given, Environment.GetEnvironmentVariable("METALLB_NODE_NAME"), Environment.GetEnvironmentVariable("DYNAMICLB_NODE_NAME") }
+            .FirstOrDefault(static name => !string.IsNullOrEmpty(name));
+
+    private static Regex Pattern(string text) => new(text, RegexOptions.CultureInvariant, TimeSpan.FromSeconds(1));
+}

@@ -1,0 +1,67 @@
+using DynamicLb.Contracts.Configuration;
+using DynamicLb.Kubernetes.Client;
+using DynamicLb.Kubernetes.Events;
+using DynamicLb.Kubernetes.Informers;
+using DynamicLb.Kubernetes.Resources;
+using DynamicLb.Speaker.Layer2;
+using DynamicLb.Speaker.Membership;
+using DynamicLb.Speaker.Services;
+using DynamicLb.Speaker.Status;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
+
+namespace DynamicLb.Speaker;
+
+/// <summary>The speaker's parts.</summary>
+internal static class SpeakerExtensions
+{
+    public static void AddSpeaker(this IServiceCollection services, SpeakerOptions options)
+    {
+        services.AddSingleton(options);
+        services.AddSingleton(Random.Shared);
+
+        // What it knows
+        var kubernetes = KubernetesClientConfiguration.Load(options.Common.KubeConfig);
+        string space = options.Common.Namespace ?? kubernetes.Namespace ?? "dynamiclb-system";
+        services.AddSingleton<IKubernetesClient>(provider => new KubernetesClient(kubernetes, provider.GetRequiredService<TimeProvider>()));
+        services.AddSingleton(provider => Follow(provider, ResourceTypes.Services));
+        services.AddSingleton(provider => Follow(provider, ResourceTypes.Nodes));
+        services.AddSingleton(static provider => EndpointSliceInformer.Create(
+            provider.GetRequiredService<IKubernetesClient>(), provider.GetRequiredService<TimeProvider>(), Random.Shared,
+            provider.GetRequiredService<ILogger<Informer<EndpointSlice>>>()));
+        services.AddSingleton<IInformer<Service>>(static provider => provider.GetRequiredService<Informer<Service>>());
+        services.AddSingleton<IInformer<Node>>(static provider => provider.GetRequiredService<Informer<Node>>());
+        services.AddSingleton<IInformer<EndpointSlice>>(static provider => provider.GetRequiredService<Informer<EndpointSlice>>());
+        services.AddSingleton(provider => new ConfigFileWatcher(
+            options.Common.ConfigFile, provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<ConfigFileWatcher>>()));
+
+        // Who else is there
+        services.AddSingleton(provider => new NodeMembership(
+            provider.GetRequiredService<IKubernetesClient>(), options, space, provider.GetRequiredService<TimeProvider>(), Random.Shared,
+            provider.GetRequiredService<ILogger<NodeMembership>>()));
+
+        // What it does
+        services.AddSingleton<SpeakerMetrics>();
+        services.AddSingleton<AnnouncementTable>();
+        services.AddSingleton<Layer2Announcer>();
+        services.AddSingleton(provider => new EventRecorder(
+            provider.GetRequiredService<IKubernetesClient>(), "metallb-speaker", options.NodeName, provider.GetRequiredService<TimeProvider>(),
+            provider.GetRequiredService<ILogger<EventRecorder>>()));
+        services.AddSingleton<IEventRecorder>(static provider => provider.GetRequiredService<EventRecorder>());
+        services.AddSingleton<ServiceReconciler>();
+        services.AddSingleton<SpeakerWorker>();
+        services.AddHostedService(static provider => provider.GetRequiredService<SpeakerWorker>());
+        services.AddHealthChecks().Add(new HealthCheckRegistration("speaker", static provider => new Readiness(provider.GetRequiredService<SpeakerWorker>()), null, null));
+    }
+
+    private static Informer<T> Follow<T>(IServiceProvider provider, ResourceType<T> type)
+        where T : KubernetesObject =>
+        new(
+            provider.GetRequiredService<IKubernetesClient>(), type, null, provider.GetRequiredService<TimeProvider>(), Random.Shared,
+            provider.GetRequiredService<ILogger<Informer<T>>>());
+
+    private sealed class Readiness(SpeakerWorker worker) : IHealthCheck
+    {
+        public Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default) =>
+            Task.FromResult(worker.NotReady is { } reason ? HealthCheckResult.Unhealthy(reason) : HealthCheckResult.Healthy());
+    }
+}
