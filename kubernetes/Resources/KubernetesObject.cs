@@ -15,7 +15,7 @@ public abstract record KubernetesObject
     public string? Kind { get; init; }
 
     /// <summary>Name, version and labels.</summary>
-    public ObjectMeta Metadata { get; init; } = new();
+    public ObjectMeta Metadata { get => field ?? new(); init; }
 }
 
 /// <summary>Object metadata (Kubernetes API, meta/v1 ObjectMeta).</summary>
@@ -56,10 +56,10 @@ public sealed record ObjectMeta
 public sealed record ResourceList<T>
 {
     /// <summary>Version and position of the list.</summary>
-    public ListMeta Metadata { get; init; } = new();
+    public ListMeta Metadata { get => field ?? new(); init; }
 
     /// <summary>The objects.</summary>
-    public IReadOnlyList<T> Items { get; init; } = [];
+    public IReadOnlyList<T> Items { get => field ?? []; init; }
 }
 
 /// <summary>List metadata (Kubernetes API, meta/v1 ListMeta).</summary>

@@ -50,7 +50,7 @@ public sealed record EndpointConditions
 public sealed record Node : KubernetesObject
 {
     /// <summary>What is.</summary>
-    public NodeStatus Status { get; init; } = new();
+    public NodeStatus Status { get => field ?? new(); init; }
 }
 
 /// <summary>A Node's status.</summary>
@@ -147,7 +147,7 @@ public sealed record ObjectReference
 public sealed record Lease : KubernetesObject
 {
     /// <summary>The claim.</summary>
-    public LeaseSpec Spec { get; init; } = new();
+    public LeaseSpec Spec { get => field ?? new(); init; }
 }
 
 /// <summary>The claim of a Lease. Times are strings by <see cref="KubernetesTime.FormatMicro"/>.</summary>

@@ -4,10 +4,10 @@ namespace DynamicLb.Kubernetes.Resources;
 public sealed record Service : KubernetesObject
 {
     /// <summary>What is wanted.</summary>
-    public ServiceSpec Spec { get; init; } = new();
+    public ServiceSpec Spec { get => field ?? new(); init; }
 
     /// <summary>What is.</summary>
-    public ServiceStatus Status { get; init; } = new();
+    public ServiceStatus Status { get => field ?? new(); init; }
 }
 
 /// <summary>The part of a Service's spec that a load balancer reads.</summary>
@@ -61,7 +61,7 @@ public sealed record ServicePort
 public sealed record ServiceStatus
 {
     /// <summary>The addresses that were given.</summary>
-    public LoadBalancerStatus LoadBalancer { get; init; } = new();
+    public LoadBalancerStatus LoadBalancer { get => field ?? new(); init; }
 }
 
 /// <summary>The addresses of a Service.</summary>
