@@ -1,0 +1,229 @@
+using DynamicLb.AddressService.Configuration;
+using DynamicLb.AddressService.Leasing;
+using DynamicLb.AddressService.Metrics;
+using DynamicLb.AddressService.Store;
+using DynamicLb.Contracts.AddressServices;
+using DynamicLb.Networking.Addresses;
+using DynamicLb.Networking.Dhcp4;
+using DynamicLb.Tests.Unit.Support;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace DynamicLb.Tests.Unit.AddressService;
+
+/// <summary>The power goes off: everything but the store is gone.</summary>
+internal sealed class PowerCutException : Exception
+{
+    public PowerCutException()
+    {
+    }
+
+    public PowerCutException(string message)
+        : base(message)
+    {
+    }
+
+    public PowerCutException(string message, Exception innerException)
+        : base(message, innerException)
+    {
+    }
+}
+
+/// <summary>
+/// The address service without threads, sockets and a clock of its own: a keeper in virtual time before a scripted DHCP server. Answers arrive at once.
+/// <see cref="Restart"/> makes a new keeper on the same store, as after SIGKILL.
+/// </summary>
+internal sealed class LeaseLab : ILeaseWire, IDisposable
+{
+    private readonly ServiceProvider _services = new ServiceCollection().AddMetrics().BuildServiceProvider();
+    private readonly Queue<(DhcpMessage Message, DhcpDestination Destination)> _outbox = new();
+    private ulong _seed;
+
+    public LeaseLab(AddressServiceOptions? options = null)
+    {
+        Options = options ?? new AddressServiceOptions();
+        Restart();
+    }
+
+    public AddressServiceOptions Options { get; }
+
+    public LabClock Clock { get; } = new();
+
+    public MemoryLeaseStore Store { get; } = new();
+
+    public FakeDhcpServer Server { get; } = new();
+
+    public LeaseKeeper Keeper { get; private set; } = null!;
+
+    /// <summary>What left the keeper, with its time.</summary>
+    public List<(TimeSpan At, DhcpMessage Message)> Sent { get; } = [];
+
+    public HashSet<MacAddress> Joined { get; } = [];
+
+    /// <summary>Called with every message as it leaves, before the server sees it.</summary>
+    public Action<DhcpMessage> Leaving { get; set; } = _ => { };
+
+    /// <summary>Called with every answer before the keeper sees it.</summary>
+    public Action<DhcpMessage> Arriving { get; set; } = _ => { };
+
+    public HashSet<IPv4Address> OwnAddresses { get; } = [];
+
+    /// <summary>A new keeper on the same store; nothing else survives.</summary>
+    public void Restart()
+    {
+        _outbox.Clear();
+        Joined.Clear();
+        Leaving = _ => { };
+        Arriving = _ => { };
+        Keeper = new LeaseKeeper(
+            Options, Store, this, Clock, OwnAddresses.Contains, new LeaseMetrics(_services.GetRequiredService<System.Diagnostics.Metrics.IMeterFactory>()),
+            NullLogger<LeaseKeeper>.Instance, DhcpRandom.Seeded(++_seed));
+        Keeper.Load();
+    }
+
+    /// <summary>Starts a call and lets what is due at this moment happen.</summary>
+    public AcquireWaiter Post(string service, string? uid = null, string? ip = null)
+    {
+        var waiter = Call(service, uid, ip);
+        Settle();
+        return waiter;
+    }
+
+    /// <summary>Starts a call, and no more.</summary>
+    public AcquireWaiter Call(string service, string? uid = null, string? ip = null)
+    {
+        var waiter = new AcquireWaiter();
+        Keeper.Acquire(service, uid, ip is null ? null : IPv4Address.Parse(ip), waiter);
+        return waiter;
+    }
+
+    /// <summary>A call that must succeed at once.</summary>
+    public AcquireAddressAnswer Lease(string service, string? uid = null)
+    {
+        var outcome = Outcome(Post(service, uid));
+        Assert.Equal(AcquireKind.Success, outcome.Kind);
+        return outcome.Answer;
+    }
+
+    public static AcquireOutcome Outcome(AcquireWaiter waiter)
+    {
+        Assert.True(waiter.Task.IsCompletedSuccessfully, "the call has no answer yet");
+        return waiter.Task.GetAwaiter().GetResult();
+    }
+
+    public ReleaseOutcome Delete(string? ip = null, string? service = null)
+    {
+        var outcome = Keeper.Release(ip is null ? null : IPv4Address.Parse(ip), service);
+        Settle();
+        return outcome;
+    }
+
+    public IReadOnlyList<LeaseAnswer> Leases => Keeper.Status().Allocations;
+
+    public int CountSent(DhcpMessageType type) => Sent.Count(s => s.Message.Type == type);
+
+    public void Advance(TimeSpan by)
+    {
+        var target = Clock.Now + by;
+        Settle();
+        while (Keeper.NextDeadline is { } next && next <= target)
+        {
+            Clock.Now = next > Clock.Now ? next : Clock.Now;
+            Settle();
+        }
+        Clock.Now = target;
+        Settle();
+    }
+
+    /// <summary>Lets happen what is due now.</summary>
+    public void Settle()
+    {
+        do
+        {
+            Keeper.Tick();
+            Deliver();
+        }
+        while (Keeper.NextDeadline <= Clock.Now);
+    }
+
+    void ILeaseWire.Send(DhcpMessage message, in DhcpDestination destination) => _outbox.Enqueue((message, destination));
+
+    void ILeaseWire.Join(MacAddress mac) => Joined.Add(mac);
+
+    void ILeaseWire.Leave(MacAddress mac) => Joined.Remove(mac);
+
+    public void Dispose() => _services.Dispose();
+
+    private void Deliver()
+    {
+        while (_outbox.TryDequeue(out var item))
+        {
+            Leaving(item.Message);
+            var message = InMemoryDhcpTransport.Recode(item.Message);
+            Sent.Add((Clock.Now, message));
+            foreach (var answer in Server.Handle(message))
+            {
+                Arriving(answer);
+                Keeper.Receive(new DhcpReply(InMemoryDhcpTransport.Recode(answer), Server.Mac, Server.Id));
+            }
+        }
+    }
+}
+
+/// <summary>Both clocks of the leases, moved by the test.</summary>
+internal sealed class LabClock : ILeaseClock
+{
+    public static readonly DateTimeOffset Start = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
+
+    public TimeSpan Now { get; set; } = TimeSpan.FromHours(1);
+
+    /// <summary>What an administrator did to the wall clock.</summary>
+    public TimeSpan WallOffset { get; set; }
+
+    public DateTimeOffset UtcNow => Start + Now + WallOffset;
+
+    public string BootId { get; set; } = "boot-1";
+}
+
+/// <summary>A store that keeps what it was given when the power goes off in the midst of a write, before or after it took effect.</summary>
+internal sealed class MemoryLeaseStore : ILeaseStore
+{
+    private readonly Dictionary<Guid, LeaseRecord> _records = [];
+    private IReadOnlyList<string>? _macs;
+
+    public IReadOnlyCollection<LeaseRecord> Records => _records.Values;
+
+    /// <summary>Every state written, in order.</summary>
+    public List<LeaseRecordState> Writes { get; } = [];
+
+    /// <summary>Throws to fail a write that has not begun.</summary>
+    public Action<LeaseRecord> BeforeSave { get; set; } = _ => { };
+
+    /// <summary>Throws when the write is durable, but its caller never learns of it.</summary>
+    public Action<LeaseRecord> AfterSave { get; set; } = _ => { };
+
+    public StoreContents Load()
+    {
+        BeforeSave = _ => { };
+        AfterSave = _ => { };
+        return new StoreContents([.. _records.Values], _macs, []);
+    }
+
+    public void Save(LeaseRecord record)
+    {
+        BeforeSave(record);
+        _records[record.Id] = record;
+        Writes.Add(record.State);
+        AfterSave(record);
+    }
+
+    public void Delete(LeaseRecord record) => _records.Remove(record.Id);
+
+    public void SaveMacs(IReadOnlyList<string> macs) => _macs = macs;
+
+    public byte[] MacKey() => [.. Enumerable.Range(0, 32).Select(i => (byte)i)];
+
+    public void Dispose()
+    {
+    }
+}
