@@ -3,7 +3,6 @@ using DynamicLb.AddressService.Leasing;
 using DynamicLb.AddressService.Store;
 using DynamicLb.Networking.Addresses;
 using DynamicLb.Networking.Dhcp4;
-using DynamicLb.Tests.Unit.Support;
 
 namespace DynamicLb.Tests.Unit.AddressService;
 

@@ -1,0 +1,126 @@
+using DynamicLb.AddressService.Configuration;
+using DynamicLb.AddressService.Store;
+
+namespace DynamicLb.Tests.Unit.AddressService;
+
+public sealed class FileLeaseStoreTests : IDisposable
+{
+    private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("dynamiclb-store-");
+
+    private string Leases => Path.Combine(_folder.FullName, "leases");
+
+    public void Dispose() => _folder.Delete(recursive: true);
+
+    [Fact]
+    public void What_was_saved_is_there_again()
+    {
+        var record = Record("demo/web");
+        using (var store = FileLeaseStore.Open(_folder.FullName))
+        {
+            store.Save(record with { State = LeaseRecordState.Requesting });
+            store.Save(record);
+            store.SaveMacs(["02:00:00:00:00:01"]);
+        }
+
+        using var again = FileLeaseStore.Open(_folder.FullName);
+        var contents = again.Load();
+
+        Assert.Equal([record], contents.Leases);
+        Assert.Equal(["02:00:00:00:00:01"], contents.Macs);
+        Assert.Empty(contents.Faults);
+    }
+
+    [Fact]
+    public void A_lease_is_one_file_that_a_person_can_read_and_only_the_owner_may()
+    {
+        using var store = FileLeaseStore.Open(_folder.FullName);
+        store.Save(Record("demo/web"));
+
+        string file = Assert.Single(Directory.GetFiles(Leases));
+        string text = File.ReadAllText(file);
+        Assert.StartsWith("demo.web.", Path.GetFileName(file), StringComparison.Ordinal);
+        Assert.Contains("\"service\": \"demo/web\"", text, StringComparison.Ordinal);
+        Assert.Contains("\"address\": \"10.77.0.100\"", text, StringComparison.Ordinal);
+        Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(file));
+    }
+
+    [Fact]
+    public void A_deleted_lease_is_gone_and_deleting_it_again_is_harmless()
+    {
+        using var store = FileLeaseStore.Open(_folder.FullName);
+        store.Save(Record("demo/web"));
+
+        store.Delete(Record("demo/web"));
+        store.Delete(Record("demo/web"));
+
+        Assert.Empty(store.Load().Leases);
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("{\"service\": \"demo/b")]
+    [InlineData("null")]
+    [InlineData("{\"service\":\"../../x\",\"id\":\"6f9619ff-8b86-d011-b42d-00c04fc964ff\",\"mac\":\"02:00:00:00:00:02\"}")]
+    [InlineData("{\"service\":\"demo/b\",\"id\":\"6f9619ff-8b86-d011-b42d-00c04fc964ff\",\"mac\":\"01:00:5e:00:00:02\"}")]
+    public void A_damaged_file_is_reported_and_set_aside_and_the_others_are_read(string damaged)
+    {
+        using var store = FileLeaseStore.Open(_folder.FullName);
+        store.Save(Record("demo/web"));
+        File.WriteAllText(Path.Combine(Leases, "demo.b.12345678.json"), damaged);
+
+        var contents = store.Load();
+
+        Assert.Equal("demo/web", Assert.Single(contents.Leases).Service);
+        Assert.Contains("demo.b.12345678.json", Assert.Single(contents.Faults), StringComparison.Ordinal);
+        Assert.Equal(damaged, File.ReadAllText(Path.Combine(Leases, "demo.b.12345678.json.corrupt")));
+        Assert.Empty(store.Load().Faults);
+    }
+
+    [Fact]
+    public void What_a_crash_left_of_a_write_is_removed_and_the_old_state_stands()
+    {
+        using var store = FileLeaseStore.Open(_folder.FullName);
+        store.Save(Record("demo/web"));
+        string file = Assert.Single(Directory.GetFiles(Leases));
+        File.WriteAllText(file + ".tmp", "{\"service\":");
+
+        Assert.Equal("demo/web", Assert.Single(store.Load().Leases).Service);
+        Assert.Equal([file], Directory.GetFiles(Leases));
+    }
+
+    [Fact]
+    public void Two_processes_cannot_share_a_folder()
+    {
+        using var store = FileLeaseStore.Open(_folder.FullName);
+
+        var fault = Assert.Throws<UnusableException>(() => FileLeaseStore.Open(_folder.FullName));
+
+        Assert.Contains("Only one address service", fault.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void The_MAC_key_is_made_once_and_stays()
+    {
+        byte[] key;
+        using (var store = FileLeaseStore.Open(_folder.FullName))
+            key = store.MacKey();
+
+        using var again = FileLeaseStore.Open(_folder.FullName);
+        Assert.Equal(key, again.MacKey());
+        Assert.Equal(32, key.Length);
+    }
+
+    private static LeaseRecord Record(string service) => new()
+    {
+        Service = service,
+        Id = new Guid("6f9619ff-8b86-d011-b42d-00c04fc964f0"),
+        Mac = "02:4c:42:00:00:01",
+        State = LeaseRecordState.Bound,
+        Address = "10.77.0.100",
+        PrefixLength = 24,
+        ServerId = "10.77.0.1",
+        LeaseSeconds = 600,
+        SentAt = new DateTimeOffset(2026, 1, 1, 0, 0, 0, TimeSpan.Zero),
+        ExpiresAt = new DateTimeOffset(2026, 1, 1, 0, 10, 0, TimeSpan.Zero),
+    };
+}
