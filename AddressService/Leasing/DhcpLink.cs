@@ -16,7 +16,7 @@ internal sealed class DhcpLink
     private HashSet<IPv4Address> _addresses = [];
     private long? _addressesAt;
 
-    private DhcpLink(LinkInfo link, TimeProvider time)
+    internal DhcpLink(LinkInfo link, TimeProvider time)
     {
         Info = link;
         _time = time;
