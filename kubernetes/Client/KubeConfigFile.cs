@@ -23,7 +23,7 @@ internal static class KubeConfigFile
         {
             return Parse(text, Path.GetDirectoryName(Path.GetFullPath(path))!);
         }
-        catch (Exception e) when (e is YamlException or KubeConfigException or FormatException or CryptographicException or IOException)
+        catch (Exception e) when (e is YamlException or KubeConfigException or FormatException or CryptographicException or IOException or UnauthorizedAccessException)
         {
             throw new KubeConfigException($"{path}: {e.Message}", e);
         }

@@ -68,9 +68,10 @@ public sealed class KubernetesClient : IKubernetesClient, IDisposable
         string path = $"{type.Path(@namespace)}?watch=true&allowWatchBookmarks=true&timeoutSeconds={(int)timeout.TotalSeconds}"
             + $"&resourceVersion={Uri.EscapeDataString(resourceVersion)}";
         // A connection that died without a word would keep the watch waiting for ever: the server ends it in time, or we do.
-        using var silence = new CancellationTokenSource(timeout + RequestTimeout, _time);
+        using var silence = new CancellationTokenSource(RequestTimeout + ((MaxAttempts - 1) * MaxRetryAfter), _time);
         using var linked = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, silence.Token);
         using var response = await SendAsync(HttpMethod.Get, path, null, HttpCompletionOption.ResponseHeadersRead, linked.Token);
+        silence.CancelAfter(timeout + RequestTimeout);
         var reader = PipeReader.Create(await response.Content.ReadAsStreamAsync(linked.Token));
         try
         {
@@ -163,7 +164,8 @@ public sealed class KubernetesClient : IKubernetesClient, IDisposable
             if (next is not null)
                 path += $"&continue={Uri.EscapeDataString(next)}";
             var page = await SendAsync(HttpMethod.Get, path, null, type.ListTypeInfo, cancellationToken);
-            items.AddRange(page.Items);
+            // Go writes an empty list as null here and there.
+            items.AddRange(page.Items ?? []);
             next = page.Metadata.ContinueToken;
             if (string.IsNullOrEmpty(next))
                 return new ResourceList<T> { Metadata = page.Metadata, Items = items };

@@ -75,16 +75,23 @@ public sealed partial class Informer<T> : IInformer<T>
         ResourceType<T>? type = null;
         while (!cancellationToken.IsCancellationRequested)
         {
+            bool watched = false;
             try
             {
                 type ??= await _findType(cancellationToken);
                 version ??= await ListAsync(type, cancellationToken);
+                long started = _time.GetTimestamp();
                 await foreach (var change in _client.WatchAsync(type, _namespace, version, WatchTimeout(), cancellationToken))
                 {
                     Apply(change);
                     version = change.Object.Metadata.ResourceVersion ?? version;
                     backoff.Reset();
+                    watched = true;
                 }
+                if (watched || _time.GetElapsedTime(started) > MaxPause)
+                    continue;
+                // A server or proxy that ends watches as soon as they begin must not be asked in a tight loop.
+                await PauseAsync(backoff.Next(), cancellationToken);
             }
             catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
             {
@@ -92,17 +99,25 @@ public sealed partial class Informer<T> : IInformer<T>
             }
             catch (KubernetesApiException e) when (e.StatusCode == HttpStatusCode.Gone)
             {
-                LogExpired(_logger, type!.Plural);
+                LogExpired(_logger, typeof(T).Name);
                 version = null;
+                if (!watched)
+                    await PauseAsync(backoff.Next(), cancellationToken);
             }
-            catch (Exception e) when (e is KubernetesApiException or HttpRequestException or IOException or OperationCanceledException)
+            catch (Exception e)
             {
+                // The server does not take our version, for another cause than its age (restored from a backup, say): start over.
+                if (e is KubernetesApiException { StatusCode: HttpStatusCode.GatewayTimeout or HttpStatusCode.BadRequest })
+                    version = null;
                 var pause = backoff.Next();
                 LogFailed(_logger, e.Message, typeof(T).Name, pause.TotalSeconds);
-                await Task.Delay(pause, _time, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                await PauseAsync(pause, cancellationToken);
             }
         }
     }
+
+    private async Task PauseAsync(TimeSpan pause, CancellationToken cancellationToken) =>
+        await Task.Delay(pause, _time, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
 
     private async Task<string> ListAsync(ResourceType<T> type, CancellationToken cancellationToken)
     {

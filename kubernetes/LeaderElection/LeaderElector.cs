@@ -57,14 +57,13 @@ public sealed partial class LeaderElector
     {
         while (!cancellationToken.IsCancellationRequested)
         {
-            var lease = await AcquireAsync(cancellationToken);
-            if (lease is null)
+            if (await AcquireAsync(cancellationToken) is not { } claim)
                 return;
             LogLeading(_logger, _options.Identity);
             using var leading = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
             _isLeader = true;
             var work = lead(leading.Token);
-            lease = await RenewUntilLostAsync(lease, work, cancellationToken);
+            var lease = await RenewUntilLostAsync(claim, work, cancellationToken);
             _isLeader = false;
             await leading.CancelAsync();
             LogStopped(_logger, _options.Identity);
@@ -83,20 +82,24 @@ public sealed partial class LeaderElector
         }
     }
 
-    private async Task<Lease?> AcquireAsync(CancellationToken cancellationToken)
+    /// <summary>The claim, and when it was sent: others count its duration from some moment after that, never before.</summary>
+    private async Task<Held?> AcquireAsync(CancellationToken cancellationToken)
     {
         while (!cancellationToken.IsCancellationRequested)
         {
             try
             {
-                if (await TryTakeAsync(cancellationToken) is { } lease)
-                    return lease;
+                // A claim whose answer comes late is worth nothing: it may have run out by then.
+                using var deadline = new CancellationTokenSource(_options.RenewDeadline, _time);
+                using var linked = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, deadline.Token);
+                if (await TryTakeAsync(linked.Token) is { } held)
+                    return held;
             }
             catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
             {
                 break;
             }
-            catch (Exception e) when (IsTransient(e))
+            catch (Exception e) when (IsTransient(e) || e is OperationCanceledException)
             {
                 LogFailed(_logger, _options.Name, e.Message);
             }
@@ -105,16 +108,18 @@ public sealed partial class LeaderElector
         return null;
     }
 
-    private async Task<Lease?> TryTakeAsync(CancellationToken cancellationToken)
+    private async Task<Held?> TryTakeAsync(CancellationToken cancellationToken)
     {
         Lease current;
+        long sentAt;
         try
         {
             current = await _client.GetAsync(ResourceTypes.Leases, _options.Namespace, _options.Name, cancellationToken);
         }
         catch (KubernetesApiException e) when (e.StatusCode == HttpStatusCode.NotFound)
         {
-            return await _client.CreateAsync(ResourceTypes.Leases, Claim(null), cancellationToken);
+            sentAt = _time.GetTimestamp();
+            return new Held(await _client.CreateAsync(ResourceTypes.Leases, Claim(null), cancellationToken), sentAt);
         }
         if (current.Metadata.ResourceVersion != _observedVersion)
         {
@@ -125,13 +130,16 @@ public sealed partial class LeaderElector
         bool free = string.IsNullOrEmpty(current.Spec.HolderIdentity)
             || current.Spec.HolderIdentity == _options.Identity
             || _time.GetElapsedTime(_observedAt) >= holds;
-        return free ? await _client.ReplaceAsync(ResourceTypes.Leases, Claim(current), cancellationToken) : null;
+        if (!free)
+            return null;
+        sentAt = _time.GetTimestamp();
+        return new Held(await _client.ReplaceAsync(ResourceTypes.Leases, Claim(current), cancellationToken), sentAt);
     }
 
     /// <summary>Renews until the deadline passes, the work ends or we are stopped. The lease if it is still ours to give up, else null.</summary>
-    private async Task<Lease?> RenewUntilLostAsync(Lease lease, Task work, CancellationToken cancellationToken)
+    private async Task<Lease?> RenewUntilLostAsync(Held claim, Task work, CancellationToken cancellationToken)
     {
-        long renewedAt = _time.GetTimestamp();
+        var (lease, renewedAt) = claim;
         while (!cancellationToken.IsCancellationRequested && !work.IsCompleted)
         {
             await PauseAsync(cancellationToken);
@@ -141,17 +149,17 @@ public sealed partial class LeaderElector
             if (left <= TimeSpan.Zero)
                 return null;
             long sentAt = _time.GetTimestamp();
+            using var deadline = new CancellationTokenSource(left, _time);
+            using var linked = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, deadline.Token);
             try
             {
-                using var deadline = new CancellationTokenSource(left, _time);
-                using var linked = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, deadline.Token);
                 lease = await _client.ReplaceAsync(ResourceTypes.Leases, Claim(lease), linked.Token);
                 renewedAt = sentAt;
             }
             catch (KubernetesApiException e) when (e.StatusCode is HttpStatusCode.Conflict or HttpStatusCode.NotFound)
             {
                 // Somebody else wrote it: theirs now, or ours after a write whose answer was lost. Look once before giving up.
-                if (await TryReadOwnAsync(cancellationToken) is not { } own)
+                if (await TryReadOwnAsync(linked.Token) is not { } own)
                     return null;
                 lease = own;
             }
@@ -174,7 +182,7 @@ public sealed partial class LeaderElector
             var current = await _client.GetAsync(ResourceTypes.Leases, _options.Namespace, _options.Name, cancellationToken);
             return current.Spec.HolderIdentity == _options.Identity ? current : null;
         }
-        catch (Exception e) when (IsTransient(e))
+        catch (Exception e) when (IsTransient(e) || e is OperationCanceledException)
         {
             return null;
         }
@@ -214,6 +222,8 @@ public sealed partial class LeaderElector
     private Task PauseAsync(CancellationToken cancellationToken) => Task
         .Delay(_options.RetryPeriod * (0.8 + (_random.NextDouble() * 0.4)), _time, cancellationToken)
         .ContinueWith(static _ => { }, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+
+    private readonly record struct Held(Lease Lease, long SentAt);
 
     private static bool IsTransient(Exception e) => e is KubernetesApiException or HttpRequestException or IOException;
 

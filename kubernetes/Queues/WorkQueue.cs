@@ -146,6 +146,9 @@ public sealed class WorkQueue<TKey> : IDisposable
         if (!_delayed.TryPeek(out _, out var due))
             return;
         var wait = due - Now;
+        // Timers wait 49 days at most, an infinite lease expires in 136 years: look again tomorrow.
+        if (wait > TimeSpan.FromDays(1))
+            wait = TimeSpan.FromDays(1);
         _timer.Change(wait > TimeSpan.Zero ? wait + TimeSpan.FromMilliseconds(1) : TimeSpan.Zero, Timeout.InfiniteTimeSpan);
     }
 }

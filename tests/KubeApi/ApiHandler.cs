@@ -117,9 +117,19 @@ internal sealed class ApiHandler(ObjectStore store, FaultInjector faults, string
     {
         var query = context.Request.Query;
         int limit = int.TryParse(query["limit"], out int asked) ? asked : 0;
-        string? after = query["continue"] is [{ Length: > 0 } text] ? Encoding.UTF8.GetString(Convert.FromBase64String(text)) : null;
-        var (items, next, revision) = store.List(resource, space, limit, after, Selectors.Parse(query));
-        string? position = next is null ? null : Convert.ToBase64String(Encoding.UTF8.GetBytes(next));
+        string? after = null;
+        long? begun = null;
+        if (query["continue"] is [{ Length: > 0 } text])
+        {
+            var parts = Encoding.UTF8.GetString(Convert.FromBase64String(text)).Split(' ', 2);
+            (begun, after) = (long.Parse(parts[0]), parts[1]);
+            // Throws 410 where the watch from the list's revision would.
+            store.Since(resource, space, begun.Value);
+        }
+        var (items, next, now) = store.List(resource, space, limit, after, Selectors.Parse(query));
+        // All pages carry the revision of the first, so that a watch from there tells what changed between them.
+        long revision = begun ?? now;
+        string? position = next is null ? null : Convert.ToBase64String(Encoding.UTF8.GetBytes($"{revision} {next}"));
         if (Tables.AreWanted(context.Request.Headers.Accept.ToString()))
         {
             await WriteAsync(context, Tables.Make(resource, items, revision.ToString(), position, TimeProvider.System.GetUtcNow(), true));
