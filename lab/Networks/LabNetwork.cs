@@ -9,6 +9,7 @@ namespace DynamicLb.Lab.Networks;
 /// </summary>
 public sealed class LabNetwork : IAsyncDisposable
 {
+    private static readonly Lazy<Task> _sweep = new(() => Leftovers.SweepAsync(CancellationToken.None));
     private static int _labs;
     private readonly Dictionary<string, LabHost> _hosts = new(StringComparer.Ordinal);
     private readonly ConcurrentStack<ChildProcess> _processes = new();
@@ -31,7 +32,7 @@ public sealed class LabNetwork : IAsyncDisposable
     /// <summary>Sweeps leftovers of dead labs and makes the switches.</summary>
     public static async Task<LabNetwork> CreateAsync(CancellationToken cancellationToken)
     {
-        await Leftovers.SweepAsync(cancellationToken);
+        await _sweep.Value.WaitAsync(cancellationToken);
         var prefix = Leftovers.Prefix(Interlocked.Increment(ref _labs));
         var folder = Directory.CreateDirectory(Path.Combine(Path.GetTempPath(), prefix)).FullName;
         var @switch = await NetworkNamespace.CreateAsync($"{prefix}-switch", cancellationToken);

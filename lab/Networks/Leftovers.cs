@@ -26,8 +26,15 @@ public static partial class Leftovers
 
         foreach (var folder in Directory.EnumerateDirectories(Path.GetTempPath(), "dlb*").Where(f => IsOrphan(Path.GetFileName(f))))
         {
-            Directory.Delete(folder, recursive: true);
-            removed.Add(folder);
+            try
+            {
+                Directory.Delete(folder, recursive: true);
+                removed.Add(folder);
+            }
+            catch (IOException)
+            {
+                // Another lab sweeps it at the same moment.
+            }
         }
 
         return removed;

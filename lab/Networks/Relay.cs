@@ -33,7 +33,12 @@ internal static class Relay
                 using var target = await connect(cancellationToken);
                 await using var near = new NetworkStream(accepted);
                 await using var far = new NetworkStream(target);
-                await Task.WhenAll(CopyAsync(near, far, target, cancellationToken), CopyAsync(far, near, accepted, cancellationToken));
+                var there = CopyAsync(near, far, target, cancellationToken);
+                var back = CopyAsync(far, near, accepted, cancellationToken);
+
+                // A side that was reset ends the connection at once; a side that only has nothing more to say lets the other finish.
+                await await Task.WhenAny(there, back);
+                await Task.WhenAll(there, back);
             }
             catch (Exception e) when (e is IOException or SocketException or OperationCanceledException)
             {
