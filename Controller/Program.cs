@@ -1,3 +1,14 @@
-var builder = WebApplication.CreateSlimBuilder(args);
-await using var app = builder.Build();
-await app.RunAsync();
+using DynamicLb.Contracts.Hosting;
+using DynamicLb.Controller;
+
+return await ControllerCommand.Create(async (options, cancellationToken) =>
+{
+    var builder = WebApplication.CreateSlimBuilder();
+    builder.AddDynamicLbDefaults(options.Common.LogLevel);
+    builder.WebHost.UseUrls(options.Common.Listen);
+    builder.Services.AddController(options);
+
+    await using var app = builder.Build();
+    app.MapDynamicLbDefaults();
+    await app.RunAsync(cancellationToken);
+}).Parse(args).InvokeAsync();

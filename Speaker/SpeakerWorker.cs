@@ -30,7 +30,7 @@ internal sealed class SpeakerWorker(
         var following = Task.WhenAll(
             services.RunAsync(silence.Token), nodes.RunAsync(silence.Token), slices.RunAsync(silence.Token), membership.Leases.RunAsync(silence.Token));
         var telling = events.RunAsync(silence.Token);
-        var configuring = config.RunAsync(reconciler.Configure, silence.Token);
+        var configuring = config.RunAsync(reconciler.ConfigureAsync, silence.Token);
         var announcing = announcer.RunAsync(silence.Token);
 
         try

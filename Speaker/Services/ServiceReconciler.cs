@@ -66,10 +66,11 @@ internal sealed partial class ServiceReconciler : IDisposable
     }
 
     /// <summary>Takes up a new configuration.</summary>
-    public void Configure(LoadBalancerConfig config)
+    public Task ConfigureAsync(LoadBalancerConfig config)
     {
         _config = config;
         AddAll();
+        return Task.CompletedTask;
     }
 
     /// <summary>Works until cancelled. To be called once, when the informers are in sync.</summary>

@@ -25,13 +25,13 @@ public sealed partial class ConfigFileWatcher(string path, TimeProvider time, IL
     public bool IsStale => _isStale;
 
     /// <summary>Reads the file now and then until cancelled, and calls <paramref name="changed"/> with every new configuration.</summary>
-    public async Task RunAsync(Action<LoadBalancerConfig> changed, CancellationToken cancellationToken)
+    public async Task RunAsync(Func<LoadBalancerConfig, Task> changed, CancellationToken cancellationToken)
     {
         using var timer = new PeriodicTimer(Interval, time);
         do
         {
             if (Poll() is { } config)
-                changed(config);
+                await changed(config);
         }
         while (await WaitAsync(timer, cancellationToken));
     }

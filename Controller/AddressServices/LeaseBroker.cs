@@ -1,0 +1,300 @@
+using System.Net;
+using System.Threading.Channels;
+using DynamicLb.Contracts.AddressServices;
+using DynamicLb.Contracts.Configuration;
+using DynamicLb.Kubernetes;
+
+namespace DynamicLb.Controller.AddressServices;
+
+/// <summary>What a Service has from an address service.</summary>
+internal enum LeasePhase
+{
+    /// <summary>Asked for; no answer yet.</summary>
+    Pending = 0,
+
+    /// <summary>Leased.</summary>
+    Leased,
+
+    /// <summary>The last try failed; another follows.</summary>
+    Failed,
+}
+
+/// <summary>Where a Service's lease stands. Immutable.</summary>
+/// <param name="Phase">The phase.</param>
+/// <param name="Address">The leased address, in <see cref="LeasePhase.Leased"/>.</param>
+/// <param name="ValidUntil">When it ends unless renewed; null for never.</param>
+/// <param name="Cause">Why the last try failed, in <see cref="LeasePhase.Failed"/>.</param>
+internal sealed record LeaseView(LeasePhase Phase, IPAddress? Address, DateTimeOffset? ValidUntil, string? Cause);
+
+/// <summary>
+/// Deals with one address service, so that nobody else waits for it: a Service's wish is noted, calls run beside each other up to <see cref="Concurrency"/>, and whoever is
+/// concerned by an answer is told its key. Whatever is no longer wished for is given back, and asked again until it is. Thread-safe.
+/// </summary>
+internal sealed partial class LeaseBroker : IAsyncDisposable
+{
+    /// <summary>Calls to one address service at a time.</summary>
+    public const int Concurrency = 32;
+
+    private static readonly TimeSpan FirstPause = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(30);
+
+    private readonly AddressServiceSource _source;
+    private readonly IAddressServiceClient _client;
+    private readonly Action<NamespacedName> _changed;
+    private readonly ILogger _logger;
+    private readonly Lock _lock = new();
+    private readonly Dictionary<NamespacedName, Entry> _entries = [];
+    private readonly HashSet<NamespacedName> _releasing = [];
+    private readonly Kubernetes.Queues.WorkQueue<NamespacedName> _queue;
+    private readonly CancellationTokenSource _stop = new();
+    private readonly Task _working;
+
+    public LeaseBroker(
+        AddressServiceSource source, IAddressServiceClient client, Action<NamespacedName> changed, TimeProvider time, Random random, ILogger logger)
+    {
+        _source = source;
+        _client = client;
+        _changed = changed;
+        _logger = logger;
+        _queue = new Kubernetes.Queues.WorkQueue<NamespacedName>(time, random, FirstPause, LongestPause);
+        _working = Task.WhenAll(Enumerable.Range(0, Concurrency).Select(_ => Task.Run(() => WorkAsync(_stop.Token))));
+    }
+
+    /// <summary>The address service as configured.</summary>
+    public AddressServiceSource Source => _source;
+
+    /// <summary>Whether the last call reached the address service.</summary>
+    public bool IsReachable { get; private set; } = true;
+
+    /// <summary>Notes that a Service wants a lease, and says where it stands. The same wish again asks nothing new.</summary>
+    public LeaseView Want(NamespacedName service, string? uid, IPAddress? asked)
+    {
+        lock (_lock)
+        {
+            _releasing.Remove(service);
+            if (_entries.TryGetValue(service, out var entry) && entry.Uid == uid && Equals(entry.Asked, asked))
+                return entry.View;
+            entry = new Entry(uid, asked, new LeaseView(LeasePhase.Pending, null, null, null));
+            _entries[service] = entry;
+            _queue.Forget(service);
+            _queue.Add(service);
+            return entry.View;
+        }
+    }
+
+    /// <summary>Notes that a Service wants nothing any more: what it has is given back.</summary>
+    public void Release(NamespacedName service)
+    {
+        lock (_lock)
+        {
+            if (!_entries.Remove(service))
+                return;
+            _releasing.Add(service);
+            _queue.Forget(service);
+            _queue.Add(service);
+        }
+    }
+
+    /// <summary>Whether a Service has, or asks for, a lease here.</summary>
+    public bool Serves(NamespacedName service)
+    {
+        lock (_lock)
+            return _entries.ContainsKey(service);
+    }
+
+    /// <summary>Gives back a lease that nobody owns.</summary>
+    public void ReleaseOrphan(NamespacedName service)
+    {
+        lock (_lock)
+        {
+            if (_entries.ContainsKey(service) || !_releasing.Add(service))
+                return;
+            _queue.Add(service);
+        }
+    }
+
+    /// <summary>Takes up what the address service says of its leases: renewed, changed or lost since we asked. The leases that no Service here asked for.</summary>
+    public IReadOnlyList<NamespacedName> Observe(StatusAnswer status)
+    {
+        var orphans = new List<NamespacedName>();
+        var seen = new HashSet<NamespacedName>();
+        foreach (var lease in status.Allocations)
+        {
+            if (!NamespacedName.TryParse(lease.Service, out var service))
+                continue;
+            seen.Add(service);
+            lock (_lock)
+            {
+                if (!_entries.TryGetValue(service, out var entry))
+                {
+                    if (!_releasing.Contains(service))
+                        orphans.Add(service);
+                    continue;
+                }
+                if (entry.View.Phase != LeasePhase.Leased)
+                    continue;
+                var view = IPAddress.TryParse(lease.Ip, out var address) && RefusalOf(address) is null
+                    ? new LeaseView(LeasePhase.Leased, address, lease.ValidUntil, null)
+                    : new LeaseView(LeasePhase.Failed, null, null, $"the lease was lost: {lease.LastError ?? lease.State}");
+                if (view == entry.View)
+                    continue;
+                _entries[service] = entry with { View = view };
+            }
+            _changed(service);
+        }
+        lock (_lock)
+        {
+            // A lease of ours that the address service does not know (its store was lost): ask again.
+            foreach (var (service, entry) in _entries)
+            {
+                if (entry.View.Phase == LeasePhase.Leased && !seen.Contains(service))
+                    _queue.Add(service);
+            }
+        }
+        return orphans;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _stop.CancelAsync();
+        await _working;
+        _queue.Dispose();
+        _stop.Dispose();
+    }
+
+    /// <summary>Reads the status once; null when the service cannot be reached.</summary>
+    public async Task<StatusAnswer?> ReadStatusAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            var status = await _client.GetStatusAsync(cancellationToken);
+            IsReachable = true;
+            return status.Status == AnswerStatus.Success ? status : null;
+        }
+        catch (AddressServiceUnavailableException e)
+        {
+            IsReachable = false;
+            LogUnreachable(_logger, _source.Name, e.Message);
+            return null;
+        }
+    }
+
+    private async Task WorkAsync(CancellationToken cancellationToken)
+    {
+        while (!cancellationToken.IsCancellationRequested)
+        {
+            NamespacedName service;
+            try
+            {
+                service = await _queue.GetAsync(cancellationToken);
+            }
+            catch (Exception e) when (e is OperationCanceledException or ChannelClosedException)
+            {
+                return;
+            }
+            try
+            {
+                Entry? entry;
+                bool releasing;
+                lock (_lock)
+                {
+                    entry = _entries.GetValueOrDefault(service);
+                    releasing = _releasing.Contains(service);
+                }
+                if (entry is not null)
+                    await AcquireAsync(service, entry, cancellationToken);
+                else if (releasing)
+                    await ReleaseAsync(service, cancellationToken);
+            }
+            catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+            {
+                return;
+            }
+            finally
+            {
+                _queue.Done(service);
+            }
+        }
+    }
+
+    private async Task AcquireAsync(NamespacedName service, Entry entry, CancellationToken cancellationToken)
+    {
+        LeaseView view;
+        try
+        {
+            var answer = await _client.AcquireAsync(new AcquireAddressRequest(service.ToString(), entry.Uid, entry.Asked?.ToString()), cancellationToken);
+            IsReachable = true;
+            view = ViewOf(answer);
+        }
+        catch (AddressServiceUnavailableException e)
+        {
+            IsReachable = false;
+            view = new LeaseView(LeasePhase.Failed, null, null, e.Message);
+        }
+        lock (_lock)
+        {
+            // The wish may have changed meanwhile; then it is in the queue again.
+            if (!_entries.TryGetValue(service, out var current) || current.Uid != entry.Uid || !Equals(current.Asked, entry.Asked))
+                return;
+            if (view.Phase == LeasePhase.Leased)
+            {
+                _queue.Forget(service);
+            }
+            else
+            {
+                // A lease that we know of goes on while it cannot be confirmed.
+                _queue.AddRateLimited(service);
+                if (current.View.Phase == LeasePhase.Leased)
+                    return;
+            }
+            if (current.View == view)
+                return;
+            _entries[service] = current with { View = view };
+        }
+        _changed(service);
+    }
+
+    private LeaseView ViewOf(AcquireAddressAnswer answer)
+    {
+        if (answer.Status != AnswerStatus.Success)
+            return new LeaseView(LeasePhase.Failed, null, null, answer.Detail ?? answer.Status);
+        if (!IPAddress.TryParse(answer.Ip, out var address))
+            return new LeaseView(LeasePhase.Failed, null, null, $"answered with \"{answer.Ip}\", which is not an address");
+        return RefusalOf(address) is { } refusal
+            ? new LeaseView(LeasePhase.Failed, null, null, refusal)
+            : new LeaseView(LeasePhase.Leased, address, answer.ValidUntil, null);
+    }
+
+    private string? RefusalOf(IPAddress address) =>
+        _source.MayContain(address) ? null : $"leased {address}, which is outside the configured cidrs of \"{_source.Name}\"";
+
+    private async Task ReleaseAsync(NamespacedName service, CancellationToken cancellationToken)
+    {
+        try
+        {
+            var answer = await _client.ReleaseAsync(new ReleaseAddressRequest(Service: service.ToString()), cancellationToken);
+            IsReachable = true;
+            LogReleased(_logger, _source.Name, service.ToString(), answer.Ip, answer.Detail ?? answer.Status);
+            lock (_lock)
+                _releasing.Remove(service);
+            _queue.Forget(service);
+        }
+        catch (AddressServiceUnavailableException e)
+        {
+            IsReachable = false;
+            LogNotReleased(_logger, _source.Name, service.ToString(), e.Message);
+            _queue.AddRateLimited(service);
+        }
+    }
+
+    private sealed record Entry(string? Uid, IPAddress? Asked, LeaseView View);
+
+    [LoggerMessage(1, LogLevel.Information, "{AddressService}: the lease of {Service} was given back: {Address} {Detail}")]
+    private static partial void LogReleased(ILogger logger, string addressService, string service, string address, string detail);
+
+    [LoggerMessage(2, LogLevel.Warning, "{AddressService}: the lease of {Service} could not be given back, next try follows: {Cause}")]
+    private static partial void LogNotReleased(ILogger logger, string addressService, string service, string cause);
+
+    [LoggerMessage(3, LogLevel.Warning, "{AddressService} cannot be reached: {Cause}")]
+    private static partial void LogUnreachable(ILogger logger, string addressService, string cause);
+}

@@ -1,0 +1,127 @@
+using System.Collections.Concurrent;
+using System.Text;
+using DynamicLb.Contracts.AddressServices;
+using DynamicLb.Contracts.Configuration;
+using DynamicLb.Kubernetes;
+using DynamicLb.Kubernetes.Client;
+using DynamicLb.Kubernetes.Resources;
+
+namespace DynamicLb.Controller.AddressServices;
+
+/// <summary>One broker for each address service of the configuration, and the regular look at what they hold.</summary>
+internal sealed partial class LeaseBrokers(IKubernetesClient kubernetes, ControllerOptions options, TimeProvider time, Random random, ILogger<LeaseBrokers> logger)
+    : IAsyncDisposable
+{
+    private readonly ConcurrentDictionary<string, LeaseBroker> _brokers = new();
+    private readonly ConcurrentDictionary<(string Source, NamespacedName Service), long> _orphanedSince = new();
+    private readonly List<HttpClient> _clients = [];
+
+    /// <summary>Called with the key of a Service whose lease changed.</summary>
+    public Action<NamespacedName> Changed { get; set; } = static _ => { };
+
+    /// <summary>The brokers now. Thread-safe.</summary>
+    public IEnumerable<LeaseBroker> All => _brokers.Values;
+
+    /// <summary>A broker by the name of its address service, or null.</summary>
+    public LeaseBroker? Find(string? name) => name is not null && _brokers.TryGetValue(name, out var broker) ? broker : null;
+
+    /// <summary>Follows the configuration. An address service that is unchanged keeps its broker.</summary>
+    public async Task ConfigureAsync(LoadBalancerConfig config)
+    {
+        foreach (var (name, broker) in _brokers)
+        {
+            if (config.AddressServices.Any(source => Same(source, broker.Source)))
+                continue;
+            _brokers.TryRemove(name, out _);
+            await broker.DisposeAsync();
+        }
+        foreach (var source in config.AddressServices.Where(source => !_brokers.ContainsKey(source.Name)))
+        {
+            string root = source.Url.AbsoluteUri;
+            var http = new HttpClient(new SocketsHttpHandler { ConnectTimeout = TimeSpan.FromSeconds(5), UseProxy = false, AllowAutoRedirect = false })
+            {
+                BaseAddress = new Uri(root.EndsWith('/') ? root : root + "/"),
+            };
+            _clients.Add(http);
+            var client = new AddressServiceClient(http, token => TokenAsync(source, token), source.Timeout, time);
+            _brokers[source.Name] = new LeaseBroker(source, client, service => Changed(service), time, random, logger);
+        }
+    }
+
+    /// <summary>
+    /// Looks at every address service now and then: renewed ends, changed and lost leases are taken up; leases that no Service has owned for <see cref="ControllerOptions.OrphanGrace"/>
+    /// are given back, unless there are suspiciously many.
+    /// </summary>
+    public async Task PollAsync(CancellationToken cancellationToken)
+    {
+        using var timer = new PeriodicTimer(options.PollInterval, time);
+        try
+        {
+            while (await timer.WaitForNextTickAsync(cancellationToken))
+                await Task.WhenAll(_brokers.Values.Select(broker => PollAsync(broker, cancellationToken)));
+        }
+        catch (OperationCanceledException)
+        {
+            // Told to stop.
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        foreach (var broker in _brokers.Values)
+            await broker.DisposeAsync();
+        _brokers.Clear();
+        _clients.ForEach(static client => client.Dispose());
+    }
+
+    private static bool Same(AddressServiceSource left, AddressServiceSource right) =>
+        left with { Cidrs = [] } == right with { Cidrs = [] } && left.Cidrs.SequenceEqual(right.Cidrs);
+
+    private async Task PollAsync(LeaseBroker broker, CancellationToken cancellationToken)
+    {
+        if (await broker.ReadStatusAsync(cancellationToken) is not { } status)
+            return;
+        var orphans = broker.Observe(status).ToHashSet();
+        string name = broker.Source.Name;
+        foreach (var key in _orphanedSince.Keys.Where(key => key.Source == name && !orphans.Contains(key.Service)))
+            _orphanedSince.TryRemove(key, out _);
+        var due = orphans.Where(service => time.GetElapsedTime(_orphanedSince.GetOrAdd((name, service), _ => time.GetTimestamp())) >= options.OrphanGrace).ToList();
+        int limit = Math.Max(10, status.Allocations.Count / 5);
+        if (due.Count > limit)
+        {
+            // Rather a fault on our side, such as a cluster that was emptied by mistake, than so many Services gone at once.
+            LogManyOrphans(logger, name, due.Count, status.Allocations.Count, limit);
+            due.RemoveRange(limit, due.Count - limit);
+        }
+        foreach (var service in due)
+        {
+            LogOrphan(logger, name, service.ToString());
+            broker.ReleaseOrphan(service);
+        }
+    }
+
+    private async ValueTask<string?> TokenAsync(AddressServiceSource source, CancellationToken cancellationToken)
+    {
+        try
+        {
+            if (source.TokenFile is { } file)
+                return (await File.ReadAllTextAsync(file, cancellationToken)).Trim();
+            if (source.TokenSecret is not { } reference)
+                return null;
+            var secret = await kubernetes.GetAsync(ResourceTypes.Secrets, options.Namespace, reference.Name, cancellationToken);
+            return secret.Data?.TryGetValue(reference.Key, out var value) == true
+                ? Encoding.UTF8.GetString(Convert.FromBase64String(value)).Trim()
+                : throw new HttpRequestException($"Secret {options.Namespace}/{reference.Name} has no key '{reference.Key}'");
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or KubernetesApiException or FormatException)
+        {
+            throw new HttpRequestException($"the token cannot be read: {e.Message}", e);
+        }
+    }
+
+    [LoggerMessage(1, LogLevel.Warning, "{AddressService}: {Service} has a lease but no owner; giving it back")]
+    private static partial void LogOrphan(ILogger logger, string addressService, string service);
+
+    [LoggerMessage(2, LogLevel.Error, "{AddressService}: {Orphans} of {Leases} leases have no owner; giving back only {Limit} now")]
+    private static partial void LogManyOrphans(ILogger logger, string addressService, int orphans, int leases, int limit);
+}

@@ -1,0 +1,59 @@
+using DynamicLb.Contracts.Configuration;
+using DynamicLb.Controller.AddressServices;
+using DynamicLb.Controller.Services;
+using DynamicLb.Controller.Status;
+using DynamicLb.Kubernetes.Client;
+using DynamicLb.Kubernetes.Events;
+using DynamicLb.Kubernetes.Informers;
+using DynamicLb.Kubernetes.LeaderElection;
+using DynamicLb.Kubernetes.Resources;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
+
+namespace DynamicLb.Controller;
+
+/// <summary>The controller's parts.</summary>
+internal static class ControllerExtensions
+{
+    public static void AddController(this IServiceCollection services, ControllerOptions options)
+    {
+        var kubernetes = KubernetesClientConfiguration.Load(options.Common.KubeConfig);
+        services.AddSingleton(options);
+        services.AddSingleton(Random.Shared);
+
+        // What it knows
+        services.AddSingleton<IKubernetesClient>(provider => new KubernetesClient(kubernetes, provider.GetRequiredService<TimeProvider>()));
+        services.AddSingleton(static provider => new Informer<Service>(
+            provider.GetRequiredService<IKubernetesClient>(), ResourceTypes.Services, null, provider.GetRequiredService<TimeProvider>(), Random.Shared,
+            provider.GetRequiredService<ILogger<Informer<Service>>>()));
+        services.AddSingleton<IInformer<Service>>(static provider => provider.GetRequiredService<Informer<Service>>());
+        services.AddSingleton(provider => new ConfigFileWatcher(
+            options.Common.ConfigFile, provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<ConfigFileWatcher>>()));
+
+        // What it deals with
+        services.AddSingleton<TokenSecret>();
+        services.AddSingleton<LeaseBrokers>();
+        services.AddSingleton<AddressDecider>();
+
+        // What it does
+        services.AddSingleton(static provider => new EventRecorder(
+            provider.GetRequiredService<IKubernetesClient>(), "metallb-controller", null, provider.GetRequiredService<TimeProvider>(),
+            provider.GetRequiredService<ILogger<EventRecorder>>()));
+        services.AddSingleton<IEventRecorder>(static provider => provider.GetRequiredService<EventRecorder>());
+        services.AddSingleton<ServiceStatusWriter>();
+        services.AddSingleton<ControllerMetrics>();
+        services.AddSingleton<ServiceReconciler>();
+        services.AddSingleton(provider => new LeaderElector(
+            provider.GetRequiredService<IKubernetesClient>(), new LeaderElectionOptions(options.Namespace, "controller", options.Identity),
+            provider.GetRequiredService<TimeProvider>(), Random.Shared, provider.GetRequiredService<ILogger<LeaderElector>>()));
+        services.AddSingleton<ControllerWorker>();
+        services.AddHostedService(static provider => provider.GetRequiredService<ControllerWorker>());
+        services.AddHealthChecks().Add(
+            new HealthCheckRegistration("controller", static provider => new Readiness(provider.GetRequiredService<ControllerWorker>()), null, null));
+    }
+
+    private sealed class Readiness(ControllerWorker worker) : IHealthCheck
+    {
+        public Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default) =>
+            Task.FromResult(worker.NotReady is { } reason ? HealthCheckResult.Unhealthy(reason) : HealthCheckResult.Healthy());
+    }
+}

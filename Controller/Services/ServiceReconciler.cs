@@ -1,0 +1,155 @@
+using System.Collections.Concurrent;
+using System.Net;
+using DynamicLb.Contracts;
+using DynamicLb.Contracts.Configuration;
+using DynamicLb.Controller.AddressServices;
+using DynamicLb.Controller.Status;
+using DynamicLb.Kubernetes;
+using DynamicLb.Kubernetes.Client;
+using DynamicLb.Kubernetes.Informers;
+using DynamicLb.Kubernetes.Queues;
+using DynamicLb.Kubernetes.Resources;
+
+namespace DynamicLb.Controller.Services;
+
+/// <summary>
+/// Works off Services that changed: decides, then writes. Several Services are written side by side, one Service never twice at a time. Nothing is given out before
+/// everything that Services have already is taken up.
+/// </summary>
+internal sealed partial class ServiceReconciler : IDisposable
+{
+    private const int Workers = 8;
+
+    private readonly ControllerOptions _options;
+    private readonly IInformer<Service> _services;
+    private readonly AddressDecider _decider;
+    private readonly LeaseBrokers _brokers;
+    private readonly ServiceStatusWriter _writer;
+    private readonly ControllerMetrics _metrics;
+    private readonly ILogger _logger;
+    private readonly WorkQueue<NamespacedName> _queue;
+    private readonly ConcurrentDictionary<NamespacedName, bool> _waiting = new();
+    private volatile bool _ready;
+
+    public ServiceReconciler(
+        ControllerOptions options, IInformer<Service> services, AddressDecider decider, LeaseBrokers brokers, ServiceStatusWriter writer, ControllerMetrics metrics,
+        TimeProvider time, Random random, ILogger<ServiceReconciler> logger)
+    {
+        _options = options;
+        _services = services;
+        _decider = decider;
+        _brokers = brokers;
+        _writer = writer;
+        _metrics = metrics;
+        _logger = logger;
+        _queue = new WorkQueue<NamespacedName>(time, random);
+        services.Subscribe((old, service) =>
+        {
+            if (_ready)
+                _queue.Add(NamespacedName.Of((service ?? old)!));
+        });
+        brokers.Changed = _queue.Add;
+    }
+
+    /// <summary>Takes up a configuration; from the first one on, Services are worked on.</summary>
+    public async Task ConfigureAsync(LoadBalancerConfig config)
+    {
+        await _brokers.ConfigureAsync(config);
+        _decider.Configure(config, _services.Items.Where(service => _options.Common.Serves(service) && ServiceStatusWriter.AddressesOf(service).Count > 0));
+        _ready = true;
+        foreach (var service in _services.Items.OrderByDescending(static service => ServiceStatusWriter.AddressesOf(service).Count))
+            _queue.Add(NamespacedName.Of(service));
+    }
+
+    /// <summary>Works until cancelled.</summary>
+    public Task RunAsync(CancellationToken cancellationToken) =>
+        Task.WhenAll(Enumerable.Range(0, Workers).Select(_ => Task.Run(() => WorkAsync(cancellationToken), CancellationToken.None)));
+
+    public void Dispose() => _queue.Dispose();
+
+    private async Task WorkAsync(CancellationToken cancellationToken)
+    {
+        while (!cancellationToken.IsCancellationRequested)
+        {
+            NamespacedName name;
+            try
+            {
+                name = await _queue.GetAsync(cancellationToken);
+            }
+            catch (OperationCanceledException)
+            {
+                return;
+            }
+            try
+            {
+                _metrics.Reconciled();
+                await ReconcileAsync(name, cancellationToken);
+                _queue.Forget(name);
+            }
+            catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+            {
+                return;
+            }
+            catch (KubernetesApiException e) when (e.StatusCode is HttpStatusCode.Conflict or HttpStatusCode.NotFound)
+            {
+                // It changed, or went, under our hands: the informer brings the news soon.
+                _queue.AddRateLimited(name);
+            }
+            catch (Exception e) when (e is KubernetesApiException or HttpRequestException or IOException)
+            {
+                _metrics.Failed();
+                LogFailed(_logger, name.ToString(), e.Message);
+                _queue.AddRateLimited(name);
+            }
+            finally
+            {
+                _queue.Done(name);
+            }
+        }
+    }
+
+    private async Task ReconcileAsync(NamespacedName name, CancellationToken cancellationToken)
+    {
+        var service = _services.Get(name);
+        if (service is null || service.Metadata.DeletionTimestamp is not null || !_options.Common.Serves(service))
+        {
+            _waiting.TryRemove(name, out _);
+            if (_decider.Forget(name))
+                RetryWaiting();
+            // A Service that has become another type keeps nothing; one of another class is none of ours.
+            if (service is { Metadata.DeletionTimestamp: null } && service.Spec.Type != "LoadBalancer" && service.Metadata.Annotation(Annotations.AllocatedFromPool) is not null
+                && await _writer.WriteAsync(service, [], null, null, cancellationToken))
+                LogCleared(_logger, name.ToString());
+            return;
+        }
+
+        var outcome = _decider.Decide(service);
+        if (outcome.Satisfied)
+        {
+            _waiting.TryRemove(name, out _);
+        }
+        else
+        {
+            _waiting[name] = true;
+            _queue.AddAfter(name, _options.RetryFailed);
+        }
+        if (await _writer.WriteAsync(service, outcome.Addresses, outcome.Pool, outcome.ValidUntil, cancellationToken))
+            LogWritten(_logger, name.ToString(), string.Join(", ", outcome.Addresses), outcome.Pool ?? "none");
+    }
+
+    /// <summary>An address has become free: whoever waits for one may have it.</summary>
+    private void RetryWaiting()
+    {
+        foreach (var name in _waiting.Keys)
+            _queue.Add(name);
+    }
+
+    [LoggerMessage(1, LogLevel.Information, "{Service}: addresses {Addresses} from {Pool}")]
+    private static partial void LogWritten(ILogger logger, string service, string addresses, string pool);
+
+    [LoggerMessage(2, LogLevel.Information, "{Service}: no longer of type LoadBalancer, addresses cleared")]
+    private static partial void LogCleared(ILogger logger, string service);
+
+    [LoggerMessage(3, LogLevel.Warning, "{Service} could not be written, next try follows: {Cause}")]
+    private static partial void LogFailed(ILogger logger, string service, string cause);
+}
