@@ -96,7 +96,7 @@ public sealed class ServiceAccountTests(ManifestCluster cluster) : IClassFixture
                 seen.TrySetResult(lease);
             }
         });
-        var own = await client.CreateAsync(
+        await client.CreateAsync(
             ResourceTypes.Leases,
             new Lease
             {
@@ -104,7 +104,8 @@ public sealed class ServiceAccountTests(ManifestCluster cluster) : IClassFixture
                 Spec = new LeaseSpec { HolderIdentity = "a", LeaseDurationSeconds = 10 },
             },
             Token);
-        await client.ReplaceAsync(ResourceTypes.Leases, own with { Spec = own.Spec with { HolderIdentity = "renewed" } }, Token);
+        await client.PatchAsync(
+            ResourceTypes.Leases, ManifestCluster.Namespace, "speaker-a", PatchType.Merge, """{"spec":{"holderIdentity":"renewed"}}"""u8.ToArray(), null, Token);
         await seen.Task.WaitAsync(TimeSpan.FromSeconds(10), TimeProvider.System, Token);
 
         await TellEventAsync(client, "speaker-test", services.Get(new NamespacedName("demo", "follow"))!);
