@@ -23,8 +23,8 @@ switch (args)
 
         return 0;
 
-    case ["web", var address, var node]:
-        await WebBackend.RunAsync(address, node, stop.Token);
+    case ["web", var listenPort, var node]:
+        await WebBackend.RunAsync(listenPort, node, stop.Token);
         return 0;
 
     default:

@@ -88,7 +88,7 @@ internal sealed class DemoRun(LabNetwork network, DemoOptions options, StepLog s
     {
         // The address service runs on a node's network, as in the manifest.
         var starting = AddressServiceProcess.StartAsync(network, network["node1"], cancellationToken);
-        network.Start(network["node2"], "web", "dotnet", Programs.PathOf("Lab"), "web", $"{network["node2"].ManagementAddress}:8080", "node2");
+        network.Start(network["node2"], "web", "dotnet", Programs.PathOf("Lab"), "web", "8080", "node2");
         _addresses = await starting;
 
         var configuration = Path.Combine(network.Folder, "config.yaml");

@@ -6,11 +6,11 @@ namespace DynamicLb.Lab.Demo;
 /// <summary>The web server behind the demo's Service.</summary>
 internal static class WebBackend
 {
-    /// <summary>Answers every request with a line that names the node; runs until cancelled.</summary>
-    public static async Task RunAsync(string address, string node, CancellationToken cancellationToken)
+    /// <summary>Answers every request, whatever host it names, with a line that names the node; runs until cancelled.</summary>
+    public static async Task RunAsync(string port, string node, CancellationToken cancellationToken)
     {
         using var listener = new HttpListener();
-        listener.Prefixes.Add($"http://{address}/");
+        listener.Prefixes.Add($"http://*:{port}/");
         listener.Start();
         await using var stop = cancellationToken.Register(listener.Close);
         while (!cancellationToken.IsCancellationRequested)
