@@ -70,7 +70,9 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
         _ids = new TransactionIds(random);
         _settings = new DhcpClientSettings
         {
-            AllowedServers = options.Servers, RequestedLeaseSeconds = options.LeaseSeconds, ReleaseDelay = options.ReleaseDelay,
+            AllowedServers = options.Servers,
+            RequestedLeaseSeconds = options.LeaseSeconds,
+            ReleaseDelay = options.ReleaseDelay,
         };
         _generator = new MacGenerator(options.MacPrefix, options.MacKeyFile is { } file ? Security.MacKeyFile.Read(file) : store.MacKey());
         _bucket = new TokenBucket(options.MessagesPerSecond, options.MessageBurst);

@@ -123,7 +123,10 @@ internal sealed class FileLeaseStore : ILeaseStore
             // Only the owner may read: the key among these files decides which MACs come next.
             var options = new FileStreamOptions
             {
-                Mode = FileMode.Create, Access = FileAccess.Write, BufferSize = 0, UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite,
+                Mode = FileMode.Create,
+                Access = FileAccess.Write,
+                BufferSize = 0,
+                UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite,
             };
             using (var file = new FileStream(temporary, options))
             {

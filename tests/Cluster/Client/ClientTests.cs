@@ -170,7 +170,9 @@ public sealed class ClientTests(ClientCluster cluster) : IClassFixture<ClientClu
         client,
         new LeaderElectionOptions(space, "lease", name)
         {
-            LeaseDuration = TimeSpan.FromSeconds(6), RenewDeadline = TimeSpan.FromSeconds(3), RetryPeriod = TimeSpan.FromSeconds(0.5),
+            LeaseDuration = TimeSpan.FromSeconds(6),
+            RenewDeadline = TimeSpan.FromSeconds(3),
+            RetryPeriod = TimeSpan.FromSeconds(0.5),
         },
         TimeProvider.System, new Random(1), NullLogger.Instance);
 

@@ -168,7 +168,9 @@ public sealed class AcquireTests
     {
         using var lab = new LeaseLab(new AddressServiceOptions
         {
-            MacSource = MacSource.Pool, Macs = [MacAddress.Parse("02:00:00:00:00:01")], AbandonAfter = TimeSpan.FromMinutes(10),
+            MacSource = MacSource.Pool,
+            Macs = [MacAddress.Parse("02:00:00:00:00:01")],
+            AbandonAfter = TimeSpan.FromMinutes(10),
         });
         lab.Server.IsSilent = true;
         var call = lab.Post("demo/web");

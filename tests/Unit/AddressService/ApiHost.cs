@@ -46,7 +46,10 @@ internal sealed class ApiHost : IAsyncDisposable
         await File.WriteAllTextAsync(host.TokenPath, $"# accepted\n{Token}\n");
         var options = new AddressServiceOptions
         {
-            Listen = "http://127.0.0.1:0", Data = Path.Combine(host._folder.FullName, "data"), TokenFile = host.TokenPath, LogLevel = LogLevel.None,
+            Listen = "http://127.0.0.1:0",
+            Data = Path.Combine(host._folder.FullName, "data"),
+            TokenFile = host.TokenPath,
+            LogLevel = LogLevel.None,
         };
         change?.Invoke(options);
         host.Transport = transport?.Invoke(host.Server) ?? new InMemoryDhcpTransport(host.Server);
