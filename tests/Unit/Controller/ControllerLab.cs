@@ -1,0 +1,122 @@
+using System.Text;
+using DynamicLb.Contracts.Configuration;
+using DynamicLb.Contracts.Hosting;
+using DynamicLb.Controller;
+using DynamicLb.Controller.AddressServices;
+using DynamicLb.Controller.Services;
+using DynamicLb.Controller.Status;
+using DynamicLb.Kubernetes.Client;
+using DynamicLb.Kubernetes.Events;
+using DynamicLb.Kubernetes.Informers;
+using DynamicLb.Kubernetes.Resources;
+using DynamicLb.Tests.KubeApi;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace DynamicLb.Tests.Unit.Controller;
+
+/// <summary>A controller against the in-memory API server.</summary>
+internal sealed class ControllerLab : IAsyncDisposable
+{
+    private readonly CancellationTokenSource _stop = new();
+    private Task _running = Task.CompletedTask;
+    private ServiceReconciler? _reconciler;
+    private LeaseBrokers? _brokers;
+
+    private ControllerLab(KubeApiServer api) => Api = api;
+
+    public KubeApiServer Api { get; }
+
+    public static async Task<ControllerLab> StartAsync(string yaml, KubeApiServer? api = null)
+    {
+        var lab = new ControllerLab(api ?? await KubeApiServer.StartAsync());
+        await lab.RunAsync(yaml);
+        return lab;
+    }
+
+    public Task ConfigureAsync(string yaml) => _reconciler!.ConfigureAsync(ConfigFileReader.Read(yaml).Config!);
+
+    /// <summary>Creates a Service of type LoadBalancer; its cluster address is given by the server.</summary>
+    public Task<Service> CreateAsync(string name, params (string Key, string Value)[] annotations) => Api.Client.CreateAsync(
+        ResourceTypes.Services,
+        new Service
+        {
+            Metadata = new ObjectMeta { Name = name, Namespace = "default", Annotations = annotations.ToDictionary(static a => a.Key, static a => a.Value) },
+            Spec = new ServiceSpec { Type = "LoadBalancer", Ports = [new ServicePort { Port = 80 }] },
+        },
+        CancellationToken.None);
+
+    public Task<Service> GetAsync(string name) => Api.Client.GetAsync(ResourceTypes.Services, "default", name, CancellationToken.None);
+
+    public Task PatchAsync(string name, string patch) =>
+        Api.Client.PatchAsync(ResourceTypes.Services, "default", name, PatchType.Merge, Encoding.UTF8.GetBytes(patch), null, CancellationToken.None);
+
+    /// <summary>Waits until a Service has exactly these addresses.</summary>
+    public async Task<Service> HasAsync(string name, params string[] addresses)
+    {
+        Service? last = null;
+        await Until(
+            async () => ServiceStatusWriter.AddressesOf(last = await GetAsync(name)).Select(static a => a.ToString()).SequenceEqual(addresses),
+            () => $"{name} has [{string.Join(", ", ServiceStatusWriter.AddressesOf(last!))}], not [{string.Join(", ", addresses)}]");
+        return last!;
+    }
+
+    public Task ToldAsync(string reason, string text) => Until(
+        async () => (await Api.Client.ListAsync(ResourceTypes.Events, null, CancellationToken.None)).Items
+            .Any(e => e.Reason == reason && e.Message!.Contains(text, StringComparison.Ordinal)),
+        () => $"no Event {reason} with '{text}'");
+
+    public static async Task Until(Func<Task<bool>> condition, Func<string> complaint)
+    {
+        for (int i = 0; i < 1000; i++)
+        {
+            if (await condition())
+                return;
+            await Task.Delay(TimeSpan.FromMilliseconds(10), TimeProvider.System);
+        }
+        Assert.Fail(complaint());
+    }
+
+    /// <summary>Stops the controller, not the API server.</summary>
+    public async Task StopAsync()
+    {
+        await _stop.CancelAsync();
+        await _running.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        _reconciler?.Dispose();
+        if (_brokers is not null)
+            await _brokers.DisposeAsync();
+        _brokers = null;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await StopAsync();
+        await Api.DisposeAsync();
+        _stop.Dispose();
+    }
+
+    private async Task RunAsync(string yaml)
+    {
+        var time = TimeProvider.System;
+        var options = new ControllerOptions(new KubernetesProgramSettings("", null, null, "", "", LogLevel.None), "default", "test", false, null)
+        {
+            PollInterval = TimeSpan.FromMilliseconds(50),
+            OrphanGrace = TimeSpan.FromMilliseconds(200),
+            RetryFailed = TimeSpan.FromMinutes(10),
+        };
+        var services = new Informer<Service>(Api.Client, ResourceTypes.Services, null, time, new Random(1), NullLogger.Instance);
+        var events = new EventRecorder(Api.Client, "metallb-controller", null, time, NullLogger<EventRecorder>.Instance);
+        _brokers = new LeaseBrokers(Api.Client, options, time, new Random(1), NullLogger<LeaseBrokers>.Instance);
+        var decider = new AddressDecider(_brokers, events);
+        var watcher = new ConfigFileWatcher("", time, NullLogger<ConfigFileWatcher>.Instance);
+        var meters = new ServiceCollection().AddMetrics().BuildServiceProvider().GetRequiredService<System.Diagnostics.Metrics.IMeterFactory>();
+        _reconciler = new ServiceReconciler(
+            options, services, decider, _brokers, new ServiceStatusWriter(Api.Client), new ControllerMetrics(meters, decider, watcher), time, new Random(1),
+            NullLogger<ServiceReconciler>.Instance);
+        var following = services.RunAsync(_stop.Token);
+        await services.WaitForSyncAsync(_stop.Token);
+        await ConfigureAsync(yaml);
+        _running = Task.WhenAll(following, events.RunAsync(_stop.Token), _reconciler.RunAsync(_stop.Token), _brokers.PollAsync(_stop.Token));
+    }
+}

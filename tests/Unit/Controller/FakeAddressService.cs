@@ -1,0 +1,98 @@
+using System.Collections.Concurrent;
+using DynamicLb.Contracts.AddressServices;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Hosting.Server;
+using Microsoft.AspNetCore.Hosting.Server.Features;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+
+namespace DynamicLb.Tests.Unit.Controller;
+
+/// <summary>An address service on loopback that leases from a counter: what the controller sees of one, faults on demand.</summary>
+internal sealed class FakeAddressService : IAsyncDisposable
+{
+    private static readonly AddressServiceJsonContext Json = AddressServiceJsonContext.Default;
+    private readonly WebApplication _app;
+    private int _next = 10;
+
+    private FakeAddressService(WebApplication app) => _app = app;
+
+    public Uri Url { get; private set; } = null!;
+
+    /// <summary>Leases by service; a test may change them as DHCP would.</summary>
+    public ConcurrentDictionary<string, LeaseAnswer> Leases { get; } = new();
+
+    public int Acquired { get; private set; }
+
+    public string? Token { get; set; }
+
+    /// <summary>Calls wait for this before they are answered.</summary>
+    public Task Gate { get; set; } = Task.CompletedTask;
+
+    /// <summary>Refuses to lease, with this cause.</summary>
+    public string? Refusal { get; set; }
+
+    public DateTimeOffset? ValidUntil { get; set; } = new DateTimeOffset(2030, 1, 1, 0, 0, 0, TimeSpan.Zero);
+
+    public static async Task<FakeAddressService> StartAsync()
+    {
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.Logging.ClearProviders();
+        builder.WebHost.UseUrls("http://127.0.0.1:0");
+        var service = new FakeAddressService(builder.Build());
+        service._app.Run(service.HandleAsync);
+        await service._app.StartAsync();
+        service.Url = new Uri(service._app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First());
+        return service;
+    }
+
+    public LeaseAnswer Add(string service, string ip) => Leases[service] = new LeaseAnswer(
+        service, null, ip, Guid.NewGuid().ToString(), "02:4c:42:00:00:01", "bound", null, "10.20.0.1", 600, null, null, null, ValidUntil, true, 0, null);
+
+    public async ValueTask DisposeAsync() => await _app.DisposeAsync();
+
+    private async Task HandleAsync(HttpContext context)
+    {
+        await Gate.WaitAsync(context.RequestAborted);
+        if (Token is not null && context.Request.Headers["X-Auth-Token"] != Token)
+        {
+            context.Response.StatusCode = 401;
+            await context.Response.WriteAsJsonAsync(new ErrorAnswer("error", "token"), Json.ErrorAnswer);
+            return;
+        }
+        switch (context.Request.Method, context.Request.Path.Value)
+        {
+            case ("GET", "/v1/status"):
+                await context.Response.WriteAsJsonAsync(
+                    new StatusAnswer("success", [.. Leases.Values], [], new Dictionary<string, long>()), Json.StatusAnswer);
+                break;
+            case ("POST", "/v1/ip"):
+                var wanted = (await context.Request.ReadFromJsonAsync(Json.AcquireAddressRequest))!;
+                Acquired++;
+                if (Refusal is { } cause)
+                {
+                    context.Response.StatusCode = 504;
+                    await context.Response.WriteAsJsonAsync(new AcquireAddressAnswer("timeout", "", Detail: cause), Json.AcquireAddressAnswer);
+                    return;
+                }
+                var lease = Leases.TryGetValue(wanted.Service!, out var existing)
+                    ? existing
+                    : Add(wanted.Service!, wanted.Ip ?? $"10.20.0.{Interlocked.Increment(ref _next)}");
+                await context.Response.WriteAsJsonAsync(
+                    new AcquireAddressAnswer("success", lease.Ip, lease.Id, lease.Mac, 600, lease.ValidUntil), Json.AcquireAddressAnswer);
+                break;
+            case ("DELETE", "/v1/ip"):
+                var given = (await context.Request.ReadFromJsonAsync(Json.ReleaseAddressRequest))!;
+                bool known = Leases.TryRemove(given.Service!, out var released);
+                context.Response.StatusCode = known ? 200 : 404;
+                await context.Response.WriteAsJsonAsync(
+                    new ReleaseAddressAnswer(known ? "success" : "error", released?.Ip ?? "", released?.Id, known ? null : "unknown"), Json.ReleaseAddressAnswer);
+                break;
+            default:
+                context.Response.StatusCode = 404;
+                break;
+        }
+    }
+}
