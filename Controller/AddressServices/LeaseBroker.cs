@@ -67,14 +67,18 @@ internal sealed partial class LeaseBroker : IAsyncDisposable
     public bool IsReachable { get; private set; } = true;
 
     /// <summary>Notes that a Service wants a lease, and says where it stands. The same wish again asks nothing new.</summary>
-    public LeaseView Want(NamespacedName service, string? uid, IPAddress? asked)
+    /// <param name="service">The Service.</param>
+    /// <param name="uid">Its UID.</param>
+    /// <param name="asked">The address it asks for, or null.</param>
+    /// <param name="held">The address it has, to be asked for where it asks for none; not part of the wish.</param>
+    public LeaseView Want(NamespacedName service, string? uid, IPAddress? asked, IPAddress? held = null)
     {
         lock (_lock)
         {
             _releasing.Remove(service);
             if (_entries.TryGetValue(service, out var entry) && entry.Uid == uid && Equals(entry.Asked, asked))
                 return entry.View;
-            entry = new Entry(uid, asked, new LeaseView(LeasePhase.Pending, null, null, null));
+            entry = new Entry(uid, asked, held, new LeaseView(LeasePhase.Pending, null, null, null));
             _entries[service] = entry;
             _queue.Forget(service);
             _queue.Add(service);
@@ -127,7 +131,8 @@ internal sealed partial class LeaseBroker : IAsyncDisposable
             {
                 if (!_entries.TryGetValue(service, out var entry))
                 {
-                    if (!_releasing.Contains(service))
+                    // We always give a UID: a lease without one was asked for by somebody else, such as a person.
+                    if (lease.Uid is not null && !_releasing.Contains(service))
                         orphans.Add(service);
                     continue;
                 }
@@ -139,6 +144,8 @@ internal sealed partial class LeaseBroker : IAsyncDisposable
                 if (view == entry.View)
                     continue;
                 _entries[service] = entry with { View = view };
+                if (view.Phase == LeasePhase.Failed)
+                    _queue.Add(service);
             }
             _changed(service);
         }
@@ -210,6 +217,12 @@ internal sealed partial class LeaseBroker : IAsyncDisposable
             {
                 return;
             }
+            catch (Exception e)
+            {
+                // Whatever it is, it must not end the work on the others.
+                LogFaulted(_logger, _source.Name, service.ToString(), e);
+                _queue.AddRateLimited(service);
+            }
             finally
             {
                 _queue.Done(service);
@@ -222,7 +235,7 @@ internal sealed partial class LeaseBroker : IAsyncDisposable
         LeaseView view;
         try
         {
-            var answer = await _client.AcquireAsync(new AcquireAddressRequest(service.ToString(), entry.Uid, entry.Asked?.ToString()), cancellationToken);
+            var answer = await _client.AcquireAsync(new AcquireAddressRequest(service.ToString(), entry.Uid, (entry.Asked ?? entry.Held)?.ToString()), cancellationToken);
             IsReachable = true;
             view = ViewOf(answer);
         }
@@ -274,6 +287,12 @@ internal sealed partial class LeaseBroker : IAsyncDisposable
         {
             var answer = await _client.ReleaseAsync(new ReleaseAddressRequest(Service: service.ToString()), cancellationToken);
             IsReachable = true;
+            if (answer.Status != AnswerStatus.Success && !answer.NotFound)
+            {
+                LogNotReleased(_logger, _source.Name, service.ToString(), answer.Detail ?? answer.Status);
+                _queue.AddRateLimited(service);
+                return;
+            }
             LogReleased(_logger, _source.Name, service.ToString(), answer.Ip, answer.Detail ?? answer.Status);
             lock (_lock)
                 _releasing.Remove(service);
@@ -287,13 +306,16 @@ internal sealed partial class LeaseBroker : IAsyncDisposable
         }
     }
 
-    private sealed record Entry(string? Uid, IPAddress? Asked, LeaseView View);
+    private sealed record Entry(string? Uid, IPAddress? Asked, IPAddress? Held, LeaseView View);
 
     [LoggerMessage(1, LogLevel.Information, "{AddressService}: the lease of {Service} was given back: {Address} {Detail}")]
     private static partial void LogReleased(ILogger logger, string addressService, string service, string address, string detail);
 
     [LoggerMessage(2, LogLevel.Warning, "{AddressService}: the lease of {Service} could not be given back, next try follows: {Cause}")]
     private static partial void LogNotReleased(ILogger logger, string addressService, string service, string cause);
+
+    [LoggerMessage(4, LogLevel.Error, "{AddressService}: the call for {Service} failed, next try follows")]
+    private static partial void LogFaulted(ILogger logger, string addressService, string service, Exception exception);
 
     [LoggerMessage(3, LogLevel.Warning, "{AddressService} cannot be reached: {Cause}")]
     private static partial void LogUnreachable(ILogger logger, string addressService, string cause);

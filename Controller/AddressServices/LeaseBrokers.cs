@@ -14,6 +14,7 @@ internal sealed partial class LeaseBrokers(IKubernetesClient kubernetes, Control
 {
     private readonly ConcurrentDictionary<string, LeaseBroker> _brokers = new();
     private readonly ConcurrentDictionary<(string Source, NamespacedName Service), long> _orphanedSince = new();
+    private readonly Dictionary<LeaseBroker, Task> _polls = [];
     private readonly List<HttpClient> _clients = [];
 
     /// <summary>Called with the key of a Service whose lease changed.</summary>
@@ -58,7 +59,16 @@ internal sealed partial class LeaseBrokers(IKubernetesClient kubernetes, Control
         try
         {
             while (await timer.WaitForNextTickAsync(cancellationToken))
-                await Task.WhenAll(_brokers.Values.Select(broker => PollAsync(broker, cancellationToken)));
+            {
+                // None waits for another: one that does not answer is asked again when its call has ended.
+                foreach (var broker in _brokers.Values)
+                {
+                    if (!_polls.TryGetValue(broker, out var poll) || poll.IsCompleted)
+                        _polls[broker] = PollAsync(broker, cancellationToken);
+                }
+                foreach (var gone in _polls.Keys.Except(_brokers.Values).ToList())
+                    _polls.Remove(gone);
+            }
         }
         catch (OperationCanceledException)
         {
@@ -79,7 +89,16 @@ internal sealed partial class LeaseBrokers(IKubernetesClient kubernetes, Control
 
     private async Task PollAsync(LeaseBroker broker, CancellationToken cancellationToken)
     {
-        if (await broker.ReadStatusAsync(cancellationToken) is not { } status)
+        StatusAnswer? status;
+        try
+        {
+            status = await broker.ReadStatusAsync(cancellationToken);
+        }
+        catch (OperationCanceledException)
+        {
+            return;
+        }
+        if (status is null)
             return;
         var orphans = broker.Observe(status).ToHashSet();
         string name = broker.Source.Name;

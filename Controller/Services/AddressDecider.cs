@@ -80,7 +80,8 @@ internal sealed class AddressDecider(LeaseBrokers brokers, IEventRecorder events
         {
             // A request that cannot be understood takes nothing away.
             Tell(service, name, current.Count > 0 ? "LoadBalancerFailed" : "AllocationFailed", fault);
-            return Keep(service, current, true);
+            lock (_lock)
+                return Hold(service, name, request, current) ?? Keep(service, current, true);
         }
         lock (_lock)
         {
@@ -142,6 +143,11 @@ internal sealed class AddressDecider(LeaseBrokers brokers, IEventRecorder events
         if (refusal is not null)
         {
             _allocator.Release(name);
+            if (Hold(service, name, request, current) is { } leased)
+            {
+                Tell(service, name, "AllocationFailed", refusal);
+                return leased with { Satisfied = false };
+            }
             Tell(service, name, current.Count > 0 ? "ClearAssignment" : "AllocationFailed", refusal);
             ReleaseLeases(name);
             return Outcome.Nothing(false);
@@ -155,6 +161,15 @@ internal sealed class AddressDecider(LeaseBrokers brokers, IEventRecorder events
         return new Outcome(assignment.Addresses, assignment.Pool, null, true);
     }
 
+    /// <summary>Keeps the lease that a Service has while what it asks for is not to be had; null when it has none.</summary>
+    private Outcome? Hold(Service service, NamespacedName name, ServiceRequest request, IReadOnlyList<IPAddress> current)
+    {
+        if (current.Count == 0 || !request.Families.Contains(AddressFamily.InterNetwork)
+            || _config.Find(service.Metadata.Annotation(Annotations.AllocatedFromPool)) is not AddressServiceSource source || !current.All(source.MayContain))
+            return null;
+        return Lease(service, name, request with { Pool = null, Addresses = [] }, source, current, quiet: true);
+    }
+
     private string? Move(NamespacedName name, Assignment held, ServiceRequest request)
     {
         _allocator.Release(name);
@@ -164,7 +179,8 @@ internal sealed class AddressDecider(LeaseBrokers brokers, IEventRecorder events
         return refusal;
     }
 
-    private Outcome Lease(Service service, NamespacedName name, ServiceRequest request, AddressServiceSource source, IReadOnlyList<IPAddress> current)
+    private Outcome Lease(Service service, NamespacedName name, ServiceRequest request, AddressServiceSource source, IReadOnlyList<IPAddress> current,
+        bool quiet = false)
     {
         bool ours = service.Metadata.Annotation(Annotations.AllocatedFromPool) == source.Name;
         if (brokers.Find(source.Name) is not { } broker)
@@ -180,7 +196,7 @@ internal sealed class AddressDecider(LeaseBrokers brokers, IEventRecorder events
         // After a restart the address in the status is the one to ask for: the address service knows it, or gets it again.
         var named = request.Addresses is [var first, ..] ? first : null;
         var asked = named ?? (ours && current is [var held, ..] ? held : null);
-        var lease = broker.Want(name, service.Metadata.Uid, named);
+        var lease = broker.Want(name, service.Metadata.Uid, named, asked);
         switch (lease.Phase)
         {
             case LeasePhase.Leased:
@@ -190,11 +206,13 @@ internal sealed class AddressDecider(LeaseBrokers brokers, IEventRecorder events
                     Tell(service, name, "AddressDiffers", $"asked for {request.Addresses[0]}, but DHCP gave {lease.Address} through \"{source.Name}\"");
                 else if (!current.SequenceEqual(addresses))
                     TellAssigned(service, name, addresses);
-                else
+                else if (!quiet)
                     _told.TryRemove(name, out _);
                 return new Outcome(addresses, source.Name, lease.ValidUntil, true);
             case LeasePhase.Failed when asked is null || !ours:
                 Tell(service, name, "AddressPending", $"waiting for an address from \"{source.Name}\": {lease.Cause}");
+                return Keep(service, current, true);
+            case LeasePhase.Failed when quiet:
                 return Keep(service, current, true);
             case LeasePhase.Failed:
                 Tell(service, name, "AddressUnconfirmed", $"the lease of {asked} cannot be confirmed by \"{source.Name}\": {lease.Cause}");

@@ -95,7 +95,7 @@ internal sealed partial class ServiceReconciler : IDisposable
                 // It changed, or went, under our hands: the informer brings the news soon.
                 _queue.AddRateLimited(name);
             }
-            catch (Exception e) when (e is KubernetesApiException or HttpRequestException or IOException)
+            catch (Exception e)
             {
                 _metrics.Failed();
                 LogFailed(_logger, name.ToString(), e.Message);

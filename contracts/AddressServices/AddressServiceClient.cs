@@ -1,3 +1,4 @@
+using System.Net;
 using System.Net.Http.Headers;
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
@@ -63,14 +64,16 @@ public sealed class AddressServiceClient : IAddressServiceClient
     /// <inheritdoc/>
     public Task<ReleaseAddressAnswer> ReleaseAsync(ReleaseAddressRequest request, CancellationToken cancellationToken) =>
         CallAsync(
-            HttpMethod.Delete, "v1/ip", JsonSerializer.SerializeToUtf8Bytes(request, Json.ReleaseAddressRequest), Json.ReleaseAddressAnswer, cancellationToken);
+            HttpMethod.Delete, "v1/ip", JsonSerializer.SerializeToUtf8Bytes(request, Json.ReleaseAddressRequest), Json.ReleaseAddressAnswer, cancellationToken,
+            static (answer, code) => answer with { NotFound = code == HttpStatusCode.NotFound });
 
     private async Task<TAnswer> CallAsync<TAnswer>(
-        HttpMethod method, string path, byte[]? body, JsonTypeInfo<TAnswer> typeInfo, CancellationToken cancellationToken)
+        HttpMethod method, string path, byte[]? body, JsonTypeInfo<TAnswer> typeInfo, CancellationToken cancellationToken,
+        Func<TAnswer, HttpStatusCode, TAnswer>? complete = null)
     {
         try
         {
-            return await _pipeline.ExecuteAsync(async token => await SendAsync(method, path, body, typeInfo, token), cancellationToken);
+            return await _pipeline.ExecuteAsync(async token => await SendAsync(method, path, body, typeInfo, token, complete), cancellationToken);
         }
         catch (HttpRequestException e)
         {
@@ -91,7 +94,8 @@ public sealed class AddressServiceClient : IAddressServiceClient
     }
 
     private async Task<TAnswer> SendAsync<TAnswer>(
-        HttpMethod method, string path, byte[]? body, JsonTypeInfo<TAnswer> typeInfo, CancellationToken cancellationToken)
+        HttpMethod method, string path, byte[]? body, JsonTypeInfo<TAnswer> typeInfo, CancellationToken cancellationToken,
+        Func<TAnswer, HttpStatusCode, TAnswer>? complete = null)
     {
         using var request = new HttpRequestMessage(method, path);
         if (await _token(cancellationToken) is { Length: > 0 } token)
@@ -106,6 +110,7 @@ public sealed class AddressServiceClient : IAddressServiceClient
         byte[] answer = await response.Content.ReadAsByteArrayAsync(cancellationToken);
         if (response.Content.Headers.ContentType?.MediaType != "application/json")
             throw new HttpRequestException($"answered {(int)response.StatusCode} without a body of the API", null, response.StatusCode);
-        return JsonSerializer.Deserialize(answer, typeInfo) ?? throw new JsonException("null");
+        var read = JsonSerializer.Deserialize(answer, typeInfo) ?? throw new JsonException("null");
+        return complete is null ? read : complete(read, response.StatusCode);
     }
 }

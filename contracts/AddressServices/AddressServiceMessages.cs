@@ -54,7 +54,12 @@ public sealed record ReleaseAddressRequest(string? Ip = null, string? Service = 
 /// <param name="Ip">The address that was released; empty unless successful.</param>
 /// <param name="Id">Identifier of the released lease.</param>
 /// <param name="Detail">The cause, unless successful.</param>
-public sealed record ReleaseAddressAnswer(string Status, string Ip, string? Id = null, string? Detail = null);
+public sealed record ReleaseAddressAnswer(string Status, string Ip, string? Id = null, string? Detail = null)
+{
+    /// <summary>Whether it was refused with 404: there is no such lease, so nothing is left to release. Set by the client; not in the body.</summary>
+    [JsonIgnore]
+    public bool NotFound { get; init; }
+}
 
 /// <summary>Body of <c>POST /v1/mac</c> and <c>DELETE /v1/mac</c>.</summary>
 /// <param name="Macs">MAC addresses, written with <c>:</c>, <c>-</c> or <c>.</c>, or in Cisco's four-digit groups.</param>

@@ -26,7 +26,12 @@ internal sealed class FakeAddressService : IAsyncDisposable
 
     public int Acquired { get; private set; }
 
+    public ConcurrentQueue<AcquireAddressRequest> Asked { get; } = new();
+
     public string? Token { get; set; }
+
+    /// <summary>Answers every release with 503.</summary>
+    public bool RefusesReleases { get; set; }
 
     /// <summary>Calls wait for this before they are answered.</summary>
     public Task Gate { get; set; } = Task.CompletedTask;
@@ -48,8 +53,8 @@ internal sealed class FakeAddressService : IAsyncDisposable
         return service;
     }
 
-    public LeaseAnswer Add(string service, string ip) => Leases[service] = new LeaseAnswer(
-        service, null, ip, Guid.NewGuid().ToString(), "02:4c:42:00:00:01", "bound", null, "10.20.0.1", 600, null, null, null, ValidUntil, true, 0, null);
+    public LeaseAnswer Add(string service, string ip, string? uid = "uid") => Leases[service] = new LeaseAnswer(
+        service, uid, ip, Guid.NewGuid().ToString(), "02:4c:42:00:00:01", "bound", null, "10.20.0.1", 600, null, null, null, ValidUntil, true, 0, null);
 
     public async ValueTask DisposeAsync() => await _app.DisposeAsync();
 
@@ -71,6 +76,7 @@ internal sealed class FakeAddressService : IAsyncDisposable
             case ("POST", "/v1/ip"):
                 var wanted = (await context.Request.ReadFromJsonAsync(Json.AcquireAddressRequest))!;
                 Acquired++;
+                Asked.Enqueue(wanted);
                 if (Refusal is { } cause)
                 {
                     context.Response.StatusCode = 504;
@@ -79,12 +85,18 @@ internal sealed class FakeAddressService : IAsyncDisposable
                 }
                 var lease = Leases.TryGetValue(wanted.Service!, out var existing)
                     ? existing
-                    : Add(wanted.Service!, wanted.Ip ?? $"10.20.0.{Interlocked.Increment(ref _next)}");
+                    : Add(wanted.Service!, wanted.Ip ?? $"10.20.0.{Interlocked.Increment(ref _next)}", wanted.Uid);
                 await context.Response.WriteAsJsonAsync(
                     new AcquireAddressAnswer("success", lease.Ip, lease.Id, lease.Mac, 600, lease.ValidUntil), Json.AcquireAddressAnswer);
                 break;
             case ("DELETE", "/v1/ip"):
                 var given = (await context.Request.ReadFromJsonAsync(Json.ReleaseAddressRequest))!;
+                if (RefusesReleases)
+                {
+                    context.Response.StatusCode = 503;
+                    await context.Response.WriteAsJsonAsync(new ReleaseAddressAnswer("error", "", Detail: "the store is full"), Json.ReleaseAddressAnswer);
+                    return;
+                }
                 bool known = Leases.TryRemove(given.Service!, out var released);
                 context.Response.StatusCode = known ? 200 : 404;
                 await context.Response.WriteAsJsonAsync(
