@@ -2,6 +2,7 @@ using System.Net;
 using System.Net.Http.Json;
 using System.Net.Sockets;
 using System.Text.Json.Nodes;
+using DynamicLb.Lab.Kubernetes;
 using DynamicLb.Lab.Networks;
 
 namespace DynamicLb.Lab.Demo;
@@ -14,8 +15,20 @@ internal sealed class DemoCluster : IAsyncDisposable
     private readonly Socket _listener;
     private readonly CancellationTokenSource _stop = new();
 
-    private DemoCluster(HttpClient http, Socket listener, string kubeconfig, string adminKubeconfig) =>
-        (_http, _listener, Kubeconfig, HostKubeconfig) = (http, listener, kubeconfig, adminKubeconfig);
+    private readonly RealControlPlane? _real;
+
+    private DemoCluster(HttpClient http, Socket listener, string kubeconfig, string adminKubeconfig, RealControlPlane? real) =>
+        (_http, _listener, Kubeconfig, HostKubeconfig, _real) = (http, listener, kubeconfig, adminKubeconfig, real);
+
+    private string SliceVersion => _real is null ? "v1" : "v1beta1";
+
+    private string EndpointSlices => $"apis/discovery.k8s.io/{SliceVersion}/namespaces/demo/endpointslices";
+
+    /// <summary>What serves the API.</summary>
+    public string Software => _real is null ? "in-process API server" : "kube-apiserver 1.20.2 and etcd";
+
+    /// <summary>Path of a real kube-proxy; null where an nftables rule has to stand in.</summary>
+    public string? KubeProxy => _real?.KubeProxy;
 
     /// <summary>kubeconfig for programs in the lab.</summary>
     public string Kubeconfig { get; }
@@ -24,33 +37,53 @@ internal sealed class DemoCluster : IAsyncDisposable
     public string HostKubeconfig { get; }
 
     /// <summary>URL on loopback.</summary>
-    public Uri HostUrl => new($"http://127.0.0.1:{((IPEndPoint)_listener.LocalEndPoint!).Port}/");
+    public Uri HostUrl => LoopbackUrl(_listener, _real is not null);
 
-    public static async Task<DemoCluster> StartAsync(LabNetwork network, LabHost host, CancellationToken cancellationToken)
+    public static async Task<DemoCluster> StartAsync(LabNetwork network, LabHost host, bool realServer, CancellationToken cancellationToken)
     {
-        var kubeconfig = Path.Combine(network.Folder, "kubeconfig");
-        var url = new Uri($"http://{host.ManagementAddress}:{Port}");
-        network.StartOurs(host, "kube-api", "KubeApi", "--listen", url.ToString().TrimEnd('/'), "--kubeconfig-out", kubeconfig);
-        var http = host.CreateHttpClient(url);
-        var relay = host.StartRelay(url.Host, url.Port);
         var listener = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
         listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
         listener.Listen();
-        var hostKubeconfig = Path.Combine(network.Folder, "kubeconfig-host");
-        var cluster = new DemoCluster(http, listener, kubeconfig, hostKubeconfig);
+        var cluster = realServer
+            ? await StartRealAsync(host, listener, cancellationToken)
+            : await StartInProcessAsync(network, host, listener, cancellationToken);
+        var relay = host.StartRelay(host.ManagementAddress.ToString(), Port);
         _ = Relay.RunAsync(listener, async token =>
         {
             var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
             await socket.ConnectAsync(new UnixDomainSocketEndPoint(relay), token);
             return socket;
         }, cluster._stop.Token);
+        return cluster;
+    }
 
+    private static async Task<DemoCluster> StartInProcessAsync(LabNetwork network, LabHost host, Socket listener, CancellationToken cancellationToken)
+    {
+        var kubeconfig = Path.Combine(network.Folder, "kubeconfig");
+        var hostKubeconfig = Path.Combine(network.Folder, "kubeconfig-host");
+        var url = new Uri($"http://{host.ManagementAddress}:{Port}");
+        network.StartOurs(host, "kube-api", "KubeApi", "--listen", url.ToString().TrimEnd('/'), "--kubeconfig-out", kubeconfig);
+        var cluster = new DemoCluster(host.CreateHttpClient(url), listener, kubeconfig, hostKubeconfig, null);
         await Wait.UntilAsync(async () => await cluster.TryGetAsync("api/v1/nodes", cancellationToken) is not null && File.Exists(kubeconfig),
             TimeSpan.FromSeconds(30), "the Kubernetes API", cancellationToken);
         var text = await File.ReadAllTextAsync(kubeconfig, cancellationToken);
-        await File.WriteAllTextAsync(hostKubeconfig, text.Replace(url.ToString().TrimEnd('/'), cluster.HostUrl.ToString().TrimEnd('/'), StringComparison.Ordinal), cancellationToken);
+        await File.WriteAllTextAsync(hostKubeconfig, text.Replace(url.ToString().TrimEnd('/'), LoopbackUrl(listener, false).ToString().TrimEnd('/'), StringComparison.Ordinal), cancellationToken);
         return cluster;
     }
+
+    private static async Task<DemoCluster> StartRealAsync(LabHost host, Socket listener, CancellationToken cancellationToken)
+    {
+        var real = await RealControlPlane.StartAsync(new RealControlPlaneOptions
+        {
+            Address = host.ManagementAddress,
+            Port = Port,
+            NetworkNamespace = host.Namespace.Name,
+            Connect = host.Connector(host.ManagementAddress.ToString(), Port),
+        }, cancellationToken);
+        return new DemoCluster(real.Http, listener, real.AdminKubeconfig, real.WriteKubeconfig("host", real.AdminToken, LoopbackUrl(listener, true)), real);
+    }
+
+    private static Uri LoopbackUrl(Socket listener, bool tls) => new($"{(tls ? "https" : "http")}://127.0.0.1:{((IPEndPoint)listener.LocalEndPoint!).Port}/");
 
     /// <summary>An object, or null where there is none or no server yet.</summary>
     public async Task<JsonNode?> TryGetAsync(string path, CancellationToken cancellationToken)
@@ -95,10 +128,12 @@ internal sealed class DemoCluster : IAsyncDisposable
     /// <summary>The Service demo/web and, as the endpoint controller would, its EndpointSlice.</summary>
     public async Task CreateWebAsync(LabHost node, CancellationToken cancellationToken)
     {
-        await CreateAsync("apis/discovery.k8s.io/v1/namespaces/demo/endpointslices", $$$"""
-            {"apiVersion":"discovery.k8s.io/v1","kind":"EndpointSlice","metadata":{"name":"web-1","namespace":"demo","labels":{"kubernetes.io/service-name":"web"}},
+        // The real server is of a version that knows only v1beta1, which names the node in the topology.
+        var where = _real is null ? $"\"nodeName\":\"{node.Name}\"" : $"\"topology\":{{\"kubernetes.io/hostname\":\"{node.Name}\"}}";
+        await CreateAsync(EndpointSlices, $$$"""
+            {"apiVersion":"discovery.k8s.io/{{{SliceVersion}}}","kind":"EndpointSlice","metadata":{"name":"web-1","namespace":"demo","labels":{"kubernetes.io/service-name":"web"}},
              "addressType":"IPv4","ports":[{"name":"http","port":8080,"protocol":"TCP"}],
-             "endpoints":[{"addresses":["{{{node.ManagementAddress}}}"],"conditions":{"ready":true,"serving":true,"terminating":false},"nodeName":"{{{node.Name}}}"}]}
+             "endpoints":[{"addresses":["{{{node.ManagementAddress}}}"],"conditions":{"ready":true,"serving":true,"terminating":false},{{{where}}}}]}
             """, cancellationToken);
         await CreateAsync("api/v1/namespaces/demo/services", """
             {"apiVersion":"v1","kind":"Service","metadata":{"name":"web","namespace":"demo"},
@@ -106,11 +141,16 @@ internal sealed class DemoCluster : IAsyncDisposable
             """, cancellationToken);
     }
 
+    /// <summary>Removes the EndpointSlice of demo/web, as the endpoint controller would with the Service.</summary>
+    public Task DeleteEndpointSliceAsync(CancellationToken cancellationToken) => DeleteAsync($"{EndpointSlices}/web-1", cancellationToken);
+
     public async ValueTask DisposeAsync()
     {
         await _stop.CancelAsync();
         _listener.Dispose();
         _http.Dispose();
+        if (_real is not null)
+            await _real.DisposeAsync();
         _stop.Dispose();
     }
 }

@@ -76,12 +76,12 @@ internal sealed class DemoRun(LabNetwork network, DemoOptions options, StepLog s
 
     private async Task<string> StartKubernetesAsync(CancellationToken cancellationToken)
     {
-        _cluster = await DemoCluster.StartAsync(network, network["kube"], cancellationToken);
+        _cluster = await DemoCluster.StartAsync(network, network["kube"], options.RealKubernetes, cancellationToken);
         foreach (var name in _nodes)
             await _cluster.CreateNodeAsync(network[name], cancellationToken);
         await _cluster.CreateNamespaceAsync("dynamiclb-system", cancellationToken);
         await _cluster.CreateNamespaceAsync("demo", cancellationToken);
-        return $"The Kubernetes API answers at {_cluster.HostUrl} (in-process API server); nodes node1 and node2 are registered";
+        return $"The Kubernetes API answers at {_cluster.HostUrl} ({_cluster.Software}); nodes node1 and node2 are registered";
     }
 
     private async Task<string> StartProgramsAsync(CancellationToken cancellationToken)
@@ -102,7 +102,11 @@ internal sealed class DemoRun(LabNetwork network, DemoOptions options, StepLog s
             """, cancellationToken);
         network.StartOurs(network["kube"], "controller", "Controller", "--config", configuration, "--kubeconfig", _cluster.Kubeconfig, "--namespace", "dynamiclb-system");
         foreach (var name in _nodes)
+        {
             StartSpeaker(name);
+            if (_cluster.KubeProxy is { } kubeProxy)
+                StartKubeProxy(name, kubeProxy);
+        }
 
         await WaitForReadyAsync("kube", 17472, "controller", cancellationToken);
         foreach (var name in _nodes)
@@ -113,6 +117,11 @@ internal sealed class DemoRun(LabNetwork network, DemoOptions options, StepLog s
     private void StartSpeaker(string node) =>
         _speakers[node] = network.StartOurs(network[node], $"speaker-{node}", "Speaker", "--config", Path.Combine(network.Folder, "config.yaml"),
             "--kubeconfig", _cluster.Kubeconfig, "--namespace", "dynamiclb-system", "--node-name", node);
+
+    // The limits of connection tracking belong to the machine, not to a namespace: 0 leaves them alone.
+    private void StartKubeProxy(string node, string kubeProxy) =>
+        network.Start(network[node], $"kube-proxy-{node}", kubeProxy, "--kubeconfig", _cluster.Kubeconfig, "--hostname-override", node, "--proxy-mode", "iptables",
+            "--conntrack-max-per-core", "0", "--conntrack-tcp-timeout-established", "0s", "--conntrack-tcp-timeout-close-wait", "0s");
 
     private async Task WaitForReadyAsync(string host, int port, string log, CancellationToken cancellationToken)
     {
@@ -152,7 +161,7 @@ internal sealed class DemoRun(LabNetwork network, DemoOptions options, StepLog s
         service?["status"]?["loadBalancer"]?["ingress"] is JsonArray { Count: > 0 } ingress ? ingress[0]?["ip"]?.GetValue<string>() : null;
 
     // What kube-proxy does on a node, for this one Service.
-    private Task<string> ForwardAsync(string node, CancellationToken cancellationToken) => network[node].Namespace.RunAsync("nft",
+    private Task ForwardAsync(string node, CancellationToken cancellationToken) => _cluster.KubeProxy is not null ? Task.CompletedTask : network[node].Namespace.RunAsync("nft",
     [
         $$"""
         table ip kube-proxy-stand-in {}
@@ -232,7 +241,7 @@ internal sealed class DemoRun(LabNetwork network, DemoOptions options, StepLog s
     private async Task<string> DeleteServiceAsync(CancellationToken cancellationToken)
     {
         await _cluster.DeleteAsync(ServicePath, cancellationToken);
-        await _cluster.DeleteAsync("apis/discovery.k8s.io/v1/namespaces/demo/endpointslices/web-1", cancellationToken);
+        await _cluster.DeleteEndpointSliceAsync(cancellationToken);
         await Wait.UntilAsync(async () => await _dhcp.LeaseOfAsync(_ip, cancellationToken) is null, TimeSpan.FromSeconds(20), $"{_dhcp.Software} to free {_ip}", cancellationToken);
         await Wait.UntilAsync(async () => await network["client"].ResolveAsync(_ip, cancellationToken) is null, TimeSpan.FromSeconds(10), $"nobody to answer for {_ip}", cancellationToken);
         return $"demo/web was deleted: {_dhcp.Software} has the lease of {_ip} back, and nobody answers for it";

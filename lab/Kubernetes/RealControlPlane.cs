@@ -20,6 +20,9 @@ public sealed record RealControlPlaneOptions
     /// <summary>Network namespace both processes run in; null: the caller's.</summary>
     public string? NetworkNamespace { get; init; }
 
+    /// <summary>Makes connections to the API server where it cannot be reached from here directly; null: the ordinary way.</summary>
+    public Func<SocketsHttpConnectionContext, CancellationToken, ValueTask<Stream>>? Connect { get; init; }
+
     /// <summary>More flags for kube-apiserver, after ours.</summary>
     public IReadOnlyList<string> ApiServerArguments { get; init; } = [];
 }
@@ -121,6 +124,9 @@ public sealed class RealControlPlane : IAsyncDisposable
         }
     }
 
+    /// <summary>Path of kube-proxy, of the same version.</summary>
+    public string KubeProxy => Path.Combine(Path.GetDirectoryName(_apiServer)!, "kube-proxy");
+
     /// <summary>A token for a service account, as the kubelet would mount it into a Pod.</summary>
     public async Task<string> CreateServiceAccountTokenAsync(string ns, string account, CancellationToken cancellationToken = default)
     {
@@ -134,7 +140,10 @@ public sealed class RealControlPlane : IAsyncDisposable
     }
 
     /// <summary>Writes a kubeconfig for whoever holds <paramref name="token"/> and returns its path.</summary>
-    public string WriteKubeconfig(string name, string token)
+    public string WriteKubeconfig(string name, string token) => WriteKubeconfig(name, token, Server);
+
+    /// <summary>As <see cref="WriteKubeconfig(string, string)"/>, for whoever reaches the API server at another address.</summary>
+    public string WriteKubeconfig(string name, string token, Uri server)
     {
         var file = Path.Combine(Folder, name + ".kubeconfig");
         File.WriteAllText(
@@ -146,7 +155,8 @@ public sealed class RealControlPlane : IAsyncDisposable
             clusters:
             - name: lab
               cluster:
-                server: {Server}
+                server: {server}
+                tls-server-name: kubernetes
                 certificate-authority: {CertificateAuthorityFile}
             contexts:
             - name: lab
@@ -256,14 +266,14 @@ public sealed class RealControlPlane : IAsyncDisposable
 
     private HttpClient CreateHttpClient()
     {
-        if (_options.NetworkNamespace is not null && IPAddress.IsLoopback(_options.Address))
+        if (_options.NetworkNamespace is not null && _options.Connect is null && IPAddress.IsLoopback(_options.Address))
         {
             throw new InvalidOperationException("An API server on the loopback of a namespace cannot be reached from here.");
         }
 
         var policy = new X509ChainPolicy { TrustMode = X509ChainTrustMode.CustomRootTrust, RevocationMode = X509RevocationMode.NoCheck };
         policy.CustomTrustStore.ImportFromPemFile(CertificateAuthorityFile);
-        return new HttpClient(new SocketsHttpHandler { SslOptions = { CertificateChainPolicy = policy } })
+        return new HttpClient(new SocketsHttpHandler { SslOptions = { CertificateChainPolicy = policy }, ConnectCallback = _options.Connect, UseProxy = false })
         {
             BaseAddress = Server,
             Timeout = TimeSpan.FromSeconds(10),

@@ -66,29 +66,35 @@ public sealed partial class LabHost(LabNetwork network, NetworkNamespace @namesp
     public HttpClient CreateHttpClient(Uri baseAddress)
     {
         ArgumentNullException.ThrowIfNull(baseAddress);
-        var socket = StartRelay(baseAddress.Host, baseAddress.Port);
 #pragma warning disable CA2000 // The handler belongs to the client.
         var handler = new SocketsHttpHandler
         {
             UseProxy = false,
             PooledConnectionIdleTimeout = TimeSpan.FromSeconds(1),
-            ConnectCallback = async (_, token) =>
-            {
-                var connection = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-                try
-                {
-                    await connection.ConnectAsync(new UnixDomainSocketEndPoint(socket), token);
-                    return new NetworkStream(connection, ownsSocket: true);
-                }
-                catch
-                {
-                    connection.Dispose();
-                    throw;
-                }
-            },
+            ConnectCallback = Connector(baseAddress.Host, baseAddress.Port),
         };
 #pragma warning restore CA2000
         return new HttpClient(handler) { BaseAddress = baseAddress, Timeout = TimeSpan.FromSeconds(90) };
+    }
+
+    /// <summary>Makes an HTTP handler's connections in this host's namespace, to the given host and port.</summary>
+    public Func<SocketsHttpConnectionContext, CancellationToken, ValueTask<Stream>> Connector(string host, int port)
+    {
+        var socket = StartRelay(host, port);
+        return async (_, token) =>
+        {
+            var connection = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+            try
+            {
+                await connection.ConnectAsync(new UnixDomainSocketEndPoint(socket), token);
+                return new NetworkStream(connection, ownsSocket: true);
+            }
+            catch
+            {
+                connection.Dispose();
+                throw;
+            }
+        };
     }
 
     /// <summary>Path of a Unix socket whose connections go on from this namespace to the given host and port.</summary>
