@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Net;
 using System.Net.Sockets;
 using DynamicLb.Lab.Demo;
 using DynamicLb.Lab.Networks;
@@ -12,13 +13,16 @@ switch (args)
 {
     case ["relay", var path, var host, var port]:
         using (var listener = Relay.ListenUnix(path))
+            await Relay.RunAsync(listener, token => Relay.ConnectTcpAsync(host, int.Parse(port, CultureInfo.InvariantCulture), token), stop.Token);
+        return 0;
+
+    // The other way round: what connects here, inside a namespace, reaches the Unix socket.
+    case ["relay-out", var address, var port, var path]:
+        using (var listener = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp))
         {
-            await Relay.RunAsync(listener, async token =>
-            {
-                var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-                await socket.ConnectAsync(host, int.Parse(port, CultureInfo.InvariantCulture), token);
-                return socket;
-            }, stop.Token);
+            listener.Bind(new IPEndPoint(IPAddress.Parse(address), int.Parse(port, CultureInfo.InvariantCulture)));
+            listener.Listen();
+            await Relay.RunAsync(listener, token => Relay.ConnectUnixAsync(path, token), stop.Token);
         }
 
         return 0;

@@ -14,18 +14,22 @@ internal sealed class DemoCluster : IAsyncDisposable
     private readonly HttpClient _http;
     private readonly Socket _listener;
     private readonly CancellationTokenSource _stop = new();
+    private readonly List<string> _created = [];
 
     private readonly RealControlPlane? _real;
+    private readonly ExistingCluster? _existing;
 
-    private DemoCluster(HttpClient http, Socket listener, string kubeconfig, string adminKubeconfig, RealControlPlane? real) =>
-        (_http, _listener, Kubeconfig, HostKubeconfig, _real) = (http, listener, kubeconfig, adminKubeconfig, real);
+    private DemoCluster(
+        HttpClient http, Socket listener, string kubeconfig, string hostKubeconfig, RealControlPlane? real = null, ExistingCluster? existing = null) =>
+        (_http, _listener, Kubeconfig, HostKubeconfig, _real, _existing) = (http, listener, kubeconfig, hostKubeconfig, real, existing);
 
-    private string SliceVersion => _real is null ? "v1" : "v1beta1";
+    // A real server of the version that we build knows only v1beta1.
+    private string SliceVersion => _real is null && _existing?.ServesSlicesV1 != false ? "v1" : "v1beta1";
 
     private string EndpointSlices => $"apis/discovery.k8s.io/{SliceVersion}/namespaces/demo/endpointslices";
 
     /// <summary>What serves the API.</summary>
-    public string Software => _real is null ? "in-process API server" : "kube-apiserver 1.20.2 and etcd";
+    public string Software => _real is not null ? "kube-apiserver 1.20.2 and etcd" : _existing is not null ? "your cluster, through kubectl proxy" : "in-process API server";
 
     /// <summary>Path of a real kube-proxy; null where an nftables rule has to stand in.</summary>
     public string? KubeProxy => _real?.KubeProxy;
@@ -33,27 +37,28 @@ internal sealed class DemoCluster : IAsyncDisposable
     /// <summary>kubeconfig for programs in the lab.</summary>
     public string Kubeconfig { get; }
 
-    /// <summary>kubeconfig for people outside of it, through a port on loopback.</summary>
+    /// <summary>kubeconfig for people outside of it.</summary>
     public string HostKubeconfig { get; }
 
     /// <summary>URL on loopback.</summary>
-    public Uri HostUrl => LoopbackUrl(_listener, _real is not null);
+    public Uri HostUrl => _existing?.ProxyUrl ?? LoopbackUrl(_listener, _real is not null);
 
-    public static async Task<DemoCluster> StartAsync(LabNetwork network, LabHost host, bool realServer, CancellationToken cancellationToken)
+    public static async Task<DemoCluster> StartAsync(LabNetwork network, LabHost host, DemoKube kind, CancellationToken cancellationToken)
     {
         var listener = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
         listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
         listener.Listen();
-        var cluster = realServer
+        if (kind == DemoKube.Existing)
+        {
+            var existing = await ExistingCluster.ConnectAsync(network, host, Port, cancellationToken);
+            return new DemoCluster(existing.CreateHttpClient(), listener, existing.LabKubeconfig, existing.UserKubeconfig, existing: existing);
+        }
+
+        var cluster = kind == DemoKube.Real
             ? await StartRealAsync(host, listener, cancellationToken)
             : await StartInProcessAsync(network, host, listener, cancellationToken);
         var relay = host.StartRelay(host.ManagementAddress.ToString(), Port);
-        _ = Relay.RunAsync(listener, async token =>
-        {
-            var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-            await socket.ConnectAsync(new UnixDomainSocketEndPoint(relay), token);
-            return socket;
-        }, cluster._stop.Token);
+        _ = Relay.RunAsync(listener, token => Relay.ConnectUnixAsync(relay, token), cluster._stop.Token);
         return cluster;
     }
 
@@ -63,7 +68,7 @@ internal sealed class DemoCluster : IAsyncDisposable
         var hostKubeconfig = Path.Combine(network.Folder, "kubeconfig-host");
         var url = new Uri($"http://{host.ManagementAddress}:{Port}");
         network.StartOurs(host, "kube-api", "KubeApi", "--listen", url.ToString().TrimEnd('/'), "--kubeconfig-out", kubeconfig);
-        var cluster = new DemoCluster(host.CreateHttpClient(url), listener, kubeconfig, hostKubeconfig, null);
+        var cluster = new DemoCluster(host.CreateHttpClient(url), listener, kubeconfig, hostKubeconfig);
         await Wait.UntilAsync(async () => await cluster.TryGetAsync("api/v1/nodes", cancellationToken) is not null && File.Exists(kubeconfig),
             TimeSpan.FromSeconds(30), "the Kubernetes API", cancellationToken);
         var text = await File.ReadAllTextAsync(kubeconfig, cancellationToken);
@@ -115,21 +120,27 @@ internal sealed class DemoCluster : IAsyncDisposable
         answer.EnsureSuccessStatusCode();
     }
 
-    /// <summary>Registers a node as its kubelet would.</summary>
-    public Task CreateNodeAsync(LabHost node, CancellationToken cancellationToken) => CreateAsync("api/v1/nodes", $$$"""
+    /// <summary>Registers a node as its kubelet would; not in somebody's own cluster, which has nodes of its own.</summary>
+    public Task CreateNodeAsync(LabHost node, CancellationToken cancellationToken) => _existing is not null ? Task.CompletedTask : CreateAsync("api/v1/nodes", $$$"""
         {"apiVersion":"v1","kind":"Node","metadata":{"name":"{{{node.Name}}}","labels":{"kubernetes.io/hostname":"{{{node.Name}}}"}},
          "status":{"addresses":[{"type":"InternalIP","address":"{{{node.Address}}}"}],"conditions":[{"type":"Ready","status":"True"}]}}
         """, cancellationToken);
 
-    public Task CreateNamespaceAsync(string name, CancellationToken cancellationToken) => CreateAsync("api/v1/namespaces", $$$"""
-        {"apiVersion":"v1","kind":"Namespace","metadata":{"name":"{{{name}}}"}}
-        """, cancellationToken);
+    public async Task CreateNamespaceAsync(string name, CancellationToken cancellationToken)
+    {
+        if (_existing is not null && await TryGetAsync($"api/v1/namespaces/{name}", cancellationToken) is not null)
+            return;
+        await CreateAsync("api/v1/namespaces", $$$"""
+            {"apiVersion":"v1","kind":"Namespace","metadata":{"name":"{{{name}}}"}}
+            """, cancellationToken);
+        _created.Add($"api/v1/namespaces/{name}");
+    }
 
     /// <summary>The Service demo/web and, as the endpoint controller would, its EndpointSlice.</summary>
     public async Task CreateWebAsync(LabHost node, CancellationToken cancellationToken)
     {
-        // The real server is of a version that knows only v1beta1, which names the node in the topology.
-        var where = _real is null ? $"\"nodeName\":\"{node.Name}\"" : $"\"topology\":{{\"kubernetes.io/hostname\":\"{node.Name}\"}}";
+        // v1beta1 names the node in the topology.
+        var where = SliceVersion == "v1" ? $"\"nodeName\":\"{node.Name}\"" : $"\"topology\":{{\"kubernetes.io/hostname\":\"{node.Name}\"}}";
         await CreateAsync(EndpointSlices, $$$"""
             {"apiVersion":"discovery.k8s.io/{{{SliceVersion}}}","kind":"EndpointSlice","metadata":{"name":"web-1","namespace":"demo","labels":{"kubernetes.io/service-name":"web"}},
              "addressType":"IPv4","ports":[{"name":"http","port":8080,"protocol":"TCP"}],
@@ -147,10 +158,31 @@ internal sealed class DemoCluster : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await _stop.CancelAsync();
+        if (_existing is not null)
+            await CleanAsync();
         _listener.Dispose();
         _http.Dispose();
+        if (_existing is not null)
+            await _existing.DisposeAsync();
         if (_real is not null)
             await _real.DisposeAsync();
         _stop.Dispose();
+    }
+
+    /// <summary>Takes away what the demo made in somebody's own cluster.</summary>
+    private async Task CleanAsync()
+    {
+        foreach (var path in _created.Prepend("api/v1/namespaces/demo/services/web").Prepend($"{EndpointSlices}/web-1"))
+        {
+            try
+            {
+                using var answer = await _http.DeleteAsync(path);
+            }
+            catch (HttpRequestException)
+            {
+                // The cluster is out of reach: nothing more can be done about it.
+                return;
+            }
+        }
     }
 }

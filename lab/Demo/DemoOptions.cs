@@ -2,17 +2,31 @@ using DynamicLb.Lab.Dhcp;
 
 namespace DynamicLb.Lab.Demo;
 
+/// <summary>Which Kubernetes API the demo uses.</summary>
+internal enum DemoKube
+{
+    /// <summary>The in-memory server of the tests, as a process of its own.</summary>
+    InProcess = 0,
+
+    /// <summary>kube-apiserver, etcd and kube-proxy.</summary>
+    Real,
+
+    /// <summary>The cluster that KUBECONFIG names.</summary>
+    Existing,
+}
+
 /// <summary>The command line of the demo.</summary>
 internal sealed record DemoOptions
 {
     public const string Usage = """
-        usage: ./demo.sh [--check] [--dhcp dnsmasq|isc|kea|udhcpd] [--kube inprocess|real]
+        usage: ./demo.sh [--check] [--dhcp dnsmasq|isc|kea|udhcpd] [--kube inprocess|real|existing]
 
           --check   unattended: ends after the last step, exit 0 only if every step was observed;
                     the last line is a JSON object with the time of each step in seconds
           --dhcp    the DHCP server on the demo's LAN (default: dnsmasq)
           --kube    the Kubernetes API: an in-process API server (default), or a real kube-apiserver
-                    with etcd, built once from Debian's source package
+                    with etcd, built once from Debian's source package; or the cluster that KUBECONFIG names,
+                    in which the demo makes (and removes) the namespaces demo and dynamiclb-system
 
         Everything runs in network namespaces of its own, which are removed at the end.
         """;
@@ -21,7 +35,7 @@ internal sealed record DemoOptions
 
     public string Dhcp { get; init; } = "dnsmasq";
 
-    public bool RealKubernetes { get; init; }
+    public DemoKube Kube { get; init; }
 
     /// <summary>Null with a fault when the arguments are wrong.</summary>
     public static DemoOptions? Parse(IReadOnlyList<string> args, out string? fault)
@@ -40,8 +54,11 @@ internal sealed record DemoOptions
                     options = options with { Dhcp = value };
                     i++;
                     break;
-                case "--kube" when value is "inprocess" or "real":
-                    options = options with { RealKubernetes = value == "real" };
+                case "--kube" when value is "existing" && string.IsNullOrEmpty(Environment.GetEnvironmentVariable("KUBECONFIG")):
+                    fault = "--kube existing needs KUBECONFIG to name the cluster";
+                    return null;
+                case "--kube" when value is "inprocess" or "real" or "existing":
+                    options = options with { Kube = Enum.Parse<DemoKube>(value, ignoreCase: true) };
                     i++;
                     break;
                 default:

@@ -76,12 +76,12 @@ internal sealed class DemoRun(LabNetwork network, DemoOptions options, StepLog s
 
     private async Task<string> StartKubernetesAsync(CancellationToken cancellationToken)
     {
-        _cluster = await DemoCluster.StartAsync(network, network["kube"], options.RealKubernetes, cancellationToken);
+        _cluster = await DemoCluster.StartAsync(network, network["kube"], options.Kube, cancellationToken);
         foreach (var name in _nodes)
             await _cluster.CreateNodeAsync(network[name], cancellationToken);
         await _cluster.CreateNamespaceAsync("dynamiclb-system", cancellationToken);
         await _cluster.CreateNamespaceAsync("demo", cancellationToken);
-        return $"The Kubernetes API answers at {_cluster.HostUrl} ({_cluster.Software}); nodes node1 and node2 are registered";
+        return $"The Kubernetes API answers at {_cluster.HostUrl} ({_cluster.Software}), with the namespaces demo and dynamiclb-system";
     }
 
     private async Task<string> StartProgramsAsync(CancellationToken cancellationToken)

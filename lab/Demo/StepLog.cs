@@ -33,7 +33,7 @@ internal sealed class StepLog
             json.WriteStartObject();
             json.WriteBoolean("passed", passed);
             json.WriteString("dhcp", options.Dhcp);
-            json.WriteString("kube", options.RealKubernetes ? "real" : "inprocess");
+            json.WriteString("kube", options.Kube.ToString().ToLowerInvariant());
             if (_current is not null)
             {
                 json.WriteString("failed", _current);

@@ -24,6 +24,22 @@ internal static class Relay
         return listener;
     }
 
+    /// <summary>A connection to a Unix socket.</summary>
+    public static async Task<Socket> ConnectUnixAsync(string path, CancellationToken cancellationToken)
+    {
+        var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        await socket.ConnectAsync(new UnixDomainSocketEndPoint(path), cancellationToken);
+        return socket;
+    }
+
+    /// <summary>A connection over TCP.</summary>
+    public static async Task<Socket> ConnectTcpAsync(string host, int port, CancellationToken cancellationToken)
+    {
+        var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        await socket.ConnectAsync(host, port, cancellationToken);
+        return socket;
+    }
+
     private static async Task PassAsync(Socket accepted, Func<CancellationToken, Task<Socket>> connect, CancellationToken cancellationToken)
     {
         using (accepted)
