@@ -35,7 +35,7 @@ internal static class AddressServiceSetup
     {
         app.UseTokens();
         app.UseApiErrors();
-        app.MapGroup("/v1").MapAddresses().MapMacs().MapState();
+        app.MapGroup("/v1").MapAddresses().MapLeases().MapMacs().MapState();
         app.MapDynamicLbDefaults();
         app.MapOpenApi("/openapi/{documentName}.json");
         app.UseSwaggerUI(page =>

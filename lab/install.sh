@@ -21,7 +21,8 @@ dnsmasq-base:dnsmasq:DHCP server (the base package, which has no service)
 isc-dhcp-server:dhcpd:DHCP server
 kea-dhcp4-server:kea-dhcp4:DHCP server
 udhcpd:udhcpd:DHCP server"
-network="$demo"
+network="$demo
+chromium:chromium:browser of the dashboard's tests"
 cluster="iproute2:ip:namespaces
 curl:curl:readiness of the API server
 etcd-server:etcd:store of the real kube-apiserver

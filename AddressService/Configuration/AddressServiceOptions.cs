@@ -73,5 +73,8 @@ internal sealed class AddressServiceOptions
 
     public int MessageBurst { get; set; } = 20;
 
+    /// <summary>Readers of the event stream at once.</summary>
+    public int Watchers { get; set; } = 64;
+
     public LogLevel LogLevel { get; set; } = LogLevel.Information;
 }

@@ -74,6 +74,7 @@ internal static class Settings
         new("release-delay", "SECONDS", "pause before a released address is given back, 0 to 60 (2)", (o, v) => Seconds(v, 0, 60, x => o.ReleaseDelay = x)),
         new("messages-per-second", "N", "DHCP messages a second, 1 to 1000 (50)", (o, v) => Number(v, 1, 1000, x => o.MessagesPerSecond = x)),
         new("message-burst", "N", "DHCP messages at once, 1 to 150 (20)", (o, v) => Number(v, 1, 150, x => o.MessageBurst = x)),
+        new("watchers", "N", "readers of /v1/leases/watch at once, 1 to 1000 (64)", (o, v) => Number(v, 1, 1000, x => o.Watchers = x)),
         new("log-level", "LEVEL", "all, debug, info, warn, error or none (info)", (o, v) =>
             DynamicLbHostExtensions.ParseLogLevel(v) is { } level ? Do(() => o.LogLevel = level) : "is none of all, debug, info, warn, error, none"),
     ];

@@ -11,6 +11,10 @@ internal static class MacEndpoints
     public static RouteGroupBuilder MapMacs(this RouteGroupBuilder api)
     {
         var group = api.MapGroup("/mac").WithTags("MACs");
+        group.MapGet("", ListAsync)
+            .WithName("GetMacs")
+            .WithSummary("The pool, in the order of use, and which service uses what.")
+            .Produces<ErrorAnswer>(StatusCodes.Status401Unauthorized);
         group.MapPost("", AddAsync)
             .WithName("AddMacs")
             .WithSummary("Adds MACs to the pool.")
@@ -29,6 +33,9 @@ internal static class MacEndpoints
             .Produces<ErrorAnswer>(StatusCodes.Status413PayloadTooLarge);
         return api;
     }
+
+    private static async Task<Ok<MacPoolAnswer>> ListAsync(LeaseLoop loop, CancellationToken aborted) =>
+        TypedResults.Ok(await loop.InvokeAsync(keeper => keeper.MacPool(), aborted));
 
     private static async Task<JsonHttpResult<AddMacsAnswer>> AddAsync(MacListRequest request, LeaseLoop loop, CancellationToken aborted)
     {

@@ -19,11 +19,19 @@ internal static class StateEndpoints
             .WithName("GetStatus")
             .WithSummary("Every lease, the free MACs, and counters.")
             .Produces<ErrorAnswer>(StatusCodes.Status401Unauthorized);
+        api.MapGet("/overview", OverviewAsync)
+            .WithTags("State")
+            .WithName("GetOverview")
+            .WithSummary("The address service at a glance: leases by state, MAC pool, DHCP servers seen, counters.")
+            .Produces<ErrorAnswer>(StatusCodes.Status401Unauthorized);
         return api;
     }
 
     private static async Task<Ok<ConfigAnswer>> ConfigAsync(LeaseLoop loop, DhcpLink link, CancellationToken aborted) =>
         TypedResults.Ok(await loop.InvokeAsync(keeper => keeper.Config(link.Info.Name), aborted));
+
+    private static async Task<Ok<OverviewAnswer>> OverviewAsync(LeaseLoop loop, CancellationToken aborted) =>
+        TypedResults.Ok(await loop.InvokeAsync(keeper => keeper.Overview(), aborted));
 
     private static async Task<Ok<StatusAnswer>> StatusAsync(LeaseLoop loop, CancellationToken aborted) =>
         TypedResults.Ok(await loop.InvokeAsync(keeper => keeper.Status(), aborted));

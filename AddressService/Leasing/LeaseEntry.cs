@@ -1,3 +1,4 @@
+using DynamicLb.AddressService.Journal;
 using DynamicLb.AddressService.Store;
 using DynamicLb.Contracts.AddressServices;
 using DynamicLb.Networking.Addresses;
@@ -75,6 +76,12 @@ internal sealed class LeaseEntry
     public TimeSpan StartedAt { get; set; }
 
     public string? LastError { get; set; }
+
+    /// <summary>What became of it.</summary>
+    public LeaseHistory History { get; } = new();
+
+    /// <summary>Events that wait until the store has taken what they speak of.</summary>
+    public List<JournalEntry>? Untold { get; set; }
 
     /// <summary>The address that the client is asking a server for; ours already, as far as other leases are concerned.</summary>
     public IPv4Address? Claimed { get; set; }

@@ -166,7 +166,10 @@ internal sealed partial class LeaseKeeper
         entry.Pending = PendingStart.Acquire;
         entry.AbandonAt = _clock.Now + _options.AbandonAfter;
         if (Save(entry, record))
+        {
+            Tell(entry, LeaseEventType.Requested, entry.Record);
             return entry;
+        }
         Retire(entry);
         entry.IsGone = true;
         // A part of it may have reached the disk.
@@ -211,6 +214,7 @@ internal sealed partial class LeaseKeeper
             return false;
         }
         Log.Releasing(_logger, before.Service, reason);
+        Tell(entry, LeaseEventType.Releasing, before, reason);
         _byService.Remove(before.Service);
         _releasing.Add(entry);
         Settle(entry);

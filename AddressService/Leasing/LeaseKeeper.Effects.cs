@@ -1,4 +1,5 @@
 using DynamicLb.AddressService.Store;
+using DynamicLb.Contracts.AddressServices;
 using DynamicLb.Networking.Addresses;
 using DynamicLb.Networking.Dhcp4;
 
@@ -45,21 +46,28 @@ internal sealed partial class LeaseKeeper
     void IDhcpClientEffects.Changed(DhcpClient client, IPv4Address from, DhcpLease lease)
     {
         Log.Changed(_logger, _byClient[client].Record.Service, from, lease.Address);
-        Leased(client, lease, "changed");
+        Leased(client, lease, "changed", from.ToString());
     }
 
-    void IDhcpClientEffects.Suspect(DhcpClient client, DhcpLease lease) => Note(client, "suspect", $"the server refused {lease.Address}");
+    void IDhcpClientEffects.Suspect(DhcpClient client, DhcpLease lease)
+    {
+        Note(client, "suspect", $"the server refused {lease.Address}");
+        var entry = _byClient[client];
+        Tell(entry, LeaseEventType.Suspect, entry.Record, entry.LastError);
+    }
 
     void IDhcpClientEffects.Lost(DhcpClient client, DhcpLease lease, DhcpLossReason reason)
     {
         var entry = _byClient[client];
-        Note(client, "lost", $"{lease.Address} was lost: {(reason == DhcpLossReason.Expired ? "nobody extended it in time" : "its server refused it")}");
+        string cause = reason == DhcpLossReason.Expired ? "nobody extended it in time" : "its server refused it";
+        Note(client, "lost", $"{lease.Address} was lost: {cause}");
         Log.Lost(_logger, entry.Record.Service, lease.Address, reason);
         if (client.Lease is null)
         {
             Unclaim(entry);
             Save(entry, entry.Record with { State = LeaseRecordState.Lost });
         }
+        Tell(entry, LeaseEventType.Lost, entry.Record, cause);
     }
 
     void IDhcpClientEffects.Released(DhcpClient client, DhcpLease? lease)
@@ -72,14 +80,23 @@ internal sealed partial class LeaseKeeper
         if (entry.Record.Address is null)
         {
             Forget(entry);
+            entry.SaveAgainAt = null;
+            Tell(entry, LeaseEventType.Released, entry.Record);
             return;
         }
         entry.ForgetAt = _clock.Now + RememberReleased;
         Save(entry, entry.Record with { State = LeaseRecordState.Released, ReleasedAt = _clock.UtcNow });
+        Tell(entry, LeaseEventType.Released, entry.Record);
     }
 
-    void IDhcpClientEffects.NakReceived(DhcpClient client, IPv4Address server, string? text) =>
+    void IDhcpClientEffects.NakReceived(DhcpClient client, IPv4Address server, string? text)
+    {
         Note(client, "nak", $"{server} answered NAK{(text is null ? "" : $": {text}")}");
+        if (!_byClient.TryGetValue(client, out var entry))
+            return;
+        entry.History.Nak(_clock.UtcNow, server.ToString(), entry.Record.Address, text);
+        _servers.Nak(server.ToString(), _clock.UtcNow);
+    }
 
     void IDhcpClientEffects.ReplyDropped(DhcpClient client, DhcpDropReason reason, string? detail, in DhcpReply reply)
     {
@@ -88,7 +105,7 @@ internal sealed partial class LeaseKeeper
             entry.LastError = $"{reply.Message.YourAddress} from {reply.Message.ServerId} refused: {detail}";
     }
 
-    private void Leased(DhcpClient client, DhcpLease lease, string what)
+    private void Leased(DhcpClient client, DhcpLease lease, string what, string? from = null)
     {
         var entry = _byClient[client];
         bool renewed = what == "renewed" && entry.Record.State == LeaseRecordState.Bound;
@@ -99,10 +116,15 @@ internal sealed partial class LeaseKeeper
         Settle(entry);
         var record = LeaseRecords.With(entry.Record, lease, _clock);
         if (renewed && IsNotWorthSaving(entry.Record, record))
+        {
+            Tell(entry, what, record);
             return;
+        }
         if (!renewed)
             Log.Leased(_logger, entry.Record.Service, lease.Address, entry.Mac, lease.ServerId, lease.LeaseSeconds);
-        if (Save(entry, record))
+        bool saved = Save(entry, record);
+        Tell(entry, what, record, from: from);
+        if (saved)
             CompleteIfLeased(entry);
     }
 

@@ -342,6 +342,7 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
             _store.Save(entry.Record);
             _metrics.Wrote(TimeProvider.System.GetElapsedTime(before));
             entry.SaveAgainAt = null;
+            TellUntold(entry);
             return true;
         }
         catch (IOException e)

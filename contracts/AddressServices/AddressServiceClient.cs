@@ -12,7 +12,7 @@ namespace DynamicLb.Contracts.AddressServices;
 /// Calls one address service over HTTP. A service that keeps failing is left alone for <see cref="BreakDuration"/> before the next call goes out, so that waiting for it costs
 /// nothing. Calls are not repeated here: the caller has its own back-off.
 /// </summary>
-public sealed class AddressServiceClient : IAddressServiceClient
+public sealed partial class AddressServiceClient : IAddressServiceClient
 {
     /// <summary>How long a failing service is left alone.</summary>
     public static readonly TimeSpan BreakDuration = TimeSpan.FromSeconds(5);
@@ -23,6 +23,7 @@ public sealed class AddressServiceClient : IAddressServiceClient
     private readonly HttpClient _http;
     private readonly Func<CancellationToken, ValueTask<string?>> _token;
     private readonly ResiliencePipeline _pipeline;
+    private readonly TimeProvider _time;
 
     /// <summary>Creates a client.</summary>
     /// <param name="http">Its base address is the service's; to be disposed by the caller.</param>
@@ -35,6 +36,7 @@ public sealed class AddressServiceClient : IAddressServiceClient
         http.Timeout = Timeout.InfiniteTimeSpan;
         _http = http;
         _token = token;
+        _time = time;
         _pipeline = new ResiliencePipelineBuilder { TimeProvider = time }
             .AddCircuitBreaker(new CircuitBreakerStrategyOptions
             {

@@ -168,4 +168,11 @@ public sealed record ErrorAnswer(string Status, string Detail);
 [JsonSerializable(typeof(ConfigAnswer))]
 [JsonSerializable(typeof(StatusAnswer))]
 [JsonSerializable(typeof(ErrorAnswer))]
+[JsonSerializable(typeof(LeaseEvent))]
+[JsonSerializable(typeof(LeaseReset))]
+[JsonSerializable(typeof(LeaseSynced))]
+[JsonSerializable(typeof(LeasesAnswer))]
+[JsonSerializable(typeof(LeaseDetailAnswer))]
+[JsonSerializable(typeof(OverviewAnswer))]
+[JsonSerializable(typeof(MacPoolAnswer))]
 public sealed partial class AddressServiceJsonContext : JsonSerializerContext;

@@ -21,6 +21,19 @@ public interface IAddressServiceClient
 
     /// <summary><c>DELETE /v1/ip</c>.</summary>
     Task<ReleaseAddressAnswer> ReleaseAsync(ReleaseAddressRequest request, CancellationToken cancellationToken);
+
+    /// <summary><c>GET /v1/leases</c>: one page.</summary>
+    Task<LeasesAnswer> GetLeasesAsync(LeaseQuery query, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// <c>GET /v1/leases/watch</c>. Begins with everything (<see cref="LeaseEventType.Reset"/>, a <see cref="LeaseEventType.Snapshot"/> for each lease,
+    /// <see cref="LeaseEventType.Synced"/>) unless <paramref name="lastEventId"/> is known there. A connection that ends or falls silent is made
+    /// again and goes on after the last event; while the address service is away, nothing is returned. Ends by cancellation only.
+    /// </summary>
+    /// <param name="lastEventId">The last event known; null for none.</param>
+    /// <param name="cancellationToken">Ends it.</param>
+    /// <exception cref="AddressServiceUnavailableException">The address service refuses the call, for want of a token for example.</exception>
+    IAsyncEnumerable<LeaseWatchEvent> WatchLeasesAsync(string? lastEventId, CancellationToken cancellationToken);
 }
 
 /// <summary>The address service could not be reached, or did not answer in the API's form.</summary>

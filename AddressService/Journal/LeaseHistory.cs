@@ -1,0 +1,122 @@
+using DynamicLb.AddressService.Store;
+using DynamicLb.Contracts.AddressServices;
+
+namespace DynamicLb.AddressService.Journal;
+
+/// <summary>What became of one lease since the program started: counted, and the last of it kept. It belongs to the loop that owns the leases.</summary>
+internal sealed class LeaseHistory
+{
+    /// <summary>Renewals kept.</summary>
+    public const int Renewals = 8;
+
+    /// <summary>Everything else kept.</summary>
+    public const int Events = 16;
+
+    private readonly ServerTable _servers = new(most: 4);
+    private Ring<(long At, string? Ip, string? Server)> _renewals = new(Renewals);
+    private Ring<(long At, string Type, string? Ip, string? Server, string? Detail)> _events = new(Events);
+    private long _naks;
+    private long _losses;
+    private long _changes;
+
+    public void Add(in JournalEntry entry)
+    {
+        if (entry.Type == LeaseEventType.Renewed)
+            _renewals.Add((entry.At.UtcTicks, entry.Ip, entry.Server));
+        else
+            _events.Add((entry.At.UtcTicks, entry.Type, entry.Ip, entry.Server, entry.Detail ?? (entry.From is { } from ? $"had {from}" : null)));
+        if (entry.Type == LeaseEventType.Lost)
+            _losses++;
+        if (entry.Type == LeaseEventType.Changed)
+            _changes++;
+        if (entry is { Type: LeaseEventType.Bound or LeaseEventType.Renewed or LeaseEventType.Changed or LeaseEventType.Recovered, Server: { } server })
+            _servers.Ack(server, entry.At);
+    }
+
+    public void Nak(DateTimeOffset at, string server, string? ip, string? text)
+    {
+        _naks++;
+        _events.Add((at.UtcTicks, "nak", ip, server, text));
+        _servers.Nak(server, at);
+    }
+
+    public LeaseHistoryAnswer Answer(LeaseRecord record) => new(
+        record.CreatedAt, record.ObtainedAt, _renewals.Total, _naks, _losses, _changes,
+        [.. _renewals.NewestFirst().Select(r => new LeaseHistoryEntry(Utc(r.At), LeaseEventType.Renewed, r.Ip, r.Server))],
+        [.. _events.NewestFirst().Select(e => new LeaseHistoryEntry(Utc(e.At), e.Type, e.Ip, e.Server, e.Detail))],
+        _servers.Answer(null));
+
+    private static DateTimeOffset Utc(long ticks) => new(ticks, TimeSpan.Zero);
+
+    /// <summary>The last few of many; takes memory as it fills.</summary>
+    private struct Ring<T>(int most)
+    {
+        private T[] _items = [];
+
+        public long Total { get; private set; }
+
+        public void Add(T item)
+        {
+            if (Total == _items.Length && _items.Length < most)
+                Array.Resize(ref _items, Math.Max(2, Math.Min(most, _items.Length * 2)));
+            _items[Total++ % _items.Length] = item;
+        }
+
+        public readonly IEnumerable<T> NewestFirst()
+        {
+            var items = _items;
+            long total = Total;
+            return Enumerable.Range(1, (int)Math.Min(total, items.Length)).Select(back => items[(total - back) % items.Length]);
+        }
+    }
+}
+
+/// <summary>DHCP servers that answered, a bounded number: one more replaces the one not seen for longest. Not thread-safe.</summary>
+internal sealed class ServerTable(int most)
+{
+    private readonly List<Line> _lines = [];
+
+    public void Ack(string server, DateTimeOffset at)
+    {
+        var line = Find(server, at);
+        line.Acks++;
+    }
+
+    public void Nak(string server, DateTimeOffset at)
+    {
+        var line = Find(server, at);
+        line.Naks++;
+    }
+
+    /// <param name="leases">How many leases each server has now; null to leave that out.</param>
+    public IReadOnlyList<ServerSeen> Answer(IReadOnlyDictionary<string, int>? leases) =>
+        [.. _lines.OrderBy(l => l.Server, StringComparer.Ordinal)
+            .Select(l => new ServerSeen(l.Server, l.Acks, l.Naks, l.LastSeen, leases is null ? null : leases.GetValueOrDefault(l.Server)))];
+
+    private Line Find(string server, DateTimeOffset at)
+    {
+        foreach (var line in _lines)
+        {
+            if (line.Server != server)
+                continue;
+            line.LastSeen = at;
+            return line;
+        }
+        if (_lines.Count >= most)
+            _lines.Remove(_lines.MinBy(l => l.LastSeen)!);
+        var added = new Line { Server = server, LastSeen = at };
+        _lines.Add(added);
+        return added;
+    }
+
+    private sealed class Line
+    {
+        public required string Server { get; init; }
+
+        public long Acks { get; set; }
+
+        public long Naks { get; set; }
+
+        public DateTimeOffset LastSeen { get; set; }
+    }
+}
