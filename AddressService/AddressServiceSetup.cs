@@ -24,16 +24,12 @@ internal static class AddressServiceSetup
         services.AddSingleton(options);
         services.AddLeasing(options);
         services.AddApi();
-        if (options.TokenFile is { } tokens)
-        {
-            services.AddSingleton(provider => new TokenFile(
-                tokens, provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<TokenFile>>()));
-        }
+        services.AddAccess(options);
     }
 
     public static void MapAddressService(this WebApplication app)
     {
-        app.UseTokens();
+        app.UseAccess();
         app.UseApiErrors();
         app.MapGroup("/v1").MapAddresses().MapLeases().MapMacs().MapState();
         app.MapDynamicLbDefaults();

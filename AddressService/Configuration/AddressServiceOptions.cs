@@ -29,7 +29,8 @@ internal sealed class AddressServiceOptions
 
     public string Data { get; set; } = "/var/lib/dynamiclb";
 
-    public string? TokenFile { get; set; }
+    /// <summary>Files of those who may call; see <see cref="Security.AccessEntry"/>.</summary>
+    public IReadOnlyList<string> TokenFiles { get; set; } = [];
 
     public bool AllowAnonymous { get; set; }
 
@@ -75,6 +76,8 @@ internal sealed class AddressServiceOptions
 
     /// <summary>Readers of the event stream at once.</summary>
     public int Watchers { get; set; } = 64;
+
+    public LimitOptions Limits { get; } = new();
 
     public LogLevel LogLevel { get; set; } = LogLevel.Information;
 }

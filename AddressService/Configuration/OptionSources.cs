@@ -46,13 +46,12 @@ internal static class OptionSources
 
     private static void Validate(AddressServiceOptions options, List<string> faults)
     {
-        if (options.TokenFile is null && !options.AllowAnonymous)
+        if (options.TokenFiles.Count == 0 && !options.AllowAnonymous)
         {
             faults.Add("No token: give --token-file FILE (one token a line, for example: openssl rand -hex 32 > FILE), "
                 + "or --allow-anonymous to let everybody who reaches the API lease and release addresses");
         }
-        if (options.TokenFile is { } tokens && Security.TokenFile.Fault(tokens) is { } fault)
-            faults.Add($"--token-file {fault}");
+        faults.AddRange(Security.AccessList.Faults(options.TokenFiles).Select(static fault => $"--token-file {fault}"));
         if (options.MacKeyFile is { } key && Security.MacKeyFile.Fault(key) is { } keyFault)
             faults.Add($"--mac-key-file {keyFault}");
     }

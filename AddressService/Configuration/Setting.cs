@@ -18,14 +18,14 @@ internal sealed record Setting(string Name, string Value, string Help, Func<Addr
 }
 
 /// <summary>All settings.</summary>
-internal static class Settings
+internal static partial class Settings
 {
     public static IReadOnlyList<Setting> All { get; } =
     [
         new("interface", "NAME", "network interface to lease on; auto is the one with the default route (auto)", (o, v) => Text(v, x => o.Interface = x)),
         new("listen", "URL", "where the REST API listens; several separated by ';' (http://0.0.0.0:8080)", (o, v) => Listen(o, v)),
         new("data", "DIR", "folder of the leases (/var/lib/dynamiclb)", (o, v) => Text(v, x => o.Data = x)),
-        new("token-file", "FILE", "file of accepted tokens, one a line; read again when it changes", (o, v) => Text(v, x => o.TokenFile = x)),
+        new("token-file", "LIST", "files of tokens, one a line, alone or as 'name roles namespaces token'; read again when they change", (o, v) => Text(v, x => o.TokenFiles = Items(x, ','))),
         new("allow-anonymous", "", "accept calls without a token", (o, v) => Switch(v, x => o.AllowAnonymous = x)),
         new("transport", "nic|chaddr", "source of DHCP frames: the interface's MAC, or the generated one (nic)", (o, v) => v switch
         {
@@ -77,6 +77,7 @@ internal static class Settings
         new("watchers", "N", "readers of /v1/leases/watch at once, 1 to 1000 (64)", (o, v) => Number(v, 1, 1000, x => o.Watchers = x)),
         new("log-level", "LEVEL", "all, debug, info, warn, error or none (info)", (o, v) =>
             DynamicLbHostExtensions.ParseLogLevel(v) is { } level ? Do(() => o.LogLevel = level) : "is none of all, debug, info, warn, error, none"),
+        .. Security(),
     ];
 
     private static string? Do(Action set)

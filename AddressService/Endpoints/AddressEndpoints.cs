@@ -1,5 +1,6 @@
 using DynamicLb.AddressService.Configuration;
 using DynamicLb.AddressService.Leasing;
+using DynamicLb.AddressService.Security;
 using DynamicLb.Contracts.AddressServices;
 using DynamicLb.Networking.Addresses;
 using Microsoft.AspNetCore.Http.HttpResults;
@@ -14,6 +15,7 @@ internal static class AddressEndpoints
     {
         var group = api.MapGroup("/ip").WithTags("Addresses");
         group.MapPost("", AcquireAsync)
+            .Needs(Roles.Lease)
             .WithName("AcquireAddress")
             .WithSummary("Leases an address for a service, or returns the one it has.")
             .WithDescription("Answers when the lease is stored. The same service gets the same lease; a call during the search joins it. "
@@ -21,30 +23,41 @@ internal static class AddressEndpoints
             .Produces<AcquireAddressAnswer>()
             .Produces<AcquireAddressAnswer>(StatusCodes.Status400BadRequest)
             .Produces<ErrorAnswer>(StatusCodes.Status401Unauthorized)
+            .Produces<AcquireAddressAnswer>(StatusCodes.Status403Forbidden)
             .Produces<AcquireAddressAnswer>(StatusCodes.Status409Conflict)
             .Produces<ErrorAnswer>(StatusCodes.Status413PayloadTooLarge)
+            .Produces<AcquireAddressAnswer>(StatusCodes.Status429TooManyRequests)
             .Produces<AcquireAddressAnswer>(StatusCodes.Status503ServiceUnavailable)
             .Produces<AcquireAddressAnswer>(StatusCodes.Status504GatewayTimeout);
         group.MapDelete("", ReleaseAsync)
+            .Needs(Roles.Lease)
             .WithName("ReleaseAddress")
             .WithSummary("Gives an address back.")
             .WithDescription("Name it by ip, by service, or both, in the body or in the query. Repeating the call within ten minutes succeeds again.")
             .Produces<ReleaseAddressAnswer>()
             .Produces<ReleaseAddressAnswer>(StatusCodes.Status400BadRequest)
             .Produces<ErrorAnswer>(StatusCodes.Status401Unauthorized)
+            .Produces<ReleaseAddressAnswer>(StatusCodes.Status403Forbidden)
             .Produces<ReleaseAddressAnswer>(StatusCodes.Status404NotFound)
             .Produces<ReleaseAddressAnswer>(StatusCodes.Status409Conflict)
             .Produces<ErrorAnswer>(StatusCodes.Status413PayloadTooLarge)
+            .Produces<ErrorAnswer>(StatusCodes.Status429TooManyRequests)
             .Produces<ReleaseAddressAnswer>(StatusCodes.Status503ServiceUnavailable);
         return api;
     }
 
     private static async Task<JsonHttpResult<AcquireAddressAnswer>> AcquireAsync(
-        AcquireAddressRequest request, LeaseLoop loop, AddressServiceOptions options, TimeProvider time, IHostApplicationLifetime lifetime,
-        CancellationToken aborted)
+        AcquireAddressRequest request, HttpContext context, LeaseLoop loop, AddressServiceOptions options, TimeProvider time,
+        IHostApplicationLifetime lifetime, CancellationToken aborted)
     {
+        JsonHttpResult<AcquireAddressAnswer> Answer(AcquireOutcome outcome) => AddressEndpoints.Answer(context, outcome);
+
         if (Fault(request) is { } fault)
             return Answer(new AcquireOutcome(AcquireKind.Malformed, new AcquireAddressAnswer(AnswerStatus.Error, "", Detail: fault)));
+        var call = Call.Of(context);
+        call.Subject = request.Service!;
+        if (!call.Caller!.Covers(request.Service!))
+            return Answer(new AcquireOutcome(AcquireKind.Denied, new AcquireAddressAnswer(AnswerStatus.Denied, "", Detail: call.Caller.DoesNotCover(request.Service!))));
         IPv4Address? hint = IPv4Address.TryParse(request.Ip, out var wanted) ? wanted : null;
         string service = request.Service!;
         string? uid = string.IsNullOrEmpty(request.Uid) ? null : request.Uid;
@@ -64,7 +77,7 @@ internal static class AddressEndpoints
         }
         catch (TimeoutException)
         {
-            return Answer(await loop.InvokeAsync(keeper => keeper.GiveUp(service, waiter), either.Token));
+            return Answer(await loop.InvokePatientlyAsync(keeper => keeper.GiveUp(service, waiter), either.Token));
         }
         catch (OperationCanceledException) when (lifetime.ApplicationStopping.IsCancellationRequested)
         {
@@ -73,14 +86,15 @@ internal static class AddressEndpoints
         catch (OperationCanceledException)
         {
             // The caller has gone: nobody is left to answer, but the loop must not keep its place.
-            await loop.InvokeAsync(keeper => keeper.GiveUp(service, waiter), lifetime.ApplicationStopping);
+            await loop.InvokePatientlyAsync(keeper => keeper.GiveUp(service, waiter), lifetime.ApplicationStopping);
             throw;
         }
     }
 
     private static async Task<JsonHttpResult<ReleaseAddressAnswer>> ReleaseAsync(
-        [FromBody] ReleaseAddressRequest? request, [FromQuery] string? ip, [FromQuery] string? service, LeaseLoop loop, CancellationToken aborted)
+        [FromBody] ReleaseAddressRequest? request, [FromQuery] string? ip, [FromQuery] string? service, HttpContext context, LeaseLoop loop, CancellationToken aborted)
     {
+        var call = Call.Of(context);
         ip = Choose(request?.Ip, ip);
         service = Choose(request?.Service, service);
         string? fault = ip is null && service is null ? "ip: give the address, or the service" : null;
@@ -92,10 +106,18 @@ internal static class AddressEndpoints
         if (fault is not null)
             return Json(new ReleaseAddressAnswer(AnswerStatus.Error, "", Detail: fault), StatusCodes.Status400BadRequest);
 
-        var outcome = await loop.InvokeAsync(keeper => keeper.Release(ip is null ? null : address, service), aborted);
+        call.Subject = string.Join(' ', new[] { service, ip }.Where(static text => text is not null));
+        if (service is not null && !call.Caller!.Covers(service))
+            return Json(new ReleaseAddressAnswer(AnswerStatus.Denied, "", Detail: call.Caller.DoesNotCover(service)), StatusCodes.Status403Forbidden);
+
+        var outcome = await loop.InvokeAsync(keeper => keeper.Release(ip is null ? null : address, service, call.Caller!.Covers), aborted);
+        call.Result = outcome.Answer.Detail ?? outcome.Answer.Ip;
+        if (outcome.Kind == ReleaseKind.StoreFailed)
+            Errors.RetryAfter(context, null);
         return Json(outcome.Answer, outcome.Kind switch
         {
             ReleaseKind.Success => StatusCodes.Status200OK,
+            ReleaseKind.Denied => StatusCodes.Status403Forbidden,
             ReleaseKind.NotFound => StatusCodes.Status404NotFound,
             ReleaseKind.Mismatch => StatusCodes.Status409Conflict,
             _ => StatusCodes.Status503ServiceUnavailable,
@@ -116,15 +138,23 @@ internal static class AddressEndpoints
         return string.IsNullOrEmpty(request.Ip) || IPv4Address.TryParse(request.Ip, out _) ? null : $"ip: '{Cut(request.Ip)}' is not an IPv4 address";
     }
 
-    private static JsonHttpResult<AcquireAddressAnswer> Answer(AcquireOutcome outcome) => TypedResults.Json(
-        outcome.Answer, AddressServiceJsonContext.Default.AcquireAddressAnswer, statusCode: outcome.Kind switch
+    private static JsonHttpResult<AcquireAddressAnswer> Answer(HttpContext context, AcquireOutcome outcome)
+    {
+        int code = outcome.Kind switch
         {
             AcquireKind.Success => StatusCodes.Status200OK,
             AcquireKind.Malformed => StatusCodes.Status400BadRequest,
-            AcquireKind.Timeout => StatusCodes.Status504GatewayTimeout,
+            AcquireKind.Denied => StatusCodes.Status403Forbidden,
             AcquireKind.Released => StatusCodes.Status409Conflict,
+            AcquireKind.Limited => StatusCodes.Status429TooManyRequests,
+            AcquireKind.Timeout => StatusCodes.Status504GatewayTimeout,
             _ => StatusCodes.Status503ServiceUnavailable,
-        });
+        };
+        if (code is StatusCodes.Status429TooManyRequests or StatusCodes.Status503ServiceUnavailable)
+            Errors.RetryAfter(context, outcome.RetryAfter);
+        Call.Of(context).Result = outcome.Answer.Detail ?? outcome.Answer.Ip;
+        return TypedResults.Json(outcome.Answer, AddressServiceJsonContext.Default.AcquireAddressAnswer, statusCode: code);
+    }
 
     private static JsonHttpResult<ReleaseAddressAnswer> Json(ReleaseAddressAnswer answer, int code) =>
         TypedResults.Json(answer, AddressServiceJsonContext.Default.ReleaseAddressAnswer, statusCode: code);

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Threading.Channels;
+using DynamicLb.AddressService.Leasing;
 using DynamicLb.Contracts.AddressServices;
 
 namespace DynamicLb.AddressService.Endpoints;
@@ -10,12 +11,32 @@ internal static class Errors
     private const long IpBodyLimit = 4 * 1024;
     private const long MacBodyLimit = 64 * 1024;
 
-    public static Task WriteAsync(HttpContext context, int code, string detail)
+    private static readonly TimeSpan Soon = TimeSpan.FromSeconds(2);
+
+    /// <param name="context">The call.</param>
+    /// <param name="code">HTTP code.</param>
+    /// <param name="detail">The cause in words.</param>
+    /// <param name="retryAfter">When to call again; 429 and 503 always say so.</param>
+    public static Task WriteAsync(HttpContext context, int code, string detail, TimeSpan? retryAfter = null)
     {
         context.Response.StatusCode = code;
+        if (code is StatusCodes.Status429TooManyRequests or StatusCodes.Status503ServiceUnavailable)
+            RetryAfter(context, retryAfter);
+        string status = code == StatusCodes.Status403Forbidden ? AnswerStatus.Denied : AnswerStatus.Error;
         return context.Response.WriteAsJsonAsync(
-            new ErrorAnswer(AnswerStatus.Error, detail), AddressServiceJsonContext.Default.ErrorAnswer, cancellationToken: context.RequestAborted);
+            new ErrorAnswer(status, detail), AddressServiceJsonContext.Default.ErrorAnswer, cancellationToken: context.RequestAborted);
     }
+
+    /// <summary>Says when to call again, in whole seconds.</summary>
+    public static void RetryAfter(HttpContext context, TimeSpan? after) =>
+        context.Response.Headers.RetryAfter = ((long)Math.Ceiling(Math.Max(1, (after ?? Soon).TotalSeconds))).ToString();
+
+    /// <summary>The refusals that any call may meet, for its description.</summary>
+    public static RouteHandlerBuilder ProducesRefusals(this RouteHandlerBuilder endpoint) => endpoint
+        .Produces<ErrorAnswer>(StatusCodes.Status401Unauthorized)
+        .Produces<ErrorAnswer>(StatusCodes.Status403Forbidden)
+        .Produces<ErrorAnswer>(StatusCodes.Status429TooManyRequests)
+        .Produces<ErrorAnswer>(StatusCodes.Status503ServiceUnavailable);
 
     /// <summary>Bounds request bodies, and turns what the framework refuses into an answer with a cause.</summary>
     public static void UseApiErrors(this WebApplication app)
@@ -37,6 +58,10 @@ internal static class Errors
             catch (BadHttpRequestException e) when (!context.Response.HasStarted)
             {
                 await WriteAsync(context, e.StatusCode, Describe(e, limit));
+            }
+            catch (LoopBusyException e) when (!context.Response.HasStarted)
+            {
+                await WriteAsync(context, StatusCodes.Status503ServiceUnavailable, e.Message);
             }
             catch (ChannelClosedException) when (!context.Response.HasStarted)
             {

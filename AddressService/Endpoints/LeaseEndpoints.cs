@@ -1,5 +1,6 @@
 using System.Net;
 using DynamicLb.AddressService.Leasing;
+using DynamicLb.AddressService.Security;
 using DynamicLb.Contracts.AddressServices;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.AspNetCore.Mvc;
@@ -21,7 +22,7 @@ internal static class LeaseEndpoints
             .WithDescription("service and state leave only those; limit is the length of a page, 1 to 1000 (500); continue is what the page before gave.")
             .Produces<LeasesAnswer>()
             .Produces<LeasesAnswer>(StatusCodes.Status400BadRequest)
-            .Produces<ErrorAnswer>(StatusCodes.Status401Unauthorized);
+            .ProducesRefusals();
         group.MapGet("/watch", LeaseWatch.RunAsync)
             .WithName("WatchLeases")
             .WithSummary("What happens to the leases, as server-sent events.")
@@ -29,22 +30,21 @@ internal static class LeaseEndpoints
                 + "synced event come first. Then requested, bound, renewed, changed, recovered, suspect, lost, releasing, released. overview=true adds an overview "
                 + "event every five seconds. A reader that does not keep up is cut off.")
             .Produces<string>(StatusCodes.Status200OK, "text/event-stream")
-            .Produces<ErrorAnswer>(StatusCodes.Status401Unauthorized)
-            .Produces<ErrorAnswer>(StatusCodes.Status503ServiceUnavailable);
+            .ProducesRefusals();
         group.MapGet("/{ip}", DetailAsync)
             .WithName("GetLease")
             .WithSummary("The lease of an address, with its history.")
             .WithDescription("Counters and lists begin with the start of the address service. A released lease is known for ten minutes.")
             .Produces<LeaseDetailAnswer>()
             .Produces<ErrorAnswer>(StatusCodes.Status400BadRequest)
-            .Produces<ErrorAnswer>(StatusCodes.Status401Unauthorized)
+            .ProducesRefusals()
             .Produces<ErrorAnswer>(StatusCodes.Status404NotFound);
         return api;
     }
 
     private static async Task<JsonHttpResult<LeasesAnswer>> ListAsync(
         [FromQuery] string? service, [FromQuery] string? state, [FromQuery] string? limit, [FromQuery(Name = "continue")] string? after,
-        LeaseLoop loop, CancellationToken aborted)
+        HttpContext context, LeaseLoop loop, CancellationToken aborted)
     {
         string? fault = null;
         int most = DefaultLimit;
@@ -58,16 +58,17 @@ internal static class LeaseEndpoints
         if (fault is not null)
             return Json(new LeasesAnswer(AnswerStatus.Error, [], Detail: fault), StatusCodes.Status400BadRequest);
         var filter = new LeaseFilter(
-            string.IsNullOrEmpty(service) ? null : service, string.IsNullOrEmpty(state) ? null : state.ToLowerInvariant(), most, place);
+            string.IsNullOrEmpty(service) ? null : service, string.IsNullOrEmpty(state) ? null : state.ToLowerInvariant(), most, place,
+            context.Caller().Covers);
         return Json(await loop.InvokeAsync(keeper => keeper.Leases(filter), aborted), StatusCodes.Status200OK);
     }
 
-    private static async Task<IResult> DetailAsync(string ip, LeaseLoop loop, CancellationToken aborted)
+    private static async Task<IResult> DetailAsync(string ip, HttpContext context, LeaseLoop loop, CancellationToken aborted)
     {
         if (!IPAddress.TryParse(ip, out var address))
             return Refuse("ip: not an address", StatusCodes.Status400BadRequest);
         var lease = await loop.InvokeAsync(keeper => keeper.Lease(address.ToString()), aborted);
-        return lease is null
+        return lease is null || !context.Caller().Covers(lease.Lease.Service)
             ? Refuse($"ip: {address} is not leased here", StatusCodes.Status404NotFound)
             : TypedResults.Json(lease, AddressServiceJsonContext.Default.LeaseDetailAnswer);
     }

@@ -2,6 +2,7 @@ using System.IO.Pipelines;
 using System.Threading.Channels;
 using DynamicLb.AddressService.Journal;
 using DynamicLb.AddressService.Leasing;
+using DynamicLb.AddressService.Security;
 using DynamicLb.Contracts.AddressServices;
 using Microsoft.AspNetCore.Mvc;
 
@@ -18,7 +19,7 @@ internal static class LeaseWatch
         [FromHeader(Name = "Last-Event-ID")] string? lastEventId, [FromQuery] string? overview, HttpContext context, LeaseLoop loop, TimeProvider time,
         IHostApplicationLifetime lifetime)
     {
-        var watcher = new LeaseWatcher();
+        var watcher = new LeaseWatcher(context.Caller().Covers);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, lifetime.ApplicationStopping);
         try
         {
@@ -111,7 +112,7 @@ internal static class LeaseWatch
     {
         try
         {
-            await loop.InvokeAsync(
+            await loop.InvokePatientlyAsync(
                 keeper =>
                 {
                     keeper.Journal.Unwatch(watcher);

@@ -1,4 +1,5 @@
 using DynamicLb.AddressService.Leasing;
+using DynamicLb.AddressService.Security;
 using DynamicLb.Contracts.AddressServices;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.AspNetCore.Mvc;
@@ -14,14 +15,15 @@ internal static class MacEndpoints
         group.MapGet("", ListAsync)
             .WithName("GetMacs")
             .WithSummary("The pool, in the order of use, and which service uses what.")
-            .Produces<ErrorAnswer>(StatusCodes.Status401Unauthorized);
+            .WithDescription("Callers that cover certain namespaces only see the MACs that these use.")
+            .ProducesRefusals();
         group.MapPost("", AddAsync)
             .WithName("AddMacs")
             .WithSummary("Adds MACs to the pool.")
             .WithDescription("Written with ':', '-' or '.', or in Cisco's four-digit groups. On 400 the good ones were added all the same.")
             .Produces<AddMacsAnswer>()
             .Produces<AddMacsAnswer>(StatusCodes.Status400BadRequest)
-            .Produces<ErrorAnswer>(StatusCodes.Status401Unauthorized)
+            .ProducesRefusals()
             .Produces<ErrorAnswer>(StatusCodes.Status413PayloadTooLarge);
         group.MapDelete("", RemoveAsync)
             .WithName("RemoveMacs")
@@ -29,28 +31,44 @@ internal static class MacEndpoints
             .WithDescription("On 400 those that are in use, unknown or malformed stay; the others were removed all the same.")
             .Produces<RemoveMacsAnswer>()
             .Produces<RemoveMacsAnswer>(StatusCodes.Status400BadRequest)
-            .Produces<ErrorAnswer>(StatusCodes.Status401Unauthorized)
+            .ProducesRefusals()
             .Produces<ErrorAnswer>(StatusCodes.Status413PayloadTooLarge);
         return api;
     }
 
-    private static async Task<Ok<MacPoolAnswer>> ListAsync(LeaseLoop loop, CancellationToken aborted) =>
-        TypedResults.Ok(await loop.InvokeAsync(keeper => keeper.MacPool(), aborted));
-
-    private static async Task<JsonHttpResult<AddMacsAnswer>> AddAsync(MacListRequest request, LeaseLoop loop, CancellationToken aborted)
+    private static async Task<Ok<MacPoolAnswer>> ListAsync(HttpContext context, LeaseLoop loop, CancellationToken aborted)
     {
+        var answer = await loop.InvokeAsync(keeper => keeper.MacPool(), aborted);
+        var caller = context.Caller();
+        return TypedResults.Ok(caller.Namespaces is null ? answer
+            : answer with { Macs = [.. answer.Macs.Where(mac => mac.Service is { } user && caller.Covers(user))] });
+    }
+
+    private static async Task<JsonHttpResult<AddMacsAnswer>> AddAsync(MacListRequest request, HttpContext context, LeaseLoop loop, CancellationToken aborted)
+    {
+        Call.Of(context).Subject = Subject(request);
         var answer = request.Macs is { Count: > 0 } macs
             ? await loop.InvokeAsync(keeper => keeper.AddMacs(macs), aborted)
             : new AddMacsAnswer(AnswerStatus.Error, [], "macs: missing or empty");
+        Call.Of(context).Result = answer.Detail ?? "";
         return TypedResults.Json(answer, AddressServiceJsonContext.Default.AddMacsAnswer, statusCode: Code(answer.Status));
     }
 
-    private static async Task<JsonHttpResult<RemoveMacsAnswer>> RemoveAsync([FromBody] MacListRequest request, LeaseLoop loop, CancellationToken aborted)
+    private static async Task<JsonHttpResult<RemoveMacsAnswer>> RemoveAsync([FromBody] MacListRequest request, HttpContext context, LeaseLoop loop, CancellationToken aborted)
     {
+        Call.Of(context).Subject = Subject(request);
         var answer = request.Macs is { Count: > 0 } macs
             ? await loop.InvokeAsync(keeper => keeper.RemoveMacs(macs), aborted)
             : new RemoveMacsAnswer(AnswerStatus.Error, [], "macs: missing or empty");
+        Call.Of(context).Result = answer.Detail ?? "";
         return TypedResults.Json(answer, AddressServiceJsonContext.Default.RemoveMacsAnswer, statusCode: Code(answer.Status));
+    }
+
+    private static string Subject(MacListRequest request)
+    {
+        const int Longest = 200;
+        string macs = string.Join(' ', request.Macs ?? []);
+        return macs.Length <= Longest ? macs : $"{macs[..Longest]}... ({request.Macs!.Count})";
     }
 
     private static int Code(string status) => status == AnswerStatus.Success ? StatusCodes.Status200OK : StatusCodes.Status400BadRequest;

@@ -1,4 +1,5 @@
 using DynamicLb.AddressService.Leasing;
+using DynamicLb.AddressService.Security;
 using DynamicLb.Contracts.AddressServices;
 using Microsoft.AspNetCore.Http.HttpResults;
 
@@ -13,17 +14,18 @@ internal static class StateEndpoints
             .WithTags("State")
             .WithName("GetConfig")
             .WithSummary("The settings in force, without secrets.")
-            .Produces<ErrorAnswer>(StatusCodes.Status401Unauthorized);
+            .ProducesRefusals();
         api.MapGet("/status", StatusAsync)
             .WithTags("State")
             .WithName("GetStatus")
             .WithSummary("Every lease, the free MACs, and counters.")
-            .Produces<ErrorAnswer>(StatusCodes.Status401Unauthorized);
+            .WithDescription("Callers that cover certain namespaces only see the leases of these, and no MACs that are free.")
+            .ProducesRefusals();
         api.MapGet("/overview", OverviewAsync)
             .WithTags("State")
             .WithName("GetOverview")
             .WithSummary("The address service at a glance: leases by state, MAC pool, DHCP servers seen, counters.")
-            .Produces<ErrorAnswer>(StatusCodes.Status401Unauthorized);
+            .ProducesRefusals();
         return api;
     }
 
@@ -33,6 +35,11 @@ internal static class StateEndpoints
     private static async Task<Ok<OverviewAnswer>> OverviewAsync(LeaseLoop loop, CancellationToken aborted) =>
         TypedResults.Ok(await loop.InvokeAsync(keeper => keeper.Overview(), aborted));
 
-    private static async Task<Ok<StatusAnswer>> StatusAsync(LeaseLoop loop, CancellationToken aborted) =>
-        TypedResults.Ok(await loop.InvokeAsync(keeper => keeper.Status(), aborted));
+    private static async Task<Ok<StatusAnswer>> StatusAsync(HttpContext context, LeaseLoop loop, CancellationToken aborted)
+    {
+        var answer = await loop.InvokeAsync(keeper => keeper.Status(), aborted);
+        var caller = context.Caller();
+        return TypedResults.Ok(caller.Namespaces is null ? answer
+            : answer with { Allocations = [.. answer.Allocations.Where(lease => caller.Covers(lease.Service))], AvailableMacs = [] });
+    }
 }

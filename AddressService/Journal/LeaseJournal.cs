@@ -64,7 +64,7 @@ internal sealed class LeaseJournal
         byte[] message = ServerSentEvent.Encode(happened);
         for (int i = _watchers.Count - 1; i >= 0; i--)
         {
-            if (_watchers[i].Offer(message))
+            if (!_watchers[i].Covers(happened.Service) || _watchers[i].Offer(message))
                 continue;
             _watchers.RemoveAt(i);
             CutOff++;

@@ -4,7 +4,8 @@ using DynamicLb.Contracts.AddressServices;
 namespace DynamicLb.AddressService.Journal;
 
 /// <summary>One reader of the event stream, between the loop that tells and the connection that is written to.</summary>
-internal sealed class LeaseWatcher
+/// <param name="covers">Whether the reader may see a service's events; null for all.</param>
+internal sealed class LeaseWatcher(Func<string, bool>? covers = null)
 {
     /// <summary>Events that may wait for the reader; one that lags further behind is cut off, and resumes from the journal's ring.</summary>
     public const int QueueLength = 1024;
@@ -17,6 +18,9 @@ internal sealed class LeaseWatcher
 
     /// <summary>Completes when the reader was cut off, also while a write to it hangs.</summary>
     public Task Cut => _cut.Task;
+
+    /// <summary>Whether the reader may see a service's events.</summary>
+    public bool Covers(string service) => covers?.Invoke(service) != false;
 
     /// <summary>False when it does not keep up; it gets nothing more then.</summary>
     public bool Offer(byte[] message)

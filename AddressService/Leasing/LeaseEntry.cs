@@ -22,9 +22,18 @@ internal enum AcquireKind
 
     /// <summary>The request cannot be served as it stands.</summary>
     Malformed,
+
+    /// <summary>The namespace, or all together, have as many leases as they may have; or the caller does not cover the namespace.</summary>
+    Denied,
+
+    /// <summary>Too many new leases in a short time.</summary>
+    Limited,
 }
 
-internal sealed record AcquireOutcome(AcquireKind Kind, AcquireAddressAnswer Answer);
+/// <param name="Kind">How it ended.</param>
+/// <param name="Answer">What the caller is told.</param>
+/// <param name="RetryAfter">When to call again, where that is known.</param>
+internal sealed record AcquireOutcome(AcquireKind Kind, AcquireAddressAnswer Answer, TimeSpan? RetryAfter = null);
 
 /// <summary>A call that waits for a lease, outside the loop.</summary>
 internal sealed class AcquireWaiter

@@ -13,6 +13,9 @@ internal enum ReleaseKind
     Success = 0,
     NotFound,
     Mismatch,
+
+    /// <summary>The caller does not cover the namespace.</summary>
+    Denied,
     StoreFailed,
 }
 
@@ -61,7 +64,10 @@ internal sealed partial class LeaseKeeper
     }
 
     /// <summary>Gives an address back.</summary>
-    public ReleaseOutcome Release(IPv4Address? address, string? service)
+    /// <param name="address">The address, or null.</param>
+    /// <param name="service">The service, or null.</param>
+    /// <param name="mayRelease">Whether the caller may release a service's; null for any.</param>
+    public ReleaseOutcome Release(IPv4Address? address, string? service, Func<string, bool>? mayRelease = null)
     {
         LeaseEntry? entry = null;
         if (service is not null)
@@ -70,10 +76,13 @@ internal sealed partial class LeaseKeeper
         if (service is not null && address is not null && entry != byAddress)
             return Refused(ReleaseKind.Mismatch, $"ip and service: {address} is not the address of {service}");
         entry ??= byAddress;
+        if (entry is not null && mayRelease?.Invoke(entry.Record.Service) == false)
+            return Refused(ReleaseKind.Denied, "ip: it belongs to a service of a namespace that the caller does not cover");
         if (entry is null)
         {
             var before = _releasing.LastOrDefault(e =>
-                (address is null || e.Record.Address == address.ToString()) && (service is null || e.Record.Service == service));
+                (address is null || e.Record.Address == address.ToString()) && (service is null || e.Record.Service == service)
+                && mayRelease?.Invoke(e.Record.Service) != false);
             return before is null
                 ? Refused(ReleaseKind.NotFound, address is null ? $"service: {service} has no lease here" : $"ip: {address} is not leased here")
                 : Done(before.Record.Address ?? "", before.Record.Id);
@@ -142,6 +151,11 @@ internal sealed partial class LeaseKeeper
 
     private LeaseEntry? Create(string service, string? uid, IPv4Address? hint, AcquireWaiter waiter)
     {
+        if (Refusal(service) is { } refusal)
+        {
+            waiter.Complete(refusal);
+            return null;
+        }
         if (ChooseMac(uid is null || _options.MacFromName ? service : uid, out bool fromPool) is not { } mac)
         {
             waiter.Complete(Failed(AcquireKind.Unavailable, _options.MacSource == MacSource.Pool
@@ -294,7 +308,8 @@ internal sealed partial class LeaseKeeper
 
     private static AcquireOutcome Failed(AcquireKind kind, string detail) => new(kind, new AcquireAddressAnswer(AnswerStatus.Error, "", Detail: detail));
 
-    private static ReleaseOutcome Refused(ReleaseKind kind, string detail) => new(kind, new ReleaseAddressAnswer(AnswerStatus.Error, "", Detail: detail));
+    private static ReleaseOutcome Refused(ReleaseKind kind, string detail) =>
+        new(kind, new ReleaseAddressAnswer(kind == ReleaseKind.Denied ? AnswerStatus.Denied : AnswerStatus.Error, "", Detail: detail));
 
     private static ReleaseOutcome Done(string ip, Guid id) => new(ReleaseKind.Success, new ReleaseAddressAnswer(AnswerStatus.Success, ip, id.ToString()));
 }

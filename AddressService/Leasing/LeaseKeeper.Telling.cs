@@ -10,7 +10,8 @@ namespace DynamicLb.AddressService.Leasing;
 /// <param name="State">In this state; null for all.</param>
 /// <param name="Limit">At most so many.</param>
 /// <param name="After">Only those after this place, as <see cref="LeasesAnswer.Continue"/> named it.</param>
-internal sealed record LeaseFilter(string? Service, string? State, int Limit, LeasePlace? After);
+/// <param name="Covers">Whether the caller may see a service's; null for all.</param>
+internal sealed record LeaseFilter(string? Service, string? State, int Limit, LeasePlace? After, Func<string, bool>? Covers = null);
 
 /// <summary>Place in the order of the leases.</summary>
 internal readonly record struct LeasePlace(string Service, Guid Id)
@@ -51,7 +52,8 @@ internal sealed partial class LeaseKeeper
     public LeasesAnswer Leases(LeaseFilter filter)
     {
         var page = Visible
-            .Where(e => (filter.Service is null || e.Record.Service == filter.Service) && (filter.State is null || StateName(e) == filter.State))
+            .Where(e => (filter.Service is null || e.Record.Service == filter.Service) && (filter.State is null || StateName(e) == filter.State)
+                && filter.Covers?.Invoke(e.Record.Service) != false)
             .Select(e => (Place: new LeasePlace(e.Record.Service, e.Record.Id), Entry: e))
             .Where(e => filter.After is not { } after || LeasePlace.Order.Compare(e.Place, after) > 0)
             .OrderBy(e => e.Place, LeasePlace.Order).Take(filter.Limit + 1).ToList();
@@ -89,8 +91,8 @@ internal sealed partial class LeaseKeeper
     {
         if (!Journal.TryWatch(watcher))
             return null;
-        var missed = Journal.After(lastId);
-        return new WatchStart(missed, missed is null ? [.. Visible.Select(Describe)] : [], Journal.LastId);
+        var missed = Journal.After(lastId)?.Where(happened => watcher.Covers(happened.Service)).ToList();
+        return new WatchStart(missed, missed is null ? [.. Visible.Where(e => watcher.Covers(e.Record.Service)).Select(Describe)] : [], Journal.LastId);
     }
 
     /// <param name="entry">The lease.</param>

@@ -75,6 +75,7 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
             ReleaseDelay = options.ReleaseDelay,
         };
         _generator = new MacGenerator(options.MacPrefix, options.MacKeyFile is { } file ? Security.MacKeyFile.Read(file) : store.MacKey());
+        _newLeases = NewLeases(options.Limits.NamespaceRate);
         _bucket = new TokenBucket(options.MessagesPerSecond, options.MessageBurst);
     }
 

@@ -4,12 +4,18 @@ using DynamicLb.Networking.Dhcp4;
 
 namespace DynamicLb.AddressService.Leasing;
 
+/// <summary>More calls wait for the loop than it takes.</summary>
+internal sealed class LoopBusyException() : Exception("too many calls wait to be taken up");
+
 /// <summary>
 /// The one loop that owns the leases: a channel into it, a timer that wakes it. Calls wait for their answer outside of it, so that none waits for
 /// another's DHCP exchange. Stopping releases nothing.
 /// </summary>
 internal sealed partial class LeaseLoop : BackgroundService, IDhcpReceiver
 {
+    /// <summary>Calls that wait at a time; the rest of the queue is for replies of DHCP servers, on which leases depend.</summary>
+    public const int MaxCalls = 1024;
+
     private const int QueueLength = 8192;
 
     // Timers stand still while the machine sleeps, leases do not: look at the clock now and then.
@@ -24,6 +30,8 @@ internal sealed partial class LeaseLoop : BackgroundService, IDhcpReceiver
     private readonly LeaseMetrics _metrics;
     private readonly ILogger<LeaseLoop> _logger;
     private volatile bool _isSettled;
+    private volatile bool _isStopping;
+    private int _calls;
 
     public LeaseLoop(
         LeaseKeeper keeper, LeaseOutbox outbox, IDhcpTransport transport, ILeaseClock clock, TimeProvider time, LeaseMetrics metrics, ILogger<LeaseLoop> logger)
@@ -40,26 +48,58 @@ internal sealed partial class LeaseLoop : BackgroundService, IDhcpReceiver
     /// <summary>Whether the leases are loaded, and each was verified or went unanswered once.</summary>
     public bool IsSettled => _isSettled;
 
-    /// <summary>Runs an action on the loop.</summary>
+    /// <summary>Runs an action on the loop, unless it is cancelled before its turn.</summary>
+    /// <exception cref="LoopBusyException">Too many wait.</exception>
     /// <exception cref="ChannelClosedException">The program stops.</exception>
-    public async Task<T> InvokeAsync<T>(Func<LeaseKeeper, T> action, CancellationToken cancellationToken)
+    public Task<T> InvokeAsync<T>(Func<LeaseKeeper, T> action, CancellationToken cancellationToken)
+    {
+        if (Interlocked.Increment(ref _calls) <= MaxCalls && _queue.Writer.TryWrite(Enter(action, cancellationToken, out var completion)))
+            return completion.WaitAsync(cancellationToken);
+        Interlocked.Decrement(ref _calls);
+        return Task.FromException<T>(_isStopping ? new ChannelClosedException() : new LoopBusyException());
+    }
+
+    /// <summary>Runs an action that must not be refused, such as one that frees what a call took: waits for room.</summary>
+    /// <exception cref="ChannelClosedException">The program stops.</exception>
+    public async Task<T> InvokePatientlyAsync<T>(Func<LeaseKeeper, T> action, CancellationToken cancellationToken)
+    {
+        var item = Enter(action, cancellationToken, out var completion);
+        Interlocked.Increment(ref _calls);
+        try
+        {
+            await _queue.Writer.WriteAsync(item, cancellationToken);
+        }
+        catch (Exception e) when (e is ChannelClosedException or OperationCanceledException)
+        {
+            Interlocked.Decrement(ref _calls);
+            throw;
+        }
+        return await completion.WaitAsync(cancellationToken);
+    }
+
+    private Item Enter<T>(Func<LeaseKeeper, T> action, CancellationToken cancellationToken, out Task<T> completed)
     {
         var completion = new TaskCompletionSource<T>(TaskCreationOptions.RunContinuationsAsynchronously);
-        await _queue.Writer.WriteAsync(
-            new Item(default, keeper =>
+        completed = completion.Task;
+        return new Item(default, keeper =>
+        {
+            Interlocked.Decrement(ref _calls);
+            // Nobody waits for it any more: what it would take, nobody would own.
+            if (cancellationToken.IsCancellationRequested)
             {
-                try
-                {
-                    completion.TrySetResult(action(keeper));
-                }
-                catch (Exception e)
-                {
-                    completion.TrySetException(e);
-                    throw;
-                }
-            }),
-            cancellationToken);
-        return await completion.Task.WaitAsync(cancellationToken);
+                completion.TrySetCanceled(cancellationToken);
+                return;
+            }
+            try
+            {
+                completion.TrySetResult(action(keeper));
+            }
+            catch (Exception e)
+            {
+                completion.TrySetException(e);
+                throw;
+            }
+        });
     }
 
     public void Received(in DhcpReply reply)
@@ -99,6 +139,7 @@ internal sealed partial class LeaseLoop : BackgroundService, IDhcpReceiver
         }
         finally
         {
+            _isStopping = true;
             _queue.Writer.TryComplete();
         }
         await receiving.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);

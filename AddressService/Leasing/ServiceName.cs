@@ -12,6 +12,12 @@ internal static partial class ServiceName
 
     public static bool IsValid(string? service) => service is not null && Form().IsMatch(service);
 
+    /// <summary>Whether a text can be the part before the slash.</summary>
+    public static bool IsValidNamespace(string text) => IsValid(text + "/x") && !text.Contains('/', StringComparison.Ordinal);
+
+    /// <summary>The namespace of a valid name.</summary>
+    public static string Namespace(string service) => service[..service.IndexOf('/', StringComparison.Ordinal)];
+
     /// <summary>The host name for DHCP option 12: <c>name-namespace</c>; one that is longer than a label is cut and told apart by its hash.</summary>
     public static string Hostname(string service)
     {

@@ -25,6 +25,13 @@ internal sealed class TokenBucket(double perSecond, int burst)
         return _tokens >= 1 ? now : now + TimeSpan.FromSeconds((1 - _tokens) / perSecond) + TimeSpan.FromMicroseconds(1);
     }
 
+    /// <summary>Whether nothing was taken lately.</summary>
+    public bool IsFull(TimeSpan now)
+    {
+        Fill(now);
+        return _tokens >= burst;
+    }
+
     private void Fill(TimeSpan now)
     {
         if (_filledAt is { } at && now > at)

@@ -11,6 +11,9 @@ public static class AnswerStatus
     /// <summary>The call was refused or failed; <c>detail</c> says why.</summary>
     public const string Error = "error";
 
+    /// <summary>The caller may not do this, or has all that it may have; <c>detail</c> names the role, namespace or quota.</summary>
+    public const string Denied = "denied";
+
     /// <summary>No DHCP server answered in time; the work goes on, a repeated call joins it.</summary>
     public const string Timeout = "timeout";
 }

@@ -36,19 +36,23 @@ internal sealed class ApiHost : IAsyncDisposable
 
     public HttpClient Http { get; private set; } = null!;
 
+    /// <summary>Sends no token by itself.</summary>
+    public HttpClient Anonymous { get; private set; } = null!;
+
     public string TokenPath => Path.Combine(_folder.FullName, "token");
 
     public IServiceProvider Services => _app.Services;
 
-    public static async Task<ApiHost> StartAsync(Action<AddressServiceOptions>? change = null, Func<FakeDhcpServer, IDhcpTransport>? transport = null, TimeProvider? time = null)
+    public static async Task<ApiHost> StartAsync(Action<AddressServiceOptions>? change = null, Func<FakeDhcpServer, IDhcpTransport>? transport = null, TimeProvider? time = null,
+        Action<WebApplicationBuilder>? build = null, string? tokens = null)
     {
         var host = new ApiHost();
-        await File.WriteAllTextAsync(host.TokenPath, $"# accepted\n{Token}\n");
+        await File.WriteAllTextAsync(host.TokenPath, $"# accepted\n{Token}\n{tokens}");
         var options = new AddressServiceOptions
         {
             Listen = "http://127.0.0.1:0",
             Data = Path.Combine(host._folder.FullName, "data"),
-            TokenFile = host.TokenPath,
+            TokenFiles = [host.TokenPath],
             LogLevel = LogLevel.None,
         };
         change?.Invoke(options);
@@ -59,15 +63,28 @@ internal sealed class ApiHost : IAsyncDisposable
         builder.AddAddressService(options);
         builder.Services.Replace(ServiceDescriptor.Singleton(new DhcpLink(new LinkInfo(7, "lan0", MacAddress.Parse("02:00:00:00:00:07")), TimeProvider.System)));
         builder.Services.Replace(ServiceDescriptor.Singleton(host.Transport));
+        build?.Invoke(builder);
         host._app = builder.Build();
         host._app.MapAddressService();
         await host._app.StartAsync(TestContext.Current.CancellationToken);
         host.Http = new HttpClient { BaseAddress = new Uri(host._app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First()) };
+        host.Anonymous = new HttpClient { BaseAddress = host.Http.BaseAddress };
         host.Http.DefaultRequestHeaders.Add("X-Auth-Token", Token);
         return host;
     }
 
     public Task<(HttpStatusCode Code, JsonElement Body)> PostAsync(string path, string body) => SendAsync(HttpMethod.Post, path, body);
+
+    /// <summary>A call with another token, and its whole answer.</summary>
+    public async Task<HttpResponseMessage> CallAsync(string? token, HttpMethod method, string path, string? body = null)
+    {
+        using var request = new HttpRequestMessage(method, path);
+        if (token is not null)
+            request.Headers.Authorization = new System.Net.Http.Headers.AuthenticationHeaderValue("Bearer", token);
+        if (body is not null)
+            request.Content = new StringContent(body, Encoding.UTF8, "application/json");
+        return await Anonymous.SendAsync(request, TestContext.Current.CancellationToken);
+    }
 
     public async Task<(HttpStatusCode Code, JsonElement Body)> SendAsync(HttpMethod method, string path, string? body = null)
     {
@@ -83,6 +100,7 @@ internal sealed class ApiHost : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         Http.Dispose();
+        Anonymous.Dispose();
         await _app.DisposeAsync();
         _folder.Delete(recursive: true);
     }

@@ -138,7 +138,7 @@ public sealed class ApiTests
     [Fact]
     public async Task Anonymous_calls_work_where_they_are_allowed()
     {
-        await using var host = await ApiHost.StartAsync(o => (o.TokenFile, o.AllowAnonymous) = (null, true));
+        await using var host = await ApiHost.StartAsync(o => (o.TokenFiles, o.AllowAnonymous) = ([], true));
         host.Http.DefaultRequestHeaders.Remove("X-Auth-Token");
         Assert.Equal(HttpStatusCode.OK, (await host.SendAsync(HttpMethod.Get, "/v1/status")).Code);
     }

@@ -1,0 +1,38 @@
+using System.Globalization;
+using DynamicLb.AddressService.Leasing;
+
+namespace DynamicLb.AddressService.Configuration;
+
+/// <summary>The settings of limits and access.</summary>
+internal static partial class Settings
+{
+    private static IEnumerable<Setting> Security() =>
+    [
+        new("max-leases", "N", "leases at a time, 1 to 100000 (10000)", (o, v) => Number(v, 1, 100_000, x => o.Limits.MaxLeases = x)),
+        new("namespace-quota", "N", "leases of each namespace, 0 to 100000 (as many as it likes)", (o, v) => Number(v, 0, 100_000, x => o.Limits.NamespaceQuota = x)),
+        new("namespace-quotas", "LIST", "leases of certain namespaces, such as team-a=5,team-b=50", (o, v) => Quotas(o, v)),
+        new("namespace-rate", "N", "new leases of each namespace in a minute, twice as many at once; 0 for no limit (0)",
+            (o, v) => Number(v, 0, 100_000, x => o.Limits.NamespaceRate = x)),
+        new("requests-per-second", "N", "calls of each caller that change something, 1 to 100000 (50)",
+            (o, v) => Number(v, 1, 100_000, x => o.Limits.RequestsPerSecond = x)),
+        new("request-burst", "N", "such calls at once after a pause, 1 to 100000 (100)", (o, v) => Number(v, 1, 100_000, x => o.Limits.RequestBurst = x)),
+        new("concurrent-requests", "N", "such calls of all callers at a time, 1 to 10000 (512)", (o, v) => Number(v, 1, 10_000, x => o.Limits.ConcurrentRequests = x)),
+        new("failures-per-minute", "N", "wrong tokens from one address before it has to wait; 0 for no limit (20)",
+            (o, v) => Number(v, 0, 100_000, x => o.Limits.FailuresPerMinute = x)),
+    ];
+
+    private static string? Quotas(AddressServiceOptions options, string value)
+    {
+        var quotas = new Dictionary<string, int>(StringComparer.Ordinal);
+        foreach (string item in Items(value, ','))
+        {
+            int equals = item.IndexOf('=', StringComparison.Ordinal);
+            if (equals < 0 || !ServiceName.IsValidNamespace(item[..equals].TrimEnd())
+                || !int.TryParse(item.AsSpan(equals + 1).Trim(), NumberStyles.None, CultureInfo.InvariantCulture, out int quota))
+                return $"has '{item}', which is not NAMESPACE=NUMBER";
+            if (!quotas.TryAdd(item[..equals].TrimEnd(), quota))
+                return $"has '{item}', whose namespace it has twice";
+        }
+        return Do(() => options.Limits.NamespaceQuotas = quotas);
+    }
+}

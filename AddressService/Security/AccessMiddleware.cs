@@ -1,0 +1,121 @@
+using DynamicLb.AddressService.Configuration;
+using DynamicLb.AddressService.Endpoints;
+
+namespace DynamicLb.AddressService.Security;
+
+/// <summary>
+/// Stands before <c>/v1</c>: who calls, whether its role suffices, whether it calls too often. What changes something, and what is refused, is told to the
+/// audit log.
+/// </summary>
+internal sealed partial class AccessMiddleware(AddressServiceOptions options, Authenticator authenticator, TimeProvider time, ILoggerFactory loggers)
+{
+    private readonly ILogger _audit = loggers.CreateLogger("DynamicLb.AddressService.Audit");
+    private readonly long _began = time.GetTimestamp();
+    private readonly KeyedBuckets _changes = new(options.Limits.RequestsPerSecond, options.Limits.RequestBurst);
+    private readonly KeyedBuckets _failures = new(options.Limits.FailuresPerMinute / 60.0, Math.Max(1, options.Limits.FailuresPerMinute));
+    private int _running;
+
+    public async Task InvokeAsync(HttpContext context, RequestDelegate next)
+    {
+        if (!context.Request.Path.StartsWithSegments("/v1", StringComparison.OrdinalIgnoreCase))
+        {
+            await next(context);
+            return;
+        }
+        var call = new Call(Source(context));
+        context.Features.Set(call);
+        bool reads = HttpMethods.IsGet(context.Request.Method) || HttpMethods.IsHead(context.Request.Method);
+        bool isDone = false;
+        try
+        {
+            if (await AdmitAsync(context, call, reads))
+                await RunAsync(context, next, reads);
+            isDone = true;
+        }
+        finally
+        {
+            int code = isDone ? context.Response.StatusCode : StatusCodes.Status499ClientClosedRequest;
+            // The many that are refused for their number would bury the rest.
+            bool isTold = (!reads && code != StatusCodes.Status429TooManyRequests) || code is StatusCodes.Status401Unauthorized or StatusCodes.Status403Forbidden;
+            if (isTold && _audit.IsEnabled(LogLevel.Information))
+            {
+                string path = Path(context), caller = call.Caller?.Name ?? "unknown";
+                Log.Audit(_audit, caller, call.Source, context.Request.Method, path, call.Subject, code, call.Result);
+            }
+        }
+    }
+
+    /// <summary>Answers a call that is refused.</summary>
+    /// <returns>Whether it is not.</returns>
+    private async ValueTask<bool> AdmitAsync(HttpContext context, Call call, bool reads)
+    {
+        var now = time.GetElapsedTime(_began);
+        bool bounded = options.Limits.FailuresPerMinute > 0;
+        if (bounded && _failures.IsEmpty(call.Source, now, out var retryAfter))
+        {
+            await Errors.WriteAsync(context, StatusCodes.Status429TooManyRequests, $"{call.Source} gave too many wrong tokens", retryAfter);
+            return false;
+        }
+        call.Caller = await authenticator.FindAsync(context);
+        if (call.Caller is null)
+        {
+            if (bounded)
+                _failures.TryTake(call.Source, now, out _);
+            context.Response.Headers.WWWAuthenticate = "Bearer";
+            await Errors.WriteAsync(context, StatusCodes.Status401Unauthorized, "a valid token is required, in X-Auth-Token or Authorization: Bearer");
+            return false;
+        }
+        var role = context.GetEndpoint()?.Metadata.GetMetadata<NeedsRole>()?.Role ?? (reads ? Roles.Read : Roles.Admin);
+        if (context.GetEndpoint() is not null && !call.Caller.Has(role))
+        {
+            await Errors.WriteAsync(context, StatusCodes.Status403Forbidden, call.Caller.Lacks(role));
+            return false;
+        }
+        if (!reads && !_changes.TryTake(call.Caller.Name, now, out retryAfter))
+        {
+            await Errors.WriteAsync(
+                context, StatusCodes.Status429TooManyRequests, $"more than {options.Limits.RequestsPerSecond} calls a second from '{call.Caller.Name}'", retryAfter);
+            return false;
+        }
+        return true;
+    }
+
+    private async Task RunAsync(HttpContext context, RequestDelegate next, bool reads)
+    {
+        if (reads)
+        {
+            await next(context);
+            return;
+        }
+        try
+        {
+            if (Interlocked.Increment(ref _running) <= options.Limits.ConcurrentRequests)
+                await next(context);
+            else
+                await Errors.WriteAsync(context, StatusCodes.Status503ServiceUnavailable, $"more than {options.Limits.ConcurrentRequests} calls are being answered", TimeSpan.FromSeconds(1));
+        }
+        finally
+        {
+            Interlocked.Decrement(ref _running);
+        }
+    }
+
+    private static string Source(HttpContext context)
+    {
+        var address = context.Connection.RemoteIpAddress;
+        return (address is { IsIPv4MappedToIPv6: true } ? address.MapToIPv4() : address)?.ToString() ?? "unknown";
+    }
+
+    private static string Path(HttpContext context)
+    {
+        const int Longest = 80;
+        string path = context.Request.Path.Value ?? "";
+        return path.Length <= Longest ? path : path[..Longest];
+    }
+
+    private static partial class Log
+    {
+        [LoggerMessage(Level = LogLevel.Information, Message = "{Caller} from {Source}: {Method} {Path} {Subject}: {Code} {Result}")]
+        public static partial void Audit(ILogger logger, string caller, string source, string method, string path, string subject, int code, string result);
+    }
+}
