@@ -97,7 +97,15 @@ public sealed class LimitTests
         await using var host = await ApiHost.StartAsync();
         var loop = host.Services.GetRequiredService<LeaseLoop>();
         using var hold = new ManualResetEventSlim();
-        var holding = loop.InvokeAsync(_ => hold.Wait(TimeSpan.FromMinutes(1)), TestContext.Current.CancellationToken);
+        var held = new TaskCompletionSource();
+        var holding = loop.InvokeAsync(
+            _ =>
+            {
+                held.SetResult();
+                return hold.Wait(TimeSpan.FromMinutes(1));
+            },
+            TestContext.Current.CancellationToken);
+        await held.Task;
         var waiting = Enumerable.Range(1, LeaseLoop.MaxCalls).Select(_ => loop.InvokeAsync(_ => true, TestContext.Current.CancellationToken)).ToList();
         using var refused = await host.CallAsync(ApiHost.Token, HttpMethod.Get, "/v1/status");
         Assert.Equal(HttpStatusCode.ServiceUnavailable, refused.StatusCode);
@@ -107,7 +115,7 @@ public sealed class LimitTests
 
         hold.Set();
         Assert.True(await holding);
-        await Task.WhenAll(waiting.Where(w => !w.IsFaulted));
+        await Task.WhenAll(waiting);
         Assert.Equal(HttpStatusCode.OK, (await host.SendAsync(HttpMethod.Get, "/v1/status")).Code);
     }
 
