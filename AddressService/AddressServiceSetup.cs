@@ -5,6 +5,7 @@ using DynamicLb.AddressService.Leasing;
 using DynamicLb.AddressService.Metrics;
 using DynamicLb.AddressService.Security;
 using DynamicLb.AddressService.Store;
+using DynamicLb.AddressService.Webhooks;
 using DynamicLb.Contracts.AddressServices;
 using DynamicLb.Contracts.Hosting;
 using DynamicLb.Networking.Dhcp4;
@@ -56,7 +57,10 @@ internal static class AddressServiceSetup
             provider.GetRequiredService<ILogger<LeaseKeeper>>(), provider.GetRequiredService<DhcpRandom>()));
         services.AddSingleton<LeaseLoop>();
         if (!BuildTimeDocument.IsGenerating)
+        {
             services.AddHostedService(provider => provider.GetRequiredService<LeaseLoop>());
+            services.AddHostedService<WebhookSender>();
+        }
         services.AddHealthChecks().Add(new HealthCheckRegistration("leases", provider => new LeasesCheck(provider.GetRequiredService<LeaseLoop>()), null, null));
     }
 

@@ -1,3 +1,4 @@
+using DynamicLb.AddressService.Webhooks;
 using DynamicLb.Networking.Addresses;
 
 namespace DynamicLb.AddressService.Configuration;
@@ -78,6 +79,8 @@ internal sealed class AddressServiceOptions
     public int Watchers { get; set; } = 64;
 
     public LimitOptions Limits { get; } = new();
+
+    public IReadOnlyList<WebhookOptions> Webhooks { get; set; } = [];
 
     public LogLevel LogLevel { get; set; } = LogLevel.Information;
 }

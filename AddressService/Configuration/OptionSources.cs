@@ -118,6 +118,7 @@ internal static class OptionSources
             var setting = Settings.All.FirstOrDefault(s => s.Name == key);
             string? value = valueNode switch
             {
+                not YamlScalarNode when setting?.IsStructured == true => Text(valueNode),
                 YamlScalarNode scalar => scalar.Value ?? "",
                 YamlSequenceNode list when list.Children.All(item => item is YamlScalarNode) =>
                     string.Join(',', list.Children.Select(item => ((YamlScalarNode)item).Value)),
@@ -131,6 +132,13 @@ internal static class OptionSources
             else if (setting.Apply(options, value) is { } fault)
                 faults.Add($"{where} {fault}");
         }
+    }
+
+    private static string Text(YamlNode node)
+    {
+        var text = new StringWriter();
+        new YamlStream(new YamlDocument(node)).Save(text, assignAnchors: false);
+        return text.ToString();
     }
 
     private static string Help()

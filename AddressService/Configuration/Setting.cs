@@ -1,5 +1,6 @@
 using System.Globalization;
 using DynamicLb.AddressService.MacPool;
+using DynamicLb.AddressService.Webhooks;
 using DynamicLb.Contracts.Hosting;
 using DynamicLb.Networking.Addresses;
 
@@ -13,6 +14,9 @@ namespace DynamicLb.AddressService.Configuration;
 internal sealed record Setting(string Name, string Value, string Help, Func<AddressServiceOptions, string, string?> Apply)
 {
     public bool IsSwitch => Value.Length == 0;
+
+    /// <summary>Whether its value is YAML of more than one level; in the file it is written as such, elsewhere as text.</summary>
+    public bool IsStructured { get; init; }
 
     public string Variable => "DYNAMICLB_" + Name.ToUpperInvariant().Replace('-', '_');
 }
@@ -75,6 +79,8 @@ internal static partial class Settings
         new("messages-per-second", "N", "DHCP messages a second, 1 to 1000 (50)", (o, v) => Number(v, 1, 1000, x => o.MessagesPerSecond = x)),
         new("message-burst", "N", "DHCP messages at once, 1 to 150 (20)", (o, v) => Number(v, 1, 150, x => o.MessageBurst = x)),
         new("watchers", "N", "readers of /v1/leases/watch at once, 1 to 1000 (64)", (o, v) => Number(v, 1, 1000, x => o.Watchers = x)),
+        new("webhooks", "YAML", "receivers of events: [{url: https://..., secret-file: FILE, events: [lost, changed]}] (none)",
+            (o, v) => WebhookOptions.Parse(v, x => o.Webhooks = x)) { IsStructured = true },
         new("log-level", "LEVEL", "all, debug, info, warn, error or none (info)", (o, v) =>
             DynamicLbHostExtensions.ParseLogLevel(v) is { } level ? Do(() => o.LogLevel = level) : "is none of all, debug, info, warn, error, none"),
         .. Security(),

@@ -98,6 +98,9 @@ internal sealed class LeaseEntry
     /// <summary>Still to be verified for the first time after a start.</summary>
     public bool Unverified { get; set; }
 
+    /// <summary>A NAK ended the exchange that goes on, or will have ended it in a moment.</summary>
+    public bool WasRefused { get; set; }
+
     public bool InReady { get; set; }
 
     public bool IsGone { get; set; }

@@ -258,8 +258,6 @@ internal sealed partial class LeaseKeeper
         foreach (var waiter in entry.Waiters)
             waiter.Complete(outcome);
         entry.Waiters.Clear();
-        if (entry.Client.State == DhcpClientState.Bound && entry.Client.Attempt is not null)
-            _metrics.Acquired(_clock.Now - entry.StartedAt);
     }
 
     private string? AddressOf(LeaseEntry entry) => entry.LeaseAt(_clock.Now)?.Address.ToString() ?? entry.Client.Lease?.Address.ToString()

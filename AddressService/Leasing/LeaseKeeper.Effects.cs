@@ -28,6 +28,7 @@ internal sealed partial class LeaseKeeper
         if (!_byClient.TryGetValue(client, out var entry))
             return;
         Log.StateChanged(_logger, entry.Record.Service, from, to);
+        CountExchange(entry, from, to);
         if (to == DhcpClientState.Requesting && client.Attempt?.Requested is { } requested)
             Claim(entry, requested.Address);
         else if (from == DhcpClientState.Requesting && to != DhcpClientState.Bound && !entry.IsReleasing && client.Lease is null)
@@ -94,6 +95,7 @@ internal sealed partial class LeaseKeeper
         Note(client, "nak", $"{server} answered NAK{(text is null ? "" : $": {text}")}");
         if (!_byClient.TryGetValue(client, out var entry))
             return;
+        entry.WasRefused = true;
         entry.History.Nak(_clock.UtcNow, server.ToString(), entry.Record.Address, text);
         _servers.Nak(server.ToString(), _clock.UtcNow);
     }
@@ -120,6 +122,8 @@ internal sealed partial class LeaseKeeper
             Tell(entry, what, record);
             return;
         }
+        if (entry.Record.ObtainedAt is null)
+            _metrics.Acquired(_clock.Now - entry.StartedAt);
         if (!renewed)
             Log.Leased(_logger, entry.Record.Service, lease.Address, entry.Mac, lease.ServerId, lease.LeaseSeconds);
         bool saved = Save(entry, record);

@@ -375,6 +375,7 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
         _gaugesAt = _clock.Now + TimeSpan.FromSeconds(1);
         var states = _byService.Values.Concat(_releasing.Where(e => e.Record.State == LeaseRecordState.Releasing)).CountBy(StateName);
         _metrics.Set([.. states], FreeMacs());
+        UpdateNumbers();
     }
 
     private static TimeSpan? Earlier(TimeSpan? left, TimeSpan? right) => left is null || right < left ? right : left;

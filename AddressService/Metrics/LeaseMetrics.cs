@@ -15,7 +15,13 @@ internal sealed class LeaseMetrics
     private readonly Histogram<double> _acquire;
     private readonly Histogram<double> _write;
     private volatile IReadOnlyList<KeyValuePair<string, int>> _leases = [];
+    private readonly Counter<long> _exchanges;
+    private readonly Counter<long> _webhooks;
     private int _freeMacs;
+    private int _unrenewed;
+    private int _poolMacs;
+    private int _watchers;
+    private long _cutOff;
 
     public LeaseMetrics(IMeterFactory factory)
     {
@@ -35,6 +41,15 @@ internal sealed class LeaseMetrics
             "dynamiclb_address_service_leases", () => _leases.Select(l => new Measurement<int>(l.Value, new KeyValuePair<string, object?>("state", l.Key))),
             description: "Leases, by state.");
         meter.CreateObservableGauge("dynamiclb_address_service_free_macs", () => Volatile.Read(ref _freeMacs), description: "MACs of the pool that no lease uses.");
+        meter.CreateObservableGauge("dynamiclb_address_service_pool_macs", () => Volatile.Read(ref _poolMacs), description: "MACs of the pool.");
+        meter.CreateObservableGauge(
+            "dynamiclb_address_service_unrenewed_leases", () => Volatile.Read(ref _unrenewed), description: "Leases with a renewal that went unanswered.");
+        meter.CreateObservableGauge("dynamiclb_address_service_watchers", () => Volatile.Read(ref _watchers), description: "Readers of the event stream.");
+        meter.CreateObservableCounter(
+            "dynamiclb_address_service_watchers_cut_off_total", () => Volatile.Read(ref _cutOff), description: "Readers that were cut off because they did not keep up.");
+        _exchanges = meter.CreateCounter<long>(
+            "dynamiclb_address_service_exchanges_total", description: "Exchanges with DHCP servers, by what was wanted and how it ended.");
+        _webhooks = meter.CreateCounter<long>("dynamiclb_address_service_webhook_events_total", description: "Events for webhooks, by what became of them.");
     }
 
     public void Sent(string type) => Count(_sent, "sent", "type", type);
@@ -47,6 +62,21 @@ internal sealed class LeaseMetrics
 
     public void StoreFailed() => Count(_storeFailures, "store", "operation", "failed");
 
+    /// <param name="exchange">acquire, reboot, renew or rebind.</param>
+    /// <param name="outcome">ack, nak or unanswered.</param>
+    public void Exchange(string exchange, string outcome)
+    {
+        _exchanges.Add(1, new KeyValuePair<string, object?>("exchange", exchange), new KeyValuePair<string, object?>("outcome", outcome));
+        Total((exchange, outcome) switch
+        {
+            ("renew", "ack") => "exchange.renew.ack",
+            ("renew", "unanswered") => "exchange.renew.unanswered",
+            _ => $"exchange.{exchange}.{outcome}",
+        });
+    }
+
+    public void Webhook(string outcome) => Count(_webhooks, "webhook", "outcome", outcome);
+
     public void Acquired(TimeSpan after) => _acquire.Record(after.TotalSeconds);
 
     public void Wrote(TimeSpan duration) => _write.Record(duration.TotalSeconds);
@@ -58,6 +88,15 @@ internal sealed class LeaseMetrics
         Volatile.Write(ref _freeMacs, freeMacs);
     }
 
+    /// <summary>Gives the other gauges their values.</summary>
+    public void Observe(int unrenewed, int poolMacs, int watchers, long cutOff)
+    {
+        Volatile.Write(ref _unrenewed, unrenewed);
+        Volatile.Write(ref _poolMacs, poolMacs);
+        Volatile.Write(ref _watchers, watchers);
+        Volatile.Write(ref _cutOff, cutOff);
+    }
+
     public IReadOnlyDictionary<string, long> Totals()
     {
         lock (_gate)
@@ -67,7 +106,11 @@ internal sealed class LeaseMetrics
     private void Count(Counter<long> counter, string group, string label, string value)
     {
         counter.Add(1, new KeyValuePair<string, object?>(label, value));
-        string name = $"{group}.{value}";
+        Total($"{group}.{value}");
+    }
+
+    private void Total(string name)
+    {
         lock (_gate)
             _totals[name] = _totals.GetValueOrDefault(name) + 1;
     }

@@ -236,4 +236,18 @@ public sealed class JournalTests
         Assert.Equal(lease.ValidUntil, overview.NextExpiry);
         Assert.Equal(lab.CountSent(DhcpMessageType.Request), overview.Counters["sent.request"]);
     }
+
+    [Fact]
+    public void Exchanges_are_counted_by_what_was_wanted_and_how_it_ended()
+    {
+        using var lab = new LeaseLab();
+        var lease = lab.Lease("demo/web");
+        lab.Advance(TimeSpan.FromMinutes(6));
+        lab.Server.IsSilent = true;
+        lab.Advance(TimeSpan.FromMinutes(20));
+        var counters = lab.Keeper.Overview().Counters;
+        Assert.Equal((1, 1), (counters["exchange.acquire.ack"], counters["exchange.renew.ack"]));
+        Assert.Equal((1, 1), (counters["exchange.renew.unanswered"], counters["exchange.rebind.unanswered"]));
+        Assert.Equal(lease.Ip, Events(lab)[^1].Ip);
+    }
 }

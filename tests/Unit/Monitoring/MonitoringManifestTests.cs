@@ -1,0 +1,104 @@
+using System.Diagnostics.Metrics;
+using System.Runtime.CompilerServices;
+using System.Text.Json;
+using System.Text.RegularExpressions;
+using DynamicLb.AddressService.Metrics;
+using DynamicLb.Contracts.Metrics;
+using DynamicLb.Controller.Status;
+using DynamicLb.Speaker;
+using DynamicLb.Speaker.Status;
+using Microsoft.Extensions.DependencyInjection;
+using YamlDotNet.RepresentationModel;
+
+namespace DynamicLb.Tests.Unit.Monitoring;
+
+/// <summary>The manifests for Prometheus and Grafana speak of what the programs really expose.</summary>
+public sealed partial class MonitoringManifestTests
+{
+    private static readonly string s_repository = Path.GetFullPath(Path.Combine(Path.GetDirectoryName(ThisFile())!, "../../.."));
+
+    private static string ThisFile([CallerFilePath] string path = "") => path;
+
+    private static string Read(string path) => File.ReadAllText(Path.Combine(s_repository, path));
+
+    [Fact]
+    public void Every_metric_of_the_alert_rules_exists()
+    {
+        var exposed = Exposed();
+        var rules = Rules();
+        Assert.NotEmpty(rules);
+        Assert.All(rules, rule => Assert.All(Names(rule.Expression), name => Assert.Contains(name, exposed)));
+        Assert.All(rules, rule => Assert.NotEmpty(Names(rule.Expression)));
+    }
+
+    [Fact]
+    public void Every_metric_of_the_dashboard_exists_and_every_panel_shows_one()
+    {
+        var exposed = Exposed();
+        using var dashboard = JsonDocument.Parse(Read("manifests/monitoring/grafana-dashboard.json"));
+        var expressions = dashboard.RootElement.GetProperty("panels").EnumerateArray()
+            .SelectMany(panel => panel.GetProperty("targets").EnumerateArray()).Select(target => target.GetProperty("expr").GetString()!).ToList();
+        Assert.NotEmpty(expressions);
+        Assert.All(expressions, expression => Assert.NotEmpty(Names(expression)));
+        Assert.All(expressions.SelectMany(Names), name => Assert.Contains(name, exposed));
+    }
+
+    [Fact]
+    public void Every_metric_of_the_programs_is_on_the_dashboard()
+    {
+        string dashboard = Read("manifests/monitoring/grafana-dashboard.json") + Read("manifests/monitoring/rules.yaml");
+        var families = Exposed().Select(name => HistogramPart().Replace(name, "")).Distinct(StringComparer.Ordinal);
+        Assert.All(families.Where(f => f is not "metallb_k8s_client_config_loaded_bool"), family => Assert.Contains(family, dashboard, StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void Every_alert_is_documented_and_says_what_to_do()
+    {
+        string documentation = Read("docs/operations.md");
+        Assert.All(Rules(), rule =>
+        {
+            Assert.Contains($"| `{rule.Alert}` |", documentation, StringComparison.Ordinal);
+            Assert.False(string.IsNullOrWhiteSpace(rule.Description));
+        });
+    }
+
+    private static List<(string Alert, string Expression, string Description)> Rules()
+    {
+        var yaml = new YamlStream();
+        yaml.Load(new StringReader(Read("manifests/monitoring/rules.yaml")));
+        var groups = (YamlSequenceNode)yaml.Documents[0].RootNode["spec"]["groups"];
+        return [.. groups.SelectMany(group => (YamlSequenceNode)group["rules"])
+            .Select(rule => (((YamlScalarNode)rule["alert"]).Value!, ((YamlScalarNode)rule["expr"]).Value!, ((YamlScalarNode)rule["annotations"]["description"]).Value!))];
+    }
+
+    private static IEnumerable<string> Names(string expression) => MetricName().Matches(expression).Select(match => match.Value);
+
+    /// <summary>The names of what the three programs expose, as they define it.</summary>
+    private static HashSet<string> Exposed()
+    {
+        var names = new HashSet<string>(StringComparer.Ordinal);
+        using var services = new ServiceCollection().AddMetrics().BuildServiceProvider();
+        var factory = services.GetRequiredService<IMeterFactory>();
+        using var listener = new MeterListener();
+        listener.InstrumentPublished = (instrument, _) =>
+        {
+            if (instrument.Meter.Scope != factory)
+                return;
+            bool isHistogram = instrument.GetType().Name.StartsWith("Histogram", StringComparison.Ordinal);
+            bool isCounter = instrument.GetType().Name.Contains("Counter", StringComparison.Ordinal);
+            string name = PrometheusNames.Metric(instrument.Name, instrument.Unit, isCounter ? MetricKind.Counter : MetricKind.Gauge);
+            names.UnionWith(isHistogram ? [name + "_bucket", name + "_sum", name + "_count"] : [name]);
+        };
+        listener.Start();
+        _ = new LeaseMetrics(factory);
+        _ = new ControllerMetrics(factory, null!, null!);
+        _ = new SpeakerMetrics(factory, new SpeakerOptions(null!, "node1", MetricName(), false));
+        return names;
+    }
+
+    [GeneratedRegex("(?:dynamiclb|metallb)_[a-z0-9_]+", RegexOptions.None, matchTimeoutMilliseconds: 1000)]
+    private static partial Regex MetricName();
+
+    [GeneratedRegex("_(?:bucket|sum|count)$", RegexOptions.None, matchTimeoutMilliseconds: 1000)]
+    private static partial Regex HistogramPart();
+}
