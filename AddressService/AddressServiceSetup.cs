@@ -47,7 +47,9 @@ internal static class AddressServiceSetup
         services.AddSingleton<LeaseMetrics>();
         services.AddSingleton<ILeaseClock, BootClock>();
         services.AddSingleton(DhcpRandom.Secure);
-        services.AddSingleton<ILeaseStore>(_ => FileLeaseStore.Open(options.Data));
+        services.AddSingleton<ILeaseBackend>(_ => FileLeaseStore.Open(options.Data));
+        services.AddSingleton<WriteBehindStore>();
+        services.AddSingleton<ILeaseStore>(provider => provider.GetRequiredService<WriteBehindStore>());
         services.AddSingleton(provider => DhcpLink.Find(options, provider.GetRequiredService<TimeProvider>()));
         services.AddSingleton(provider => provider.GetRequiredService<DhcpLink>().Open(options.Transport));
         services.AddSingleton<LeaseOutbox>();

@@ -92,7 +92,8 @@ internal static class AddressEndpoints
     }
 
     private static async Task<JsonHttpResult<ReleaseAddressAnswer>> ReleaseAsync(
-        [FromBody] ReleaseAddressRequest? request, [FromQuery] string? ip, [FromQuery] string? service, HttpContext context, LeaseLoop loop, CancellationToken aborted)
+        [FromBody] ReleaseAddressRequest? request, [FromQuery] string? ip, [FromQuery] string? service, HttpContext context, LeaseLoop loop,
+        AddressServiceOptions options, CancellationToken aborted)
     {
         var call = Call.Of(context);
         ip = Choose(request?.Ip, ip);
@@ -110,7 +111,8 @@ internal static class AddressEndpoints
         if (service is not null && !call.Caller!.Covers(service))
             return Json(new ReleaseAddressAnswer(AnswerStatus.Denied, "", Detail: call.Caller.DoesNotCover(service)), StatusCodes.Status403Forbidden);
 
-        var outcome = await loop.InvokeAsync(keeper => keeper.Release(ip is null ? null : address, service, call.Caller!.Covers), aborted);
+        var outcome = await loop.InvokeAsync(
+            keeper => keeper.Release(ip is null ? null : address, service, call.Caller!.Covers), outcome => outcome.Id, options.RequestTimeout, aborted);
         call.Result = outcome.Answer.Detail ?? outcome.Answer.Ip;
         if (outcome.Kind == ReleaseKind.StoreFailed)
             Errors.RetryAfter(context, null);

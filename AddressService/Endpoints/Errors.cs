@@ -67,6 +67,10 @@ internal static class Errors
             {
                 await WriteAsync(context, StatusCodes.Status503ServiceUnavailable, "the address service stops");
             }
+            catch (TimeoutException) when (!context.Response.HasStarted)
+            {
+                await WriteAsync(context, StatusCodes.Status503ServiceUnavailable, "the store has not taken the change yet: call again");
+            }
             if (context.Response is { StatusCode: >= 400, HasStarted: false, ContentLength: null, ContentType: null })
                 await WriteAsync(context, context.Response.StatusCode, Describe(context, limit));
         });

@@ -1,3 +1,4 @@
+using DynamicLb.AddressService.Configuration;
 using DynamicLb.AddressService.Leasing;
 using DynamicLb.AddressService.Security;
 using DynamicLb.Contracts.AddressServices;
@@ -44,21 +45,21 @@ internal static class MacEndpoints
             : answer with { Macs = [.. answer.Macs.Where(mac => mac.Service is { } user && caller.Covers(user))] });
     }
 
-    private static async Task<JsonHttpResult<AddMacsAnswer>> AddAsync(MacListRequest request, HttpContext context, LeaseLoop loop, CancellationToken aborted)
+    private static async Task<JsonHttpResult<AddMacsAnswer>> AddAsync(MacListRequest request, HttpContext context, LeaseLoop loop, AddressServiceOptions options, CancellationToken aborted)
     {
         Call.Of(context).Subject = Subject(request);
         var answer = request.Macs is { Count: > 0 } macs
-            ? await loop.InvokeAsync(keeper => keeper.AddMacs(macs), aborted)
+            ? await loop.InvokeAsync(keeper => keeper.AddMacs(macs), _ => Guid.Empty, options.RequestTimeout, aborted)
             : new AddMacsAnswer(AnswerStatus.Error, [], "macs: missing or empty");
         Call.Of(context).Result = answer.Detail ?? "";
         return TypedResults.Json(answer, AddressServiceJsonContext.Default.AddMacsAnswer, statusCode: Code(answer.Status));
     }
 
-    private static async Task<JsonHttpResult<RemoveMacsAnswer>> RemoveAsync([FromBody] MacListRequest request, HttpContext context, LeaseLoop loop, CancellationToken aborted)
+    private static async Task<JsonHttpResult<RemoveMacsAnswer>> RemoveAsync([FromBody] MacListRequest request, HttpContext context, LeaseLoop loop, AddressServiceOptions options, CancellationToken aborted)
     {
         Call.Of(context).Subject = Subject(request);
         var answer = request.Macs is { Count: > 0 } macs
-            ? await loop.InvokeAsync(keeper => keeper.RemoveMacs(macs), aborted)
+            ? await loop.InvokeAsync(keeper => keeper.RemoveMacs(macs), _ => Guid.Empty, options.RequestTimeout, aborted)
             : new RemoveMacsAnswer(AnswerStatus.Error, [], "macs: missing or empty");
         Call.Of(context).Result = answer.Detail ?? "";
         return TypedResults.Json(answer, AddressServiceJsonContext.Default.RemoveMacsAnswer, statusCode: Code(answer.Status));

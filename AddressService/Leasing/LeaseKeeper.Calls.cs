@@ -19,7 +19,10 @@ internal enum ReleaseKind
     StoreFailed,
 }
 
-internal sealed record ReleaseOutcome(ReleaseKind Kind, ReleaseAddressAnswer Answer);
+/// <param name="Kind">How it ended.</param>
+/// <param name="Answer">For the caller, once the store has no write of <paramref name="Id"/> under way any more.</param>
+/// <param name="Id">The record of a release that was begun.</param>
+internal sealed record ReleaseOutcome(ReleaseKind Kind, ReleaseAddressAnswer Answer, Guid Id = default);
 
 /// <summary>The calls of the REST API. Their input was checked before.</summary>
 internal sealed partial class LeaseKeeper
@@ -56,9 +59,10 @@ internal sealed partial class LeaseKeeper
         if (!_byService.TryGetValue(service, out var entry))
             return Failed(AcquireKind.Released, "the service was released meanwhile");
         entry.Waiters.Remove(waiter);
-        if (entry.LeaseAt(_clock.Now) is { } lease && entry.SaveAgainAt is null)
+        if (entry.LeaseAt(_clock.Now) is { } lease && IsStored(entry))
             return new AcquireOutcome(AcquireKind.Success, Answer(entry, lease));
         string detail = entry.SaveAgainAt is not null && entry.LastError is { } error ? error
+            : !IsStored(entry) ? "the store has not taken the lease yet"
             : entry.Client.Attempt?.Describe() ?? "not begun: other leases go first";
         return new AcquireOutcome(AcquireKind.Timeout, new AcquireAddressAnswer(AnswerStatus.Timeout, "", Detail: detail));
     }
@@ -252,7 +256,7 @@ internal sealed partial class LeaseKeeper
     private void CompleteIfLeased(LeaseEntry entry)
     {
         // Not before it is on disk: what a caller was told must survive.
-        if (entry.Waiters.Count == 0 || entry.SaveAgainAt is not null || entry.LeaseAt(_clock.Now) is not { } lease)
+        if (entry.Waiters.Count == 0 || !IsStored(entry) || entry.LeaseAt(_clock.Now) is not { } lease)
             return;
         var outcome = new AcquireOutcome(AcquireKind.Success, Answer(entry, lease));
         foreach (var waiter in entry.Waiters)
@@ -309,5 +313,5 @@ internal sealed partial class LeaseKeeper
     private static ReleaseOutcome Refused(ReleaseKind kind, string detail) =>
         new(kind, new ReleaseAddressAnswer(kind == ReleaseKind.Denied ? AnswerStatus.Denied : AnswerStatus.Error, "", Detail: detail));
 
-    private static ReleaseOutcome Done(string ip, Guid id) => new(ReleaseKind.Success, new ReleaseAddressAnswer(AnswerStatus.Success, ip, id.ToString()));
+    private static ReleaseOutcome Done(string ip, Guid id) => new(ReleaseKind.Success, new ReleaseAddressAnswer(AnswerStatus.Success, ip, id.ToString()), id);
 }

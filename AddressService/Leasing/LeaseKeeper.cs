@@ -132,7 +132,7 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
         {
             var entry = _ready.Dequeue();
             entry.InReady = false;
-            if (entry.IsGone)
+            if (entry.IsGone || IsHeld(entry))
                 continue;
             Run(entry, now);
             Reschedule(entry);
@@ -281,7 +281,7 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
         // The end of an entitlement waits for no pacing: the address must go silent now.
         if (entry.Client.Lease?.ExpiresAt <= now)
             entry.Client.Tick(now);
-        if (!entry.InReady && (entry.Pending != PendingStart.None || entry.Client.NextDeadline <= now))
+        if (!entry.InReady && !IsHeld(entry) && (entry.Pending != PendingStart.None || entry.Client.NextDeadline <= now))
         {
             entry.InReady = true;
             var lease = entry.Restored ?? entry.Client.Lease;
@@ -320,7 +320,7 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
         var due = Earlier(Earlier(entry.AbandonAt, entry.SaveAgainAt), entry.ForgetAt);
         if (entry.InReady)
             due = Earlier(due, entry.Client.Lease?.ExpiresAt);
-        else
+        else if (!IsHeld(entry))
             due = Earlier(due, entry.Pending != PendingStart.None ? TimeSpan.MinValue : entry.Client.NextDeadline);
         if (due is { } at)
             _schedule.Enqueue((entry, entry.Version), at);
@@ -339,9 +339,7 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
         entry.Record = record with { SavedAt = _clock.UtcNow };
         try
         {
-            var before = TimeProvider.System.GetTimestamp();
             _store.Save(entry.Record);
-            _metrics.Wrote(TimeProvider.System.GetElapsedTime(before));
             entry.SaveAgainAt = null;
             TellUntold(entry);
             return true;

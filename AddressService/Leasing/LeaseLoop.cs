@@ -1,5 +1,6 @@
 using System.Threading.Channels;
 using DynamicLb.AddressService.Metrics;
+using DynamicLb.AddressService.Store;
 using DynamicLb.Networking.Dhcp4;
 
 namespace DynamicLb.AddressService.Leasing;
@@ -23,6 +24,7 @@ internal sealed partial class LeaseLoop : BackgroundService, IDhcpReceiver
 
     private readonly Channel<Item> _queue = Channel.CreateBounded<Item>(new BoundedChannelOptions(QueueLength) { SingleReader = true });
     private readonly LeaseKeeper _keeper;
+    private readonly WriteBehindStore _store;
     private readonly LeaseOutbox _outbox;
     private readonly IDhcpTransport _transport;
     private readonly ILeaseClock _clock;
@@ -34,9 +36,11 @@ internal sealed partial class LeaseLoop : BackgroundService, IDhcpReceiver
     private int _calls;
 
     public LeaseLoop(
-        LeaseKeeper keeper, LeaseOutbox outbox, IDhcpTransport transport, ILeaseClock clock, TimeProvider time, LeaseMetrics metrics, ILogger<LeaseLoop> logger)
+        LeaseKeeper keeper, WriteBehindStore store, LeaseOutbox outbox, IDhcpTransport transport, ILeaseClock clock, TimeProvider time, LeaseMetrics metrics,
+        ILogger<LeaseLoop> logger)
     {
         _keeper = keeper;
+        _store = store;
         _outbox = outbox;
         _transport = transport;
         _clock = clock;
@@ -126,6 +130,7 @@ internal sealed partial class LeaseLoop : BackgroundService, IDhcpReceiver
             while (!stoppingToken.IsCancellationRequested)
             {
                 await StepAsync(static (keeper, _) => keeper.Tick(), default, stoppingToken);
+                BeginWriting(stoppingToken);
                 _isSettled = _isSettled || _keeper.IsSettled;
                 timer.Change(Sleep(), Timeout.InfiniteTimeSpan);
                 await _queue.Reader.WaitToReadAsync(stoppingToken);
@@ -141,6 +146,7 @@ internal sealed partial class LeaseLoop : BackgroundService, IDhcpReceiver
         {
             _isStopping = true;
             _queue.Writer.TryComplete();
+            await FinishWritingAsync();
         }
         await receiving.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
@@ -182,5 +188,11 @@ internal sealed partial class LeaseLoop : BackgroundService, IDhcpReceiver
     {
         [LoggerMessage(Level = LogLevel.Error, Message = "A step of the lease loop failed")]
         public static partial void StepFailed(ILogger logger, Exception exception);
+
+        [LoggerMessage(Level = LogLevel.Error, Message = "{Count} records cannot be stored and will be tried again: {Cause}")]
+        public static partial void WriteFailed(ILogger logger, int count, string cause);
+
+        [LoggerMessage(Level = LogLevel.Error, Message = "The last records were not stored in time")]
+        public static partial void WritesLeft(ILogger logger);
     }
 }

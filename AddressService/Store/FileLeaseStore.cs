@@ -9,8 +9,9 @@ namespace DynamicLb.AddressService.Store;
 /// Leases in a folder, one readable JSON file each: <c>leases/NAMESPACE.NAME.xxxxxxxx.json</c>. A file is written beside its place, synced, renamed
 /// into it, and the folder synced. A lock file keeps a second process out.
 /// </summary>
-internal sealed class FileLeaseStore : ILeaseStore
+internal sealed class FileLeaseStore : ILeaseBackend
 {
+    private const int WritersAtOnce = 8;
     private const string Temporary = ".tmp";
     private readonly string _folder;
     private readonly string _leases;
@@ -61,16 +62,59 @@ internal sealed class FileLeaseStore : ILeaseStore
         return new StoreContents(leases, list, faults);
     }
 
-    public void Save(LeaseRecord record) => Write(PathOf(record), JsonSerializer.SerializeToUtf8Bytes(record, StoreJsonContext.Default.LeaseRecord));
+    /// <summary>
+    /// Syncs the files of a batch side by side, which a journaling file system does in few commits, and each folder once. On a thread of its own:
+    /// fsync(2) waits for the disk.
+    /// </summary>
+    public Task<IReadOnlyList<string?>> CommitAsync(IReadOnlyList<StoreWrite> writes, CancellationToken cancellationToken) =>
+        Task.Run<IReadOnlyList<string?>>(() => Commit(writes), CancellationToken.None);
 
-    public void Delete(LeaseRecord record)
+    private string?[] Commit(IReadOnlyList<StoreWrite> writes)
     {
-        File.Delete(PathOf(record));
-        Posix.SyncFolder(_leases);
+        string?[] faults = new string?[writes.Count];
+        Parallel.For(0, writes.Count, new ParallelOptions { MaxDegreeOfParallelism = WritersAtOnce }, i => faults[i] = Fault(() => Put(writes[i])));
+        string? unsynced = Fault(() =>
+        {
+            if (writes.Any(write => write.Kind != StoreWriteKind.Macs))
+                Posix.SyncFolder(_leases);
+            if (writes.Any(write => write.Kind == StoreWriteKind.Macs))
+                Posix.SyncFolder(_folder);
+        });
+        for (int i = 0; i < faults.Length; i++)
+            faults[i] ??= unsynced;
+        return faults;
     }
 
-    public void SaveMacs(IReadOnlyList<string> macs) =>
-        Write(Path.Combine(_folder, "macs.json"), JsonSerializer.SerializeToUtf8Bytes(new MacListRecord(macs), StoreJsonContext.Default.MacListRecord));
+    private void Put(StoreWrite write)
+    {
+        switch (write.Kind)
+        {
+            case StoreWriteKind.Save:
+                Write(PathOf(write.Record!), JsonSerializer.SerializeToUtf8Bytes(write.Record!, StoreJsonContext.Default.LeaseRecord));
+                break;
+            case StoreWriteKind.Delete:
+                File.Delete(PathOf(write.Record!));
+                break;
+            default:
+                Write(
+                    Path.Combine(_folder, "macs.json"),
+                    JsonSerializer.SerializeToUtf8Bytes(new MacListRecord(write.Macs!), StoreJsonContext.Default.MacListRecord));
+                break;
+        }
+    }
+
+    private static string? Fault(Action action)
+    {
+        try
+        {
+            action();
+            return null;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return e.Message;
+        }
+    }
 
     public byte[] MacKey()
     {
@@ -89,6 +133,7 @@ internal sealed class FileLeaseStore : ILeaseStore
         }
         byte[] made = RandomNumberGenerator.GetBytes(32);
         Write(path, System.Text.Encoding.ASCII.GetBytes(Convert.ToHexStringLower(made) + "\n"));
+        Posix.SyncFolder(_folder);
         return made;
     }
 
@@ -115,6 +160,7 @@ internal sealed class FileLeaseStore : ILeaseStore
         }
     }
 
+    /// <summary>Durable once the folder is synced, too.</summary>
     private static void Write(string path, ReadOnlySpan<byte> content)
     {
         string temporary = path + Temporary;
@@ -134,7 +180,6 @@ internal sealed class FileLeaseStore : ILeaseStore
                 file.Flush(flushToDisk: true);
             }
             File.Move(temporary, path, overwrite: true);
-            Posix.SyncFolder(Path.GetDirectoryName(path)!);
         }
         catch (UnauthorizedAccessException e)
         {

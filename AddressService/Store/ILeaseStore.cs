@@ -7,8 +7,8 @@ namespace DynamicLb.AddressService.Store;
 internal sealed record StoreContents(IReadOnlyList<LeaseRecord> Leases, IReadOnlyList<string>? Macs, IReadOnlyList<string> Faults);
 
 /// <summary>
-/// Durable memory of the leases. What a write call was given survives a crash once the call has returned, and a crash in the midst of one leaves the
-/// old or the new state, nothing else. Not thread-safe: it belongs to the loop that owns the leases.
+/// Durable memory of the leases. What a write call was given survives a crash once the call has returned and <see cref="IsPending"/> is false, and a
+/// crash in the midst of one leaves the old or the new state, nothing else. Not thread-safe: it belongs to the loop that owns the leases.
 /// </summary>
 /// <exception cref="IOException">By every write that did not succeed.</exception>
 internal interface ILeaseStore : IDisposable
@@ -21,6 +21,12 @@ internal interface ILeaseStore : IDisposable
 
     /// <summary>Removes a record; nothing happens when there is none.</summary>
     void Delete(LeaseRecord record);
+
+    /// <summary>
+    /// Whether a write of the record with this id was taken, but is not durable yet. The loop calls <see cref="Leasing.LeaseKeeper.Stored"/> when it is.
+    /// A store whose writes are durable when they return says no.
+    /// </summary>
+    bool IsPending(Guid id) => false;
 
     /// <summary>Replaces the MAC list.</summary>
     void SaveMacs(IReadOnlyList<string> macs);

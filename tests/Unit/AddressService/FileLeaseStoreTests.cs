@@ -12,14 +12,14 @@ public sealed class FileLeaseStoreTests : IDisposable
     public void Dispose() => _folder.Delete(recursive: true);
 
     [Fact]
-    public void What_was_saved_is_there_again()
+    public async Task What_was_saved_is_there_again()
     {
         var record = Record("demo/web");
         using (var store = FileLeaseStore.Open(_folder.FullName))
         {
-            store.Save(record with { State = LeaseRecordState.Requesting });
-            store.Save(record);
-            store.SaveMacs(["02:00:00:00:00:01"]);
+            await store.SaveAsync(record with { State = LeaseRecordState.Requesting });
+            await store.SaveAsync(record);
+            await store.SaveMacsAsync(["02:00:00:00:00:01"]);
         }
 
         using var again = FileLeaseStore.Open(_folder.FullName);
@@ -31,10 +31,10 @@ public sealed class FileLeaseStoreTests : IDisposable
     }
 
     [Fact]
-    public void A_lease_is_one_file_that_a_person_can_read_and_only_the_owner_may()
+    public async Task A_lease_is_one_file_that_a_person_can_read_and_only_the_owner_may()
     {
         using var store = FileLeaseStore.Open(_folder.FullName);
-        store.Save(Record("demo/web"));
+        await store.SaveAsync(Record("demo/web"));
 
         string file = Assert.Single(Directory.GetFiles(Leases));
         string text = File.ReadAllText(file);
@@ -45,13 +45,13 @@ public sealed class FileLeaseStoreTests : IDisposable
     }
 
     [Fact]
-    public void A_deleted_lease_is_gone_and_deleting_it_again_is_harmless()
+    public async Task A_deleted_lease_is_gone_and_deleting_it_again_is_harmless()
     {
         using var store = FileLeaseStore.Open(_folder.FullName);
-        store.Save(Record("demo/web"));
+        await store.SaveAsync(Record("demo/web"));
 
-        store.Delete(Record("demo/web"));
-        store.Delete(Record("demo/web"));
+        await store.DeleteAsync(Record("demo/web"));
+        await store.DeleteAsync(Record("demo/web"));
 
         Assert.Empty(store.Load().Leases);
     }
@@ -62,10 +62,10 @@ public sealed class FileLeaseStoreTests : IDisposable
     [InlineData("null")]
     [InlineData("{\"service\":\"../../x\",\"id\":\"6f9619ff-8b86-d011-b42d-00c04fc964ff\",\"mac\":\"02:00:00:00:00:02\"}")]
     [InlineData("{\"service\":\"demo/b\",\"id\":\"6f9619ff-8b86-d011-b42d-00c04fc964ff\",\"mac\":\"01:00:5e:00:00:02\"}")]
-    public void A_damaged_file_is_reported_and_set_aside_and_the_others_are_read(string damaged)
+    public async Task A_damaged_file_is_reported_and_set_aside_and_the_others_are_read(string damaged)
     {
         using var store = FileLeaseStore.Open(_folder.FullName);
-        store.Save(Record("demo/web"));
+        await store.SaveAsync(Record("demo/web"));
         File.WriteAllText(Path.Combine(Leases, "demo.b.12345678.json"), damaged);
 
         var contents = store.Load();
@@ -77,10 +77,10 @@ public sealed class FileLeaseStoreTests : IDisposable
     }
 
     [Fact]
-    public void What_a_crash_left_of_a_write_is_removed_and_the_old_state_stands()
+    public async Task What_a_crash_left_of_a_write_is_removed_and_the_old_state_stands()
     {
         using var store = FileLeaseStore.Open(_folder.FullName);
-        store.Save(Record("demo/web"));
+        await store.SaveAsync(Record("demo/web"));
         string file = Assert.Single(Directory.GetFiles(Leases));
         File.WriteAllText(file + ".tmp", "{\"service\":");
 
@@ -110,10 +110,24 @@ public sealed class FileLeaseStoreTests : IDisposable
         Assert.Equal(32, key.Length);
     }
 
-    private static LeaseRecord Record(string service) => new()
+    [Fact]
+    public async Task A_batch_is_durable_as_a_whole_but_for_what_cannot_be_written()
+    {
+        using var store = FileLeaseStore.Open(_folder.FullName);
+        var records = Enumerable.Range(0, 100).Select(i => Record($"demo/s{i}", Guid.NewGuid())).ToArray();
+        Directory.CreateDirectory(Path.Combine(Leases, $"demo.s50.{records[50].Id.ToString("N")[..8]}.json"));
+
+        var faults = await store.CommitAsync([.. records.Select(r => new StoreWrite(StoreWriteKind.Save, r, null))], TestContext.Current.CancellationToken);
+
+        Assert.NotNull(faults[50]);
+        Assert.Equal(99, faults.Count(fault => fault is null));
+        Assert.Equal(99, store.Load().Leases.Count);
+    }
+
+    private static LeaseRecord Record(string service, Guid? id = null) => new()
     {
         Service = service,
-        Id = new Guid("6f9619ff-8b86-d011-b42d-00c04fc964f0"),
+        Id = id ?? new Guid("6f9619ff-8b86-d011-b42d-00c04fc964f0"),
         Mac = "02:4c:42:00:00:01",
         State = LeaseRecordState.Bound,
         Address = "10.77.0.100",

@@ -189,7 +189,11 @@ internal sealed class LabClock : ILeaseClock
 internal sealed class MemoryLeaseStore : ILeaseStore
 {
     private readonly Dictionary<Guid, LeaseRecord> _records = [];
+    private readonly Dictionary<Guid, LeaseRecord> _deferred = [];
     private IReadOnlyList<string>? _macs;
+
+    /// <summary>Takes writes, and makes them durable only in <see cref="CatchUp"/>.</summary>
+    public bool Defers { get; set; }
 
     public IReadOnlyCollection<LeaseRecord> Records => _records.Values;
 
@@ -206,12 +210,34 @@ internal sealed class MemoryLeaseStore : ILeaseStore
     {
         BeforeSave = _ => { };
         AfterSave = _ => { };
+        _deferred.Clear();
         return new StoreContents([.. _records.Values], _macs, []);
+    }
+
+    public bool IsPending(Guid id) => _deferred.ContainsKey(id);
+
+    /// <summary>Makes durable what was taken so far, and tells the keeper.</summary>
+    public void CatchUp(LeaseKeeper keeper)
+    {
+        var records = _deferred.Values.ToList();
+        _deferred.Clear();
+        foreach (var record in records)
+        {
+            _records[record.Id] = record;
+            Writes.Add(record.State);
+        }
+        foreach (var record in records)
+            keeper.Stored(record);
     }
 
     public void Save(LeaseRecord record)
     {
         BeforeSave(record);
+        if (Defers)
+        {
+            _deferred[record.Id] = record;
+            return;
+        }
         _records[record.Id] = record;
         Writes.Add(record.State);
         AfterSave(record);
