@@ -20,7 +20,7 @@ internal static class AddressServiceSetup
     public static void AddAddressService(this WebApplicationBuilder builder, AddressServiceOptions options)
     {
         builder.AddDynamicLbDefaults(options.LogLevel);
-        builder.WebHost.UseUrls(options.Listen);
+        builder.UseListener(options);
         var services = builder.Services;
         services.AddSingleton(options);
         services.AddLeasing(options);

@@ -82,5 +82,7 @@ internal sealed class AddressServiceOptions
 
     public IReadOnlyList<WebhookOptions> Webhooks { get; set; } = [];
 
+    public TlsOptions Tls { get; } = new();
+
     public LogLevel LogLevel { get; set; } = LogLevel.Information;
 }

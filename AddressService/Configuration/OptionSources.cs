@@ -52,6 +52,7 @@ internal static class OptionSources
                 + "or --allow-anonymous to let everybody who reaches the API lease and release addresses");
         }
         faults.AddRange(Security.AccessList.Faults(options.TokenFiles).Select(static fault => $"--token-file {fault}"));
+        faults.AddRange(options.Tls.Faults(options.Listen));
         if (options.MacKeyFile is { } key && Security.MacKeyFile.Fault(key) is { } keyFault)
             faults.Add($"--mac-key-file {keyFault}");
     }

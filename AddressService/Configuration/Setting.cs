@@ -100,8 +100,8 @@ internal static partial class Settings
     {
         foreach (string url in Items(value, ';'))
         {
-            if (!url.StartsWith("http://", StringComparison.Ordinal) || !Uri.TryCreate(url.Replace("*", "0.0.0.0", StringComparison.Ordinal), UriKind.Absolute, out _))
-                return $"has '{url}', which is no http URL";
+            if (!(url.StartsWith("http://", StringComparison.Ordinal) || url.StartsWith("https://", StringComparison.Ordinal)) || !Uri.TryCreate(url.Replace("*", "0.0.0.0", StringComparison.Ordinal), UriKind.Absolute, out _))
+                return $"has '{url}', which is no http or https URL";
         }
         return Text(value, x => options.Listen = x);
     }

@@ -8,6 +8,12 @@ internal static partial class Settings
 {
     private static IEnumerable<Setting> Security() =>
     [
+        new("tls-certificate-file", "FILE", "certificate for https, PEM, those between it and the root after it; read again when it changes",
+            (o, v) => Text(v, x => o.Tls.CertificateFile = x)),
+        new("tls-key-file", "FILE", "its key, PEM", (o, v) => Text(v, x => o.Tls.KeyFile = x)),
+        new("tls-client-ca-file", "FILE", "certificates that those of clients must chain to, PEM; which of them may call say the token files",
+            (o, v) => Text(v, x => o.Tls.ClientCaFile = x)),
+        new("tls-require-client-certificate", "", "refuse connections without a client certificate", (o, v) => Switch(v, x => o.Tls.RequireClientCertificate = x)),
         new("max-leases", "N", "leases at a time, 1 to 100000 (10000)", (o, v) => Number(v, 1, 100_000, x => o.Limits.MaxLeases = x)),
         new("namespace-quota", "N", "leases of each namespace, 0 to 100000 (as many as it likes)", (o, v) => Number(v, 0, 100_000, x => o.Limits.NamespaceQuota = x)),
         new("namespace-quotas", "LIST", "leases of certain namespaces, such as team-a=5,team-b=50", (o, v) => Quotas(o, v)),

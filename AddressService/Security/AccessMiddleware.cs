@@ -62,7 +62,9 @@ internal sealed partial class AccessMiddleware(AddressServiceOptions options, Au
             if (bounded)
                 _failures.TryTake(call.Source, now, out _);
             context.Response.Headers.WWWAuthenticate = "Bearer";
-            await Errors.WriteAsync(context, StatusCodes.Status401Unauthorized, "a valid token is required, in X-Auth-Token or Authorization: Bearer");
+            await Errors.WriteAsync(context, StatusCodes.Status401Unauthorized, options.Tls.ClientCaFile is null
+                ? "a valid token is required, in X-Auth-Token or Authorization: Bearer"
+                : "a valid token is required, in X-Auth-Token or Authorization: Bearer, or a client certificate that is known");
             return false;
         }
         var role = context.GetEndpoint()?.Metadata.GetMetadata<NeedsRole>()?.Role ?? (reads ? Roles.Read : Roles.Admin);

@@ -1,8 +1,9 @@
+using System.Security.Cryptography.X509Certificates;
 using DynamicLb.AddressService.Configuration;
 
 namespace DynamicLb.AddressService.Security;
 
-/// <summary>Finds out who calls: by a token in <c>X-Auth-Token</c> or <c>Authorization: Bearer</c>. Thread-safe.</summary>
+/// <summary>Finds out who calls: by a token in <c>X-Auth-Token</c> or <c>Authorization: Bearer</c>, or, without one, by its certificate. Thread-safe.</summary>
 internal sealed class Authenticator(AddressServiceOptions options, AccessList? list)
 {
     private const string Bearer = "Bearer ";
@@ -13,9 +14,14 @@ internal sealed class Authenticator(AddressServiceOptions options, AccessList? l
     {
         if (options.AllowAnonymous)
             return ValueTask.FromResult<Caller?>(Caller.Anonymous);
-        var caller = Token(context.Request) is { Length: > 0 and <= LongestToken } token ? list?.FindToken(token) : null;
-        return ValueTask.FromResult(caller);
+        return ValueTask.FromResult(Token(context.Request) is { } token ? FindToken(token) : FindCertificate(context.Connection.ClientCertificate));
     }
+
+    private Caller? FindToken(string token) => token.Length is > 0 and <= LongestToken ? list?.FindToken(token) : null;
+
+    // The connection would not be there if it did not chain to a root of ours.
+    private Caller? FindCertificate(X509Certificate2? certificate) =>
+        certificate is null || options.Tls.ClientCaFile is null ? null : list?.FindCertificate(ServerCertificates.Names(certificate));
 
     private static string? Token(HttpRequest request)
     {

@@ -39,7 +39,7 @@ internal sealed partial class LeaseBrokers(IKubernetesClient kubernetes, Control
         foreach (var source in config.AddressServices.Where(source => !_brokers.ContainsKey(source.Name)))
         {
             string root = source.Url.AbsoluteUri;
-            var http = new HttpClient(new SocketsHttpHandler { ConnectTimeout = TimeSpan.FromSeconds(5), UseProxy = false, AllowAutoRedirect = false })
+            var http = new HttpClient(AddressServiceTls.CreateHandler(source.Tls))
             {
                 BaseAddress = new Uri(root.EndsWith('/') ? root : root + "/"),
             };

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.RegularExpressions;
+using DynamicLb.Contracts.AddressServices;
 using YamlDotNet.Core;
 using YamlDotNet.RepresentationModel;
 
@@ -90,8 +91,21 @@ public static partial class ConfigFileReader
         if (file is not null && reference is not null)
             section.Fault("token-secret", "not together with token-file");
         var timeout = Duration(section, "timeout", DefaultTimeout);
+        var tls = Tls(section, url);
         section.RefuseUnknown();
-        return (new AddressServiceSource(name, protocol, autoAssign, url, cidrs, file, reference, timeout), section);
+        return (new AddressServiceSource(name, protocol, autoAssign, url, cidrs, file, reference, timeout, tls), section);
+    }
+
+    private static AddressServiceTls? Tls(ConfigSection section, Uri url)
+    {
+        string? ca = section.Text("ca-file"), certificate = section.Text("client-certificate-file"), key = section.Text("client-key-file");
+        if (certificate is null != key is null)
+            section.Fault(certificate is null ? "client-key-file" : "client-certificate-file", "client-certificate-file and client-key-file go together");
+        if (ca is null && certificate is null && key is null)
+            return null;
+        if (url.Scheme == "http")
+            section.Fault(ca is not null ? "ca-file" : "client-certificate-file", "has no effect: the url is not https");
+        return new AddressServiceTls(ca, certificate, key);
     }
 
     private static AnnouncementProtocol Protocol(ConfigSection section)

@@ -1,5 +1,6 @@
 using System.Collections.Frozen;
 using System.Net;
+using DynamicLb.Contracts.AddressServices;
 
 namespace DynamicLb.Contracts.Configuration;
 
@@ -45,9 +46,10 @@ public sealed record AddressPool(string Name, AnnouncementProtocol Protocol, boo
 /// <param name="TokenFile">File that holds the token, or null.</param>
 /// <param name="TokenSecret">Secret in our own namespace that holds the token, or null.</param>
 /// <param name="Timeout">How long one call may take. It must exceed the service's own wait for DHCP.</param>
+/// <param name="Tls">Certificates for an https address, or null for the system's.</param>
 public sealed record AddressServiceSource(
     string Name, AnnouncementProtocol Protocol, bool AutoAssign, Uri Url, IReadOnlyList<AddressRange> Cidrs, string? TokenFile,
-    SecretKeyReference? TokenSecret, TimeSpan Timeout)
+    SecretKeyReference? TokenSecret, TimeSpan Timeout, AddressServiceTls? Tls = null)
     : AddressSource(Name, Protocol, AutoAssign)
 {
     /// <inheritdoc/>

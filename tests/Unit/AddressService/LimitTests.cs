@@ -136,6 +136,19 @@ public sealed class LimitTests
         await Task.WhenAll(waiting).ContinueWith(_ => { }, TaskScheduler.Default);
     }
 
+    [Theory]
+    [InlineData(1, 20_000)]
+    [InlineData(100, 10)]
+    public async Task Headers_beyond_the_limits_are_answered_431(int count, int length)
+    {
+        await using var host = await ApiHost.StartAsync();
+        using var request = new HttpRequestMessage(HttpMethod.Get, "/v1/config");
+        for (int i = 0; i < count; i++)
+            request.Headers.Add($"X-Filler-{i}", new string('x', length));
+        using var response = await host.Http.SendAsync(request, TestContext.Current.CancellationToken);
+        Assert.Equal(HttpStatusCode.RequestHeaderFieldsTooLarge, response.StatusCode);
+    }
+
     [Fact]
     public void Keys_that_others_choose_do_not_fill_the_memory()
     {

@@ -70,6 +70,9 @@ public class ConfigFileReaderTests
     [InlineData("{name: a, protocol: layer2, url: http://x, cidrs: [x]}", "cidrs", "neither a CIDR")]
     [InlineData("{name: a, protocol: layer2, url: http://x, token-secret: {key: k}}", "name", "is required")]
     [InlineData("{name: a, protocol: layer2, url: http://x, token-secret: {name: n}, token-file: /f}", "token-secret", "not together")]
+    [InlineData("{name: a, protocol: layer2, url: http://x, ca-file: /ca}", "ca-file", "not https")]
+    [InlineData("{name: a, protocol: layer2, url: https://x, client-certificate-file: /c}", "client-certificate-file", "go together")]
+    [InlineData("{name: a, protocol: layer2, url: https://x, client-key-file: /k}", "client-key-file", "go together")]
     [InlineData("{name: a, protocol: layer2, url: http://x, timeout: soon}", "timeout", "not a duration")]
     [InlineData("{name: a, protocol: layer2, url: http://x, timeout: 11m}", "timeout", "not between")]
     public void A_bad_address_service_is_refused_with_its_field(string service, string field, string reason)
