@@ -84,5 +84,10 @@ internal sealed class AddressServiceOptions
 
     public TlsOptions Tls { get; } = new();
 
+    public TokenReviewOptions TokenReview { get; } = new();
+
+    /// <summary>Kubeconfig; null for the pod's service account and the usual places.</summary>
+    public string? KubeConfig { get; set; }
+
     public LogLevel LogLevel { get; set; } = LogLevel.Information;
 }

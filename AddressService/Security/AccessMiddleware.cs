@@ -56,7 +56,16 @@ internal sealed partial class AccessMiddleware(AddressServiceOptions options, Au
             await Errors.WriteAsync(context, StatusCodes.Status429TooManyRequests, $"{call.Source} gave too many wrong tokens", retryAfter);
             return false;
         }
-        call.Caller = await authenticator.FindAsync(context);
+        try
+        {
+            call.Caller = await authenticator.FindAsync(context);
+        }
+        catch (TokenReviewException e)
+        {
+            call.Result = e.Message;
+            await Errors.WriteAsync(context, StatusCodes.Status503ServiceUnavailable, "the Kubernetes API server cannot be asked about the token now");
+            return false;
+        }
         if (call.Caller is null)
         {
             if (bounded)

@@ -1,4 +1,6 @@
 using DynamicLb.AddressService.Configuration;
+using DynamicLb.Kubernetes.Client;
+using Microsoft.Extensions.DependencyInjection.Extensions;
 
 namespace DynamicLb.AddressService.Security;
 
@@ -12,8 +14,27 @@ internal static class AccessSetup
             services.AddSingleton(provider => new AccessList(
                 options.TokenFiles, provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<AccessList>>()));
         }
-        services.AddSingleton(provider => new Authenticator(options, provider.GetService<AccessList>()));
+        if (options.TokenReview.IsEnabled)
+        {
+            services.TryAddSingleton<IKubernetesClient>(provider => Connect(options, provider.GetRequiredService<TimeProvider>()));
+            services.AddSingleton(provider => new TokenReviewer(
+                provider.GetRequiredService<IKubernetesClient>(), options.TokenReview.Audience, provider.GetRequiredService<TimeProvider>()));
+        }
+        services.AddSingleton(provider => new Authenticator(options, provider.GetService<AccessList>(), provider.GetService<TokenReviewer>()));
         services.AddSingleton<AccessMiddleware>();
+    }
+
+    /// <exception cref="UnusableException">There is no kubeconfig, or a faulty one.</exception>
+    private static KubernetesClient Connect(AddressServiceOptions options, TimeProvider time)
+    {
+        try
+        {
+            return new KubernetesClient(KubernetesClientConfiguration.Load(options.KubeConfig), time);
+        }
+        catch (KubeConfigException e)
+        {
+            throw new UnusableException(e.Message, e);
+        }
     }
 
     public static void UseAccess(this WebApplication app) => app.Use(app.Services.GetRequiredService<AccessMiddleware>().InvokeAsync);

@@ -3,21 +3,35 @@ using DynamicLb.AddressService.Configuration;
 
 namespace DynamicLb.AddressService.Security;
 
-/// <summary>Finds out who calls: by a token in <c>X-Auth-Token</c> or <c>Authorization: Bearer</c>, or, without one, by its certificate. Thread-safe.</summary>
-internal sealed class Authenticator(AddressServiceOptions options, AccessList? list)
+/// <summary>Finds out who calls: by a token in <c>X-Auth-Token</c> or <c>Authorization: Bearer</c>, or, without one, by its certificate. A token
+/// is one of ours, or one of a Kubernetes service account. Thread-safe.</summary>
+internal sealed class Authenticator(AddressServiceOptions options, AccessList? list, TokenReviewer? reviewer)
 {
     private const string Bearer = "Bearer ";
     private const int LongestToken = 8192;
 
     /// <returns>The caller; null when it proves nothing that we know of.</returns>
-    public ValueTask<Caller?> FindAsync(HttpContext context)
+    /// <exception cref="TokenReviewException">It cannot be found out now.</exception>
+    public async ValueTask<Caller?> FindAsync(HttpContext context)
     {
         if (options.AllowAnonymous)
-            return ValueTask.FromResult<Caller?>(Caller.Anonymous);
-        return ValueTask.FromResult(Token(context.Request) is { } token ? FindToken(token) : FindCertificate(context.Connection.ClientCertificate));
+            return Caller.Anonymous;
+        return Token(context.Request) is { } token
+            ? await FindTokenAsync(token, context.RequestAborted)
+            : FindCertificate(context.Connection.ClientCertificate);
     }
 
-    private Caller? FindToken(string token) => token.Length is > 0 and <= LongestToken ? list?.FindToken(token) : null;
+    private async ValueTask<Caller?> FindTokenAsync(string token, CancellationToken cancellationToken)
+    {
+        if (token.Length is 0 or > LongestToken || list is null)
+            return null;
+        if (list.FindToken(token) is { } owner)
+            return owner;
+        if (reviewer is null || !TokenReviewer.IsCandidate(token) || await reviewer.AccountAsync(token, cancellationToken) is not { } account)
+            return null;
+        // Somebody, but nobody who may do anything: that is 403, not 401.
+        return list.FindServiceAccount(account) ?? new Caller($"serviceaccount:{account}", Roles.None, new HashSet<string>(StringComparer.Ordinal));
+    }
 
     // The connection would not be there if it did not chain to a root of ours.
     private Caller? FindCertificate(X509Certificate2? certificate) =>

@@ -62,6 +62,10 @@ public static class ResourceTypes
     public static ResourceType<Lease> Leases { get; } =
         new("coordination.k8s.io", "v1", "leases", "Lease", true, Json.Lease, Json.ResourceListLease);
 
+    /// <summary>TokenReviews (authentication.k8s.io/v1).</summary>
+    public static ResourceType<TokenReview> TokenReviews { get; } =
+        new("authentication.k8s.io", "v1", "tokenreviews", "TokenReview", false, Json.TokenReview, Json.ResourceListTokenReview);
+
     /// <summary>EndpointSlices (discovery.k8s.io/v1, since Kubernetes 1.21).</summary>
     public static ResourceType<EndpointSlice> EndpointSlices { get; } =
         new("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", true, Json.EndpointSlice, Json.ResourceListEndpointSlice);
@@ -81,5 +85,6 @@ public static class ResourceTypes
 [JsonSerializable(typeof(ResourceList<CoreEvent>))]
 [JsonSerializable(typeof(ResourceList<Lease>))]
 [JsonSerializable(typeof(ResourceList<EndpointSlice>))]
+[JsonSerializable(typeof(ResourceList<TokenReview>))]
 [JsonSerializable(typeof(Status))]
 public sealed partial class KubernetesJsonContext : JsonSerializerContext;

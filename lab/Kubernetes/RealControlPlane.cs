@@ -127,11 +127,12 @@ public sealed class RealControlPlane : IAsyncDisposable
     /// <summary>Path of kube-proxy, of the same version.</summary>
     public string KubeProxy => Path.Combine(Path.GetDirectoryName(_apiServer)!, "kube-proxy");
 
-    /// <summary>A token for a service account, as the kubelet would mount it into a Pod.</summary>
-    public async Task<string> CreateServiceAccountTokenAsync(string ns, string account, CancellationToken cancellationToken = default)
+    /// <summary>A token for a service account, as the kubelet would mount it into a Pod; for the API server, or for the audience given.</summary>
+    public async Task<string> CreateServiceAccountTokenAsync(string ns, string account, string? audience = null, CancellationToken cancellationToken = default)
     {
+        string audiences = audience is null ? "" : $$""","audiences":["{{audience}}"]""";
         using var content = new StringContent(
-            """{"apiVersion":"authentication.k8s.io/v1","kind":"TokenRequest","spec":{"expirationSeconds":3600}}""",
+            $$$"""{"apiVersion":"authentication.k8s.io/v1","kind":"TokenRequest","spec":{"expirationSeconds":3600{{{audiences}}}}}""",
             new MediaTypeHeaderValue("application/json"));
         using var response = await Http.PostAsync($"/api/v1/namespaces/{ns}/serviceaccounts/{account}/token", content, cancellationToken);
         response.EnsureSuccessStatusCode();

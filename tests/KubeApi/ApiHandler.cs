@@ -5,7 +5,7 @@ using System.Text.Json.Nodes;
 namespace DynamicLb.Tests.KubeApi;
 
 /// <summary>Maps requests to the store.</summary>
-internal sealed class ApiHandler(ObjectStore store, FaultInjector faults, string? token, CancellationToken stopping)
+internal sealed class ApiHandler(ObjectStore store, FaultInjector faults, TokenOwners owners, string? token, CancellationToken stopping)
 {
     private static readonly TimeSpan BookmarkEvery = TimeSpan.FromSeconds(5);
 
@@ -50,6 +50,10 @@ internal sealed class ApiHandler(ObjectStore store, FaultInjector faults, string
                 return;
             case ["api"] or ["apis"] or ["api", _] or ["apis", _] or ["apis", _, _]:
                 await WriteAsync(context, Discovery.Describe(path));
+                return;
+            case ["apis", "authentication.k8s.io", "v1", "tokenreviews"] when context.Request.Method == "POST":
+                context.Response.StatusCode = 201;
+                await WriteAsync(context, owners.Review(await ReadAsync(context)));
                 return;
             case ["api", var version, .. var rest]:
                 await ResourceAsync(context, "", version, rest);

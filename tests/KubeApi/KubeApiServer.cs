@@ -14,11 +14,12 @@ public sealed class KubeApiServer : IAsyncDisposable
     private readonly WebApplication _app;
     private readonly string? _token;
 
-    private KubeApiServer(WebApplication app, ObjectStore store, FaultInjector faults, string? token)
+    private KubeApiServer(WebApplication app, ObjectStore store, FaultInjector faults, TokenOwners tokens, string? token)
     {
         _app = app;
         Store = store;
         Faults = faults;
+        Tokens = tokens;
         _token = token;
         Url = new Uri(app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First());
         Client = new KubernetesClient(new KubernetesClientConfiguration { Server = Url, Token = token }, TimeProvider.System);
@@ -32,6 +33,9 @@ public sealed class KubeApiServer : IAsyncDisposable
 
     /// <summary>Makes it misbehave.</summary>
     public FaultInjector Faults { get; }
+
+    /// <summary>The tokens that it knows the owners of.</summary>
+    public TokenOwners Tokens { get; }
 
     internal ObjectStore Store { get; }
 
@@ -49,12 +53,13 @@ public sealed class KubeApiServer : IAsyncDisposable
         var app = builder.Build();
         var store = new ObjectStore(TimeProvider.System);
         var faults = new FaultInjector();
+        var tokens = new TokenOwners();
         foreach (string name in new[] { "default", "kube-system", "kube-node-lease" })
             store.Create(ApiResource.Find("", "v1", "namespaces")!, "", new() { ["metadata"] = new System.Text.Json.Nodes.JsonObject { ["name"] = name } });
-        var handler = new ApiHandler(store, faults, token, app.Lifetime.ApplicationStopping);
+        var handler = new ApiHandler(store, faults, tokens, token, app.Lifetime.ApplicationStopping);
         app.Run(handler.HandleAsync);
         await app.StartAsync();
-        return new KubeApiServer(app, store, faults, token);
+        return new KubeApiServer(app, store, faults, tokens, token);
     }
 
     /// <summary>A kubeconfig for it.</summary>

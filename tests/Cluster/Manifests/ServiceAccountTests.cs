@@ -120,7 +120,7 @@ public sealed class ServiceAccountTests(ManifestCluster cluster) : IClassFixture
 
     private async Task<KubernetesClient> ClientAsync(string account)
     {
-        var token = await cluster.Plane.CreateServiceAccountTokenAsync(ManifestCluster.Namespace, account, Token);
+        var token = await cluster.Plane.CreateServiceAccountTokenAsync(ManifestCluster.Namespace, account, cancellationToken: Token);
         return new KubernetesClient(KubernetesClientConfiguration.Load(cluster.Plane.WriteKubeconfig(account, token)), TimeProvider.System);
     }
 
