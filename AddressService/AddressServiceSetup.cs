@@ -1,5 +1,6 @@
 using System.Text.Json.Serialization;
 using DynamicLb.AddressService.Configuration;
+using DynamicLb.AddressService.Dashboard;
 using DynamicLb.AddressService.Endpoints;
 using DynamicLb.AddressService.Leasing;
 using DynamicLb.AddressService.Metrics;
@@ -33,6 +34,7 @@ internal static class AddressServiceSetup
         app.UseAccess();
         app.UseApiErrors();
         app.MapGroup("/v1").MapAddresses().MapLeases().MapMacs().MapState();
+        app.MapDashboard();
         app.MapDynamicLbDefaults();
         app.MapOpenApi("/openapi/{documentName}.json");
         app.UseSwaggerUI(page =>
