@@ -42,7 +42,9 @@ internal static class DashboardFiles
         headers.ContentSecurityPolicy = ContentSecurityPolicy;
         headers.XContentTypeOptions = "nosniff";
         headers["Referrer-Policy"] = "no-referrer";
-        headers["Cross-Origin-Opener-Policy"] = "same-origin";
+        // Browsers complain of it where the connection proves nothing.
+        if (context.Request.IsHttps)
+            headers["Cross-Origin-Opener-Policy"] = "same-origin";
         if (context.Request.Headers.IfNoneMatch == tag)
         {
             context.Response.StatusCode = StatusCodes.Status304NotModified;

@@ -81,7 +81,6 @@ internal sealed partial class LeaseKeeper
         if (entry.Record.Address is null)
         {
             Forget(entry);
-            entry.SaveAgainAt = null;
             Tell(entry, LeaseEventType.Released, entry.Record);
             return;
         }

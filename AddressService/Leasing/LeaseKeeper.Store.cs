@@ -16,6 +16,7 @@ internal sealed partial class LeaseKeeper
             : _releasing.Find(e => e.Record.Id == record.Id);
         if (entry is null || entry.IsGone || _store.IsPending(record.Id))
             return;
+        TellUntold(entry);
         CompleteIfLeased(entry);
         Reschedule(entry);
     }

@@ -107,12 +107,12 @@ internal sealed partial class LeaseKeeper
         entry.History.Add(told);
         if (type is LeaseEventType.Bound or LeaseEventType.Renewed or LeaseEventType.Changed or LeaseEventType.Recovered && record.ServerId is { } server)
             _servers.Ack(server, told.At);
-        if (type is LeaseEventType.Lost or LeaseEventType.Suspect)
+        if (type is LeaseEventType.Lost or LeaseEventType.Suspect || entry.IsGone)
         {
             // Whoever was not told of the address need not hear that it is gone, but it does no harm.
             entry.Untold?.Clear();
         }
-        else if (entry.SaveAgainAt is not null)
+        else if (!IsStored(entry))
         {
             entry.Untold ??= [];
             if (entry.Untold.Count >= MostUntold)
@@ -126,7 +126,7 @@ internal sealed partial class LeaseKeeper
     /// <summary>The store has taken the lease: now it may be told.</summary>
     private void TellUntold(LeaseEntry entry)
     {
-        if (entry.Untold is not { } untold)
+        if (entry.Untold is not { } untold || !IsStored(entry))
             return;
         entry.Untold = null;
         foreach (var told in untold)

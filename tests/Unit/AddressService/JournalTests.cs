@@ -71,6 +71,25 @@ public sealed class JournalTests
     }
 
     [Fact]
+    public void What_a_store_has_taken_but_not_made_durable_is_not_told_yet()
+    {
+        using var lab = new LeaseLab();
+        lab.Store.Defers = true;
+        lab.Post("demo/web");
+        Assert.Empty(Events(lab));
+        lab.Store.CatchUp(lab.Keeper);
+        lab.Settle();
+        Assert.Equal(["requested"], Types(lab));
+        lab.Store.CatchUp(lab.Keeper);
+        lab.Settle();
+        Assert.Equal(["requested", "bound"], Types(lab));
+        lab.Delete(service: "demo/web");
+        Assert.Equal(["requested", "bound"], Types(lab));
+        lab.Store.CatchUp(lab.Keeper);
+        Assert.Equal(["requested", "bound", "releasing"], Types(lab));
+    }
+
+    [Fact]
     public void An_address_that_is_lost_is_told_at_that_moment_even_when_nothing_can_be_stored()
     {
         using var lab = new LeaseLab();
