@@ -9,7 +9,9 @@ namespace DynamicLb.Speaker;
 /// <param name="NodeName">The node we run on: <c>spec.nodeName</c> of our pod.</param>
 /// <param name="ExcludedInterfaces">Interfaces on which nothing is announced.</param>
 /// <param name="IgnoreExcludeLabel">Whether the label <c>node.kubernetes.io/exclude-from-external-load-balancers</c> is ignored.</param>
-internal sealed record SpeakerOptions(KubernetesProgramSettings Common, string NodeName, Regex ExcludedInterfaces, bool IgnoreExcludeLabel);
+/// <param name="LeaseDuration">How long the others wait for a sign of life of ours; renewed three times in it. Whole seconds.</param>
+internal sealed record SpeakerOptions(
+    KubernetesProgramSettings Common, string NodeName, Regex ExcludedInterfaces, bool IgnoreExcludeLabel, TimeSpan LeaseDuration);
 
 /// <summary>The command line.</summary>
 internal static class SpeakerCommand
@@ -28,6 +30,16 @@ internal static class SpeakerCommand
             DefaultValueFactory = static _ => DefaultExcluded,
         };
         var ignoreExclude = new Option<bool>("--ignore-exclude-lb") { Description = "Announce from nodes with the exclude label, too." };
+        var leaseSeconds = new Option<int>("--lease-seconds")
+        {
+            Description = "How long the other speakers wait for a sign of life of this one before they take over, 1 to 300.",
+            DefaultValueFactory = static _ => 3,
+        };
+        leaseSeconds.Validators.Add(static result =>
+        {
+            if (result.GetValueOrDefault<int>() is < 1 or > 300)
+                result.AddError("--lease-seconds: must be from 1 to 300.");
+        });
         excluded.Validators.Add(static result =>
         {
             try
@@ -45,6 +57,7 @@ internal static class SpeakerCommand
         command.Options.Add(node);
         command.Options.Add(excluded);
         command.Options.Add(ignoreExclude);
+        command.Options.Add(leaseSeconds);
         command.Validators.Add(result =>
         {
             if (NodeName(result.GetValue(node)) is null)
@@ -52,7 +65,8 @@ internal static class SpeakerCommand
         });
         command.SetAction((result, cancellationToken) => run(
             new SpeakerOptions(
-                common.Read(result), NodeName(result.GetValue(node))!, Pattern(result.GetValue(excluded)!), result.GetValue(ignoreExclude)),
+                common.Read(result), NodeName(result.GetValue(node))!, Pattern(result.GetValue(excluded)!), result.GetValue(ignoreExclude),
+                TimeSpan.FromSeconds(result.GetValue(leaseSeconds))),
             cancellationToken));
         return command;
     }

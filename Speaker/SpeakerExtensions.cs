@@ -3,6 +3,9 @@ using DynamicLb.Kubernetes.Client;
 using DynamicLb.Kubernetes.Events;
 using DynamicLb.Kubernetes.Informers;
 using DynamicLb.Kubernetes.Resources;
+using DynamicLb.Networking.Arp;
+using DynamicLb.Networking.Netlink;
+using DynamicLb.Networking.PacketSocket;
 using DynamicLb.Speaker.Layer2;
 using DynamicLb.Speaker.Membership;
 using DynamicLb.Speaker.Services;
@@ -42,11 +45,16 @@ internal static class SpeakerExtensions
         // What it does
         services.AddSingleton<SpeakerMetrics>();
         services.AddSingleton<AnnouncementTable>();
+        services.AddSingleton(static provider => provider.GetRequiredService<NodeMembership>().Guard);
+        services.AddSingleton<ResponderContext>();
+        services.AddSingleton<ILinkMonitor, LinkMonitor>();
+        services.AddSingleton<Func<LinkInfo, ILinkChannel>>(static link => PacketLinkChannel.Open(link, ArpPacket.RequestFilter));
         services.AddSingleton<Layer2Announcer>();
         services.AddSingleton(provider => new EventRecorder(
             provider.GetRequiredService<IKubernetesClient>(), "metallb-speaker", options.NodeName, provider.GetRequiredService<TimeProvider>(),
             provider.GetRequiredService<ILogger<EventRecorder>>()));
         services.AddSingleton<IEventRecorder>(static provider => provider.GetRequiredService<EventRecorder>());
+        services.AddSingleton<ServiceEvents>();
         services.AddSingleton<ServiceReconciler>();
         services.AddSingleton<SpeakerWorker>();
         services.AddHostedService(static provider => provider.GetRequiredService<SpeakerWorker>());

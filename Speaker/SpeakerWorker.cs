@@ -9,46 +9,74 @@ using DynamicLb.Speaker.Services;
 namespace DynamicLb.Speaker;
 
 /// <summary>
-/// Runs the parts and stops them in the right order: first our Lease is given up, so that another node takes over; we go on answering for a moment, and only then fall
-/// silent. Planned changes leave no gap.
+/// Runs the parts and stops them in the right order: first our Lease is given up, so that another node takes over; we go on answering until it claims the address, or for a
+/// moment, and only then fall silent. Planned changes leave no gap.
 /// </summary>
 internal sealed class SpeakerWorker(
     Informer<Service> services, Informer<Node> nodes, Informer<EndpointSlice> slices, NodeMembership membership, ServiceReconciler reconciler,
-    Layer2Announcer announcer, ConfigFileWatcher config, EventRecorder events, TimeProvider time) : BackgroundService
+    AnnouncementTable table, Layer2Announcer announcer, ConfigFileWatcher config, EventRecorder events, TimeProvider time) : BackgroundService
 {
     private static readonly TimeSpan Overlap = TimeSpan.FromMilliseconds(500);
+    private static readonly TimeSpan OverlapLook = TimeSpan.FromMilliseconds(20);
 
     /// <summary>Null when ready, else what is waited for.</summary>
     public string? NotReady =>
         config.Current is null ? "waiting for a good configuration"
         : !services.HasSynced || !nodes.HasSynced || !slices.HasSynced || !membership.Leases.HasSynced ? "waiting for the API server"
+        : !membership.HasJoined ? "waiting for our Lease to come back from the API server"
         : null;
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
         using var silence = new CancellationTokenSource();
-        var following = Task.WhenAll(
-            services.RunAsync(silence.Token), nodes.RunAsync(silence.Token), slices.RunAsync(silence.Token), membership.Leases.RunAsync(silence.Token));
-        var telling = events.RunAsync(silence.Token);
-        var configuring = config.RunAsync(reconciler.ConfigureAsync, silence.Token);
-        var announcing = announcer.RunAsync(silence.Token);
+        using var fault = CancellationTokenSource.CreateLinkedTokenSource(stoppingToken);
+        Task[] parts =
+        [
+            services.RunAsync(silence.Token), nodes.RunAsync(silence.Token), slices.RunAsync(silence.Token), membership.Leases.RunAsync(silence.Token),
+            events.RunAsync(silence.Token), config.RunAsync(reconciler.ConfigureAsync, silence.Token), announcer.RunAsync(silence.Token),
+        ];
+        var working = WorkAsync(silence.Token, fault.Token);
+        try
+        {
+            // A part that fails must end the process, which is then started anew; half a speaker would hold its Lease and answer nothing.
+            await await Task.WhenAny([working, .. parts]);
+            await fault.CancelAsync();
+            await working;
+        }
+        finally
+        {
+            await fault.CancelAsync();
+            await working.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            await silence.CancelAsync();
+            await Task.WhenAll(parts).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+    }
 
+    private async Task WorkAsync(CancellationToken silence, CancellationToken stoppingToken)
+    {
         try
         {
             await Task.WhenAll(
                 services.WaitForSyncAsync(stoppingToken), nodes.WaitForSyncAsync(stoppingToken), slices.WaitForSyncAsync(stoppingToken),
                 membership.Leases.WaitForSyncAsync(stoppingToken));
-            var member = membership.RunAsync(stoppingToken);
-            var deciding = reconciler.RunAsync(silence.Token);
-            await member;
-            await Task.Delay(Overlap, time, CancellationToken.None);
-            await silence.CancelAsync();
-            await deciding;
         }
-        catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
+        catch (OperationCanceledException)
         {
-            await silence.CancelAsync();
+            return;
         }
-        await Task.WhenAll(following, telling, configuring, announcing).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        using var decide = CancellationTokenSource.CreateLinkedTokenSource(silence);
+        var deciding = reconciler.RunAsync(decide.Token);
+        var member = membership.RunAsync(stoppingToken);
+        if (await Task.WhenAny(deciding, member) == deciding)
+        {
+            await deciding;
+            return;
+        }
+        await member;
+        long leaving = time.GetTimestamp();
+        while (table.Snapshot.Count > 0 && time.GetElapsedTime(leaving) < Overlap)
+            await Task.Delay(OverlapLook, time, CancellationToken.None);
+        await decide.CancelAsync();
+        await deciding;
     }
 }

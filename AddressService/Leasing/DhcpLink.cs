@@ -30,7 +30,7 @@ internal sealed class DhcpLink
         string? name = options.Interface;
         if (name == "auto")
         {
-            name = NetworkInterfaces.WithDefaultRoute()
+            name = DefaultRoute.FindInterface()
                 ?? throw new UnusableException("No interface has an IPv4 default route: name one by --interface.");
         }
         var state = NetworkInterfaces.TryRead(name)

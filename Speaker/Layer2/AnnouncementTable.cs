@@ -1,6 +1,4 @@
 using System.Collections.Frozen;
-using System.Net;
-using DynamicLb.Kubernetes;
 using DynamicLb.Networking.Addresses;
 
 namespace DynamicLb.Speaker.Layer2;
@@ -8,48 +6,45 @@ namespace DynamicLb.Speaker.Layer2;
 /// <summary>An address that we answer for.</summary>
 /// <param name="Address">The address.</param>
 /// <param name="ValidUntil">When the entitlement ends; null for never.</param>
+/// <param name="Deadline">The same moment as a monotonic time stamp, worked out when we first heard of it: a wall clock that is set back gains nothing.</param>
 /// <param name="Label">The address as text, made once for the metrics.</param>
-internal sealed record Announced(IPv4Address Address, DateTimeOffset? ValidUntil, string Label)
+internal sealed record Announced(IPv4Address Address, DateTimeOffset? ValidUntil, long Deadline, string Label)
 {
-    public bool IsValid(DateTimeOffset now) => ValidUntil is not { } end || now < end;
+    public bool IsValid(TimeProvider time) => ValidUntil is not { } end || (time.GetUtcNow() < end && time.GetTimestamp() < Deadline);
 }
 
 /// <summary>
 /// The addresses that we answer for. One loop writes, everybody reads: readers take the whole table at once, so a packet is answered without a lock.
 /// </summary>
-internal sealed class AnnouncementTable
+internal sealed class AnnouncementTable(TimeProvider time)
 {
-    private readonly Dictionary<NamespacedName, IReadOnlyList<Announced>> _byService = [];
     private volatile FrozenDictionary<IPv4Address, Announced> _byAddress = FrozenDictionary<IPv4Address, Announced>.Empty;
 
     /// <summary>The addresses now. Thread-safe.</summary>
     public FrozenDictionary<IPv4Address, Announced> Snapshot => _byAddress;
 
-    /// <summary>Sets what is announced for a Service. Those that are new, for which neighbours need to be told.</summary>
-    public IReadOnlyList<Announced> Set(NamespacedName service, IReadOnlyList<IPAddress> addresses, DateTimeOffset? validUntil)
+    /// <summary>Replaces everything. Those that are new, of which the neighbours need to be told.</summary>
+    public IReadOnlyList<IPv4Address> Replace(IReadOnlyDictionary<IPv4Address, DateTimeOffset?> wanted)
     {
         var before = _byAddress;
-        var wanted = new List<Announced>();
-        foreach (var address in addresses)
+        var table = new Dictionary<IPv4Address, Announced>(wanted.Count);
+        var arrived = new List<IPv4Address>();
+        foreach (var (address, end) in wanted)
         {
-            if (IPv4Address.TryFrom(address, out var ipv4))
-                wanted.Add(new Announced(ipv4, validUntil, ipv4.ToString()));
-        }
-        if (_byService.TryGetValue(service, out var current) ? current.SequenceEqual(wanted) : wanted.Count == 0)
-            return [];
-        if (wanted.Count == 0)
-            _byService.Remove(service);
-        else
-            _byService[service] = wanted;
-
-        // Several Services may share an address: it is announced as long as the longest of them may.
-        var table = new Dictionary<IPv4Address, Announced>();
-        foreach (var announced in _byService.Values.SelectMany(static list => list))
-        {
-            if (!table.TryGetValue(announced.Address, out var other) || (other.ValidUntil is { } end && (announced.ValidUntil is not { } later || later > end)))
-                table[announced.Address] = announced;
+            bool known = before.TryGetValue(address, out var current);
+            table[address] = known && current!.ValidUntil == end ? current : new Announced(address, end, Deadline(end), address.ToString());
+            if (!known)
+                arrived.Add(address);
         }
         _byAddress = table.ToFrozenDictionary();
-        return [.. wanted.Where(announced => !before.ContainsKey(announced.Address))];
+        return arrived;
+    }
+
+    private long Deadline(DateTimeOffset? end)
+    {
+        if (end is not { } moment)
+            return long.MaxValue;
+        double ticks = (moment - time.GetUtcNow()).TotalSeconds * time.TimestampFrequency;
+        return ticks >= long.MaxValue / 2 ? long.MaxValue : time.GetTimestamp() + (long)ticks;
     }
 }

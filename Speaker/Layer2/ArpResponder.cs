@@ -2,61 +2,76 @@ using System.Net.Sockets;
 using DynamicLb.Networking.Addresses;
 using DynamicLb.Networking.Arp;
 using DynamicLb.Networking.PacketSocket;
+using DynamicLb.Speaker.Membership;
 using DynamicLb.Speaker.Status;
 
 namespace DynamicLb.Speaker.Layer2;
 
-/// <summary>What became of a frame.</summary>
-internal enum ArpVerdict
+/// <summary>What the responders of all interfaces share. Thread-safe.</summary>
+/// <param name="table">What we answer for.</param>
+/// <param name="guard">Whether we may answer at all.</param>
+/// <param name="metrics">Where it is counted.</param>
+/// <param name="time">The clock.</param>
+internal sealed class ResponderContext(AnnouncementTable table, PauseGuard guard, SpeakerMetrics metrics, TimeProvider time)
 {
-    Answer = 0,
-    Malformed,
-    NotARequest,
-    ForAnotherStation,
-    NotAnnounced,
-    Expired,
+    private volatile IReadOnlySet<MacAddress> _ownMacs = new HashSet<MacAddress>();
+
+    public AnnouncementTable Table => table;
+
+    public PauseGuard Guard => guard;
+
+    public SpeakerMetrics Metrics => metrics;
+
+    public TimeProvider Time => time;
+
+    /// <summary>Hardware addresses of all interfaces that take part.</summary>
+    public IReadOnlySet<MacAddress> OwnMacs
+    {
+        get => _ownMacs;
+        set => _ownMacs = value;
+    }
+
+    /// <summary>Called when another machine says that an address of ours is its own. Must be quick.</summary>
+    public Action<IPv4Address, MacAddress>? Claimed { get; set; }
 }
 
 /// <summary>Answers ARP requests on one interface for the addresses in the table. Nothing is allocated per packet.</summary>
-internal sealed partial class ArpResponder(ILinkChannel channel, AnnouncementTable table, SpeakerMetrics metrics, TimeProvider time, ILogger logger)
-    : IAsyncDisposable
+internal sealed partial class ArpResponder(ILinkChannel channel, ResponderContext context, ILogger logger) : IAsyncDisposable
 {
     private static readonly TimeSpan PauseAfterFault = TimeSpan.FromMilliseconds(200);
 
     private readonly CancellationTokenSource _stop = new();
+    private readonly byte[] _gratuitous = new byte[ArpPacket.FrameLength];
     private Task _receiving = Task.CompletedTask;
+    private volatile bool _faulty;
 
     public LinkInfo Link => channel.Link;
 
     public void Start() => _receiving = Task.Run(() => ReceiveAsync(_stop.Token));
 
-    /// <summary>Decides about a frame (RFC 826; broadcast requests, and unicast ones as neighbours send them to confirm what they know).</summary>
-    public static ArpVerdict Judge(
-        ReadOnlySpan<byte> frame, MacAddress own, AnnouncementTable table, DateTimeOffset now, out ArpPacket request, out Announced? announced)
+    /// <summary>Tells all neighbours that an address is here: a request and a reply, since some listen only to one of them. One caller at a time.</summary>
+    public async ValueTask SendGratuitousAsync(Announced item, CancellationToken cancellationToken)
     {
-        announced = null;
-        if (!ArpPacket.TryParse(frame, out var destination, out request))
-            return ArpVerdict.Malformed;
-        if (request.Operation != ArpOperation.Request)
-            return ArpVerdict.NotARequest;
-        if (destination != MacAddress.Broadcast && destination != own)
-            return ArpVerdict.ForAnotherStation;
-        if (!table.Snapshot.TryGetValue(request.TargetAddress, out announced))
-            return ArpVerdict.NotAnnounced;
-        return announced.IsValid(now) ? ArpVerdict.Answer : ArpVerdict.Expired;
+        if (!item.IsValid(context.Time) || context.Guard.IsPaused)
+            return;
+        for (var form = ArpOperation.Request; form <= ArpOperation.Reply; form++)
+        {
+            ArpRules.WriteGratuitous(_gratuitous, form, item.Address, Link.Mac);
+            if (await TrySendAsync(_gratuitous, cancellationToken))
+                context.Metrics.GratuitousSent(item.Label);
+        }
     }
 
-    /// <summary>Tells all neighbours that an address is here: a request and a reply, since some listen only to one of them.</summary>
-    public async ValueTask SendGratuitousAsync(Announced announced, CancellationToken cancellationToken)
+    /// <summary>Frames that the kernel dropped since the last call, since we were too slow.</summary>
+    public uint TakeDropped()
     {
-        if (!announced.IsValid(time.GetUtcNow()))
-            return;
-        var frame = new byte[ArpPacket.FrameLength];
-        foreach (var operation in new[] { ArpOperation.Request, ArpOperation.Reply })
+        try
         {
-            new ArpPacket(operation, Link.Mac, announced.Address, MacAddress.Broadcast, announced.Address).Write(frame, Link.Mac, MacAddress.Broadcast);
-            if (await TrySendAsync(frame, cancellationToken))
-                metrics.GratuitousSent(announced.Label);
+            return channel.TakeDropped();
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        {
+            return 0;
         }
     }
 
@@ -70,22 +85,16 @@ internal sealed partial class ArpResponder(ILinkChannel channel, AnnouncementTab
 
     private async Task ReceiveAsync(CancellationToken cancellationToken)
     {
-        var buffer = new byte[256];
-        var reply = new byte[ArpPacket.FrameLength];
+        var frame = new byte[256];
+        var answer = new byte[ArpPacket.FrameLength];
         while (!cancellationToken.IsCancellationRequested)
         {
             try
             {
-                int length = await channel.ReceiveAsync(buffer, cancellationToken);
-                var verdict = Judge(buffer.AsSpan(0, length), Link.Mac, table, time.GetUtcNow(), out var request, out var announced);
-                if (verdict is ArpVerdict.Answer or ArpVerdict.Expired)
-                    metrics.RequestReceived(announced!.Label);
-                if (verdict != ArpVerdict.Answer)
-                    continue;
-                new ArpPacket(ArpOperation.Reply, Link.Mac, request.TargetAddress, request.SenderMac, request.SenderAddress)
-                    .Write(reply, Link.Mac, request.SenderMac);
-                if (await TrySendAsync(reply, cancellationToken))
-                    metrics.ResponseSent(announced!.Label);
+                int length = await channel.ReceiveAsync(frame, cancellationToken);
+                _faulty = false;
+                if (Handle(frame.AsSpan(0, length), answer) is { } item && await TrySendAsync(answer, cancellationToken))
+                    context.Metrics.ResponseSent(item.Label);
             }
             catch (Exception e) when (e is OperationCanceledException or ObjectDisposedException)
             {
@@ -94,10 +103,26 @@ internal sealed partial class ArpResponder(ILinkChannel channel, AnnouncementTab
             catch (SocketException e)
             {
                 // A link that goes down says so once; the socket goes on when it is up again.
-                LogFault(logger, Link.Name, e.Message);
-                await Task.Delay(PauseAfterFault, time, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                Fault(e);
+                await Task.Delay(PauseAfterFault, context.Time, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             }
         }
+    }
+
+    /// <summary>Takes a frame in. The address to answer for, with the answer written, or null.</summary>
+    private Announced? Handle(ReadOnlySpan<byte> frame, Span<byte> answer)
+    {
+        var verdict = ArpRules.Judge(frame, Link.Mac, context.OwnMacs, context.Table.Snapshot, context.Time, out var packet, out var item);
+        if (verdict == ArpVerdict.Answer && context.Guard.IsPaused)
+            verdict = ArpVerdict.Late;
+        context.Metrics.Frame(verdict);
+        if (verdict == ArpVerdict.Claim)
+            context.Claimed?.Invoke(packet.SenderAddress, packet.SenderMac);
+        if (verdict != ArpVerdict.Answer)
+            return null;
+        context.Metrics.RequestReceived(item!.Label);
+        ArpRules.WriteAnswer(answer, packet, Link.Mac);
+        return item;
     }
 
     private async ValueTask<bool> TrySendAsync(ReadOnlyMemory<byte> frame, CancellationToken cancellationToken)
@@ -109,9 +134,21 @@ internal sealed partial class ArpResponder(ILinkChannel channel, AnnouncementTab
         }
         catch (SocketException e)
         {
-            LogFault(logger, Link.Name, e.Message);
+            Fault(e);
             return false;
         }
+        catch (ObjectDisposedException)
+        {
+            return false;
+        }
+    }
+
+    private void Fault(SocketException e)
+    {
+        if (_faulty)
+            return;
+        _faulty = true;
+        LogFault(logger, Link.Name, e.Message);
     }
 
     [LoggerMessage(1, LogLevel.Warning, "ARP on {Interface}: {Cause}")]

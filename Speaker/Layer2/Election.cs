@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Net;
 using System.Security.Cryptography;
 using System.Text;
@@ -11,16 +12,36 @@ namespace DynamicLb.Speaker.Layer2;
 internal static class Election
 {
     /// <summary>The candidates in order of preference; the first announces.</summary>
-    public static IReadOnlyList<string> Order(IEnumerable<string> nodes, IPAddress address) =>
-        [.. nodes
-            .Select(node => (Node: node, Hash: SHA256.HashData(Encoding.UTF8.GetBytes($"{node}#{address}"))))
-            .OrderBy(static candidate => candidate.Hash, ByteOrder.Instance)
-            .Select(static candidate => candidate.Node)];
-
-    private sealed class ByteOrder : IComparer<byte[]>
+    public static IReadOnlyList<string> Order(IEnumerable<string> nodes, IPAddress address)
     {
-        public static readonly ByteOrder Instance = new();
+        string text = address.ToString();
+        return [.. nodes.Select(node => (Node: node, Hash: Hash(node, text))).OrderBy(static candidate => candidate.Hash).Select(static candidate => candidate.Node)];
+    }
 
-        public int Compare(byte[]? x, byte[]? y) => x.AsSpan().SequenceCompareTo(y);
+    /// <summary>The candidate that announces; null without candidates.</summary>
+    public static string? Winner(IEnumerable<string> nodes, IPAddress address)
+    {
+        string text = address.ToString();
+        string? winner = null;
+        (UInt128, UInt128) lowest = default;
+        foreach (string node in nodes)
+        {
+            var hash = Hash(node, text);
+            if (winner is null || hash.CompareTo(lowest) < 0)
+                (winner, lowest) = (node, hash);
+        }
+        return winner;
+    }
+
+    private static (UInt128 High, UInt128 Low) Hash(string node, string address)
+    {
+        // A node's name has at most 253 characters, an address 45.
+        Span<byte> text = stackalloc byte[Encoding.UTF8.GetMaxByteCount(node.Length + 1 + address.Length)];
+        int length = Encoding.UTF8.GetBytes(node, text);
+        text[length++] = (byte)'#';
+        length += Encoding.UTF8.GetBytes(address, text[length..]);
+        Span<byte> hash = stackalloc byte[SHA256.HashSizeInBytes];
+        SHA256.HashData(text[..length], hash);
+        return (BinaryPrimitives.ReadUInt128BigEndian(hash), BinaryPrimitives.ReadUInt128BigEndian(hash[16..]));
     }
 }

@@ -1,123 +1,174 @@
-using System.Collections.Concurrent;
 using System.Net.Sockets;
+using System.Text.RegularExpressions;
+using System.Threading.Channels;
 using DynamicLb.Networking.Addresses;
-using DynamicLb.Networking.Arp;
 using DynamicLb.Networking.Netlink;
 using DynamicLb.Networking.PacketSocket;
-using DynamicLb.Speaker.Status;
 
 namespace DynamicLb.Speaker.Layer2;
 
 /// <summary>
-/// Keeps a responder on every eligible interface and tells neighbours about addresses that came here: at once, then every 1.1 s for 5 s, so that a lost frame or a
-/// slow switch does no harm (MetalLB's schedule).
+/// Keeps a responder on every eligible interface and tells neighbours about addresses that came here. One loop owns the responders and the schedule; others only send it
+/// messages. An address that is withdrawn is simply answered for no more.
 /// </summary>
 internal sealed partial class Layer2Announcer(
-    SpeakerOptions options, AnnouncementTable table, SpeakerMetrics metrics, TimeProvider time, ILogger<Layer2Announcer> logger)
+    SpeakerOptions options, ResponderContext context, ILinkMonitor links, Func<LinkInfo, ILinkChannel> open, TimeProvider time,
+    ILogger<Layer2Announcer> logger)
 {
-    private const int Rounds = 5;
-    private static readonly TimeSpan RoundEvery = TimeSpan.FromMilliseconds(1100);
-    private static readonly TimeSpan ScanEvery = TimeSpan.FromSeconds(2);
+    // An interface whose socket could not be opened is tried again.
+    private static readonly TimeSpan RetryAfter = TimeSpan.FromSeconds(2);
 
-    private readonly ConcurrentDictionary<int, ArpResponder> _responders = new();
-    private readonly ConcurrentDictionary<IPv4Address, int> _roundsLeft = new();
+    private readonly Channel<Message> _messages = Channel.CreateUnbounded<Message>(new UnboundedChannelOptions { SingleReader = true });
+    private readonly Dictionary<int, Member> _members = [];
+    private readonly GratuitousSchedule _schedule = new();
+    private readonly long _start = time.GetTimestamp();
+    private volatile int _count;
 
-    /// <summary>Interfaces that take part now.</summary>
-    public int InterfaceCount => _responders.Count;
+    /// <summary>Interfaces that take part now. Thread-safe.</summary>
+    public int InterfaceCount => _count;
 
-    /// <summary>Tells neighbours about addresses that are new here.</summary>
-    public async Task TellAsync(IReadOnlyList<Announced> announced, CancellationToken cancellationToken)
-    {
-        foreach (var item in announced)
-        {
-            _roundsLeft[item.Address] = Rounds - 1;
-            await SendAsync(item, cancellationToken);
-        }
-    }
+    private TimeSpan Now => time.GetElapsedTime(_start);
 
-    /// <summary>Follows the interfaces and repeats what neighbours were told, until cancelled.</summary>
+    /// <summary>Tells neighbours about addresses that are new here. Thread-safe; does not wait.</summary>
+    public void Tell(IReadOnlyCollection<IPv4Address> addresses) => _messages.Writer.TryWrite(new Message(addresses, GratuitousSchedule.Rounds, TimeSpan.Zero));
+
+    /// <summary>Tells neighbours once, a moment from now, that an address is here, if it then still is. Thread-safe; does not wait.</summary>
+    public void Defend(IPv4Address address, TimeSpan after) => _messages.Writer.TryWrite(new Message([address], 1, after));
+
+    /// <summary>Works until cancelled.</summary>
     public async Task RunAsync(CancellationToken cancellationToken)
     {
+        void Look() => _messages.Writer.TryWrite(Message.Look);
+        links.Changed += Look;
+        var following = links.RunAsync(cancellationToken);
         try
         {
-            var scan = ScanAsync(cancellationToken);
-            using var timer = new PeriodicTimer(RoundEvery, time);
-            while (await timer.WaitForNextTickAsync(cancellationToken))
-                await RepeatAsync(cancellationToken);
-            await scan;
+            while (true)
+            {
+                bool look = false;
+                while (_messages.Reader.TryRead(out var message))
+                {
+                    look |= message.Addresses is null;
+                    foreach (var address in message.Addresses ?? [])
+                        _schedule.Add(address, message.Rounds, Now + message.After);
+                }
+                if (look)
+                    await FollowLinksAsync();
+                await SendDueAsync(cancellationToken);
+                await WaitAsync(cancellationToken);
+            }
         }
-        catch (OperationCanceledException)
+        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
         {
             // Told to stop.
         }
         finally
         {
-            foreach (var responder in _responders.Values)
-                await responder.DisposeAsync();
-            _responders.Clear();
+            links.Changed -= Look;
+            foreach (var member in _members.Values)
+                await member.Responder.DisposeAsync();
+            _members.Clear();
         }
+        await following;
     }
 
     /// <summary>Whether an interface takes part: up, broadcasting and resolving, its own master, and not excluded by name.</summary>
-    internal static bool IsEligible(InterfaceState state, System.Text.RegularExpressions.Regex excluded) =>
+    internal static bool IsEligible(InterfaceState state, Regex excluded) =>
         state is { IsUp: true, IsBroadcast: true, UsesArp: true, IsEnslaved: false } && !excluded.IsMatch(state.Link.Name);
 
-    private async Task RepeatAsync(CancellationToken cancellationToken)
+    private async Task WaitAsync(CancellationToken cancellationToken)
     {
-        var announced = table.Snapshot;
-        foreach (var (address, left) in _roundsLeft)
+        if (_schedule.NextDue is not { } due)
         {
-            if (left <= 0 || !announced.TryGetValue(address, out var item))
+            await _messages.Reader.WaitToReadAsync(cancellationToken);
+            return;
+        }
+        var pause = due - Now;
+        if (pause <= TimeSpan.Zero)
+            return;
+        using var timeout = new CancellationTokenSource(pause, time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, timeout.Token);
+        try
+        {
+            await _messages.Reader.WaitToReadAsync(either.Token);
+        }
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+        {
+            // Somebody is to be told of an address.
+        }
+    }
+
+    private async Task SendDueAsync(CancellationToken cancellationToken)
+    {
+        while (_schedule.TryTake(Now, out var address))
+        {
+            if (!context.Table.Snapshot.TryGetValue(address, out var item))
             {
-                _roundsLeft.TryRemove(address, out _);
+                _schedule.Remove(address);
                 continue;
             }
-            _roundsLeft[address] = left - 1;
-            await SendAsync(item, cancellationToken);
+            foreach (var member in _members.Values)
+                await member.Responder.SendGratuitousAsync(item, cancellationToken);
         }
     }
 
-    private async Task SendAsync(Announced item, CancellationToken cancellationToken)
+    private async Task FollowLinksAsync()
     {
-        foreach (var responder in _responders.Values)
-            await responder.SendGratuitousAsync(item, cancellationToken);
-    }
-
-    private async Task ScanAsync(CancellationToken cancellationToken)
-    {
-        using var timer = new PeriodicTimer(ScanEvery, time);
-        do
+        var eligible = links.Current.Where(state => IsEligible(state, options.ExcludedInterfaces)).ToDictionary(static state => state.Link.Index);
+        bool tell = false;
+        foreach (var (index, member) in _members)
         {
-            var eligible = NetworkInterfaces.Read().Where(state => IsEligible(state, options.ExcludedInterfaces)).ToDictionary(static state => state.Link.Index);
-            foreach (var (index, responder) in _responders)
+            if (eligible.TryGetValue(index, out var state) && state.Link == member.Responder.Link)
             {
-                if (eligible.TryGetValue(index, out var state) && state.Link == responder.Link)
-                    continue;
-                _responders.TryRemove(index, out _);
-                LogLeft(logger, responder.Link.Name);
-                await responder.DisposeAsync();
+                // The LAN behind a cable that was plugged in again may know another answer.
+                tell |= state.HasCarrier && !member.HadCarrier;
+                _members[index] = member with { HadCarrier = state.HasCarrier };
+                continue;
             }
-            foreach (var state in eligible.Values.Where(state => !_responders.ContainsKey(state.Link.Index)))
-                await JoinAsync(state.Link, cancellationToken);
+            _members.Remove(index);
+            LogLeft(logger, member.Responder.Link.Name);
+            await member.Responder.DisposeAsync();
         }
-        while (await timer.WaitForNextTickAsync(cancellationToken));
+        foreach (var state in eligible.Values.Where(state => !_members.ContainsKey(state.Link.Index)))
+            tell |= TryJoin(state);
+        _count = _members.Count;
+        context.OwnMacs = _members.Values.Select(static member => member.Responder.Link.Mac).ToHashSet();
+        if (!tell)
+            return;
+        foreach (var address in context.Table.Snapshot.Keys)
+            _schedule.Add(address, GratuitousSchedule.Rounds, Now);
     }
 
-    private async Task JoinAsync(LinkInfo link, CancellationToken cancellationToken)
+    private bool TryJoin(InterfaceState state)
     {
         try
         {
-            var responder = new ArpResponder(PacketLinkChannel.Open(link, ArpPacket.RequestFilter), table, metrics, time, logger);
+            var responder = new ArpResponder(open(state.Link), context, logger);
             responder.Start();
-            _responders[link.Index] = responder;
-            LogJoined(logger, link.Name, link.Mac.ToString());
-            foreach (var item in table.Snapshot.Values)
-                await responder.SendGratuitousAsync(item, cancellationToken);
+            _members[state.Link.Index] = new Member(responder, state.HasCarrier);
+            LogJoined(logger, state.Link.Name, state.Link.Mac.ToString());
+            return true;
         }
         catch (SocketException e)
         {
-            LogCannotJoin(logger, link.Name, e.Message);
+            LogCannotJoin(logger, state.Link.Name, e.Message);
+            _ = LookLaterAsync();
+            return false;
         }
+    }
+
+    private async Task LookLaterAsync()
+    {
+        await Task.Delay(RetryAfter, time, CancellationToken.None);
+        _messages.Writer.TryWrite(Message.Look);
+    }
+
+    private sealed record Member(ArpResponder Responder, bool HadCarrier);
+
+    /// <summary>Addresses to tell of; or null to look at the interfaces.</summary>
+    private readonly record struct Message(IReadOnlyCollection<IPv4Address>? Addresses, int Rounds, TimeSpan After)
+    {
+        public static Message Look => default;
     }
 
     [LoggerMessage(1, LogLevel.Information, "Answering ARP on {Interface} ({Mac})")]

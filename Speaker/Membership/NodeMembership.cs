@@ -6,28 +6,29 @@ using DynamicLb.Kubernetes.Resources;
 namespace DynamicLb.Speaker.Membership;
 
 /// <summary>
-/// Tells the other speakers that we are alive, and knows who of them is: one Lease for each node, renewed every second. What the API server has to carry grows with the
-/// nodes, never with the Services.
+/// Tells the other speakers that we are alive, and knows who of them is: one Lease for each node, renewed three times in its term. What the API server has to carry grows with
+/// the nodes, never with the Services.
 /// </summary>
 internal sealed partial class NodeMembership
 {
-    /// <summary>How often our Lease is renewed.</summary>
-    public static readonly TimeSpan RenewEvery = TimeSpan.FromSeconds(1);
-
-    /// <summary>How long a node counts as alive after its last renewal.</summary>
-    public static readonly TimeSpan Duration = TimeSpan.FromSeconds(3);
-
     private const string Prefix = "speaker-";
+
+    // How often we look whether somebody has become silent.
+    private static readonly TimeSpan LookEvery = TimeSpan.FromMilliseconds(100);
 
     private readonly IKubernetesClient _client;
     private readonly string _namespace;
     private readonly string _me;
+    private readonly TimeSpan _duration;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
     private readonly long _start;
     private readonly Lock _lock = new();
     private readonly MemberTable _table;
     private volatile IReadOnlySet<string> _members;
+    private volatile bool _isCutOff = true;
+    private volatile bool _isLeaving;
+    private bool _mustRejoin;
 
     public NodeMembership(
         IKubernetesClient client, SpeakerOptions options, string @namespace, TimeProvider time, Random random, ILogger<NodeMembership> logger)
@@ -35,40 +36,61 @@ internal sealed partial class NodeMembership
         _client = client;
         _namespace = @namespace;
         _me = options.NodeName;
+        _duration = options.LeaseDuration;
         _time = time;
         _logger = logger;
         _start = time.GetTimestamp();
-        _table = new MemberTable(_me, Duration);
+        _table = new MemberTable(_me, _duration);
         _members = _table.Members;
+        Guard = new PauseGuard(time, _duration);
         Leases = new Informer<Lease>(client, ResourceTypes.Leases, @namespace, time, random, logger);
         Leases.Subscribe(Observe);
     }
 
+    /// <summary>The members changed.</summary>
+    public event Action? Changed;
+
+    /// <summary>The others know of us again after they had to take us for dead.</summary>
+    public event Action? Rejoined;
+
     /// <summary>The speakers' Leases.</summary>
     public Informer<Lease> Leases { get; }
 
-    /// <summary>Nodes whose speakers are alive, ours included. Thread-safe.</summary>
+    /// <summary>Notices that our process stood still.</summary>
+    public PauseGuard Guard { get; }
+
+    /// <summary>Nodes whose speakers are alive; ours among them from the moment on that others can know of it. Thread-safe.</summary>
     public IReadOnlySet<string> Members => _members;
 
-    /// <summary>Called when the members changed.</summary>
-    public Action? Changed { get; set; }
+    /// <summary>Whether the others can know of us. Thread-safe.</summary>
+    public bool HasJoined => _members.Contains(_me);
+
+    /// <summary>Whether another speaker may rightly have taken over from us: we cannot be heard, or are about to go. Thread-safe.</summary>
+    public bool MustYield => _isCutOff || _isLeaving || Guard.IsPaused;
+
+    /// <summary>Whether our renewals do not come back. Thread-safe.</summary>
+    public bool IsCutOff => _isCutOff;
 
     private TimeSpan Now => _time.GetElapsedTime(_start);
 
     /// <summary>Renews until cancelled, then gives the Lease up, so that others take over at once.</summary>
     public async Task RunAsync(CancellationToken cancellationToken)
     {
-        using var timer = new PeriodicTimer(RenewEvery, _time);
-        // Looks more often than it renews, so that a silent node is missed soon after its time.
-        using var look = _time.CreateTimer(_ => Evaluate(), null, TimeSpan.FromMilliseconds(250), TimeSpan.FromMilliseconds(250));
+        using var timer = new PeriodicTimer(_duration / 3, _time);
+        // How long the API server took to answer until now is no pause of ours.
+        Guard.Tick();
+        Guard.Resume();
+        using var look = _time.CreateTimer(_ => Look(), null, LookEvery, LookEvery);
         do
         {
             await TryWriteAsync(_me, cancellationToken);
         }
         while (await NextAsync(timer, cancellationToken));
 
+        _isLeaving = true;
         using var brief = new CancellationTokenSource(TimeSpan.FromSeconds(1), _time);
         await TryWriteAsync("", brief.Token);
+        LogReleased(_logger);
     }
 
     private static async ValueTask<bool> NextAsync(PeriodicTimer timer, CancellationToken cancellationToken)
@@ -92,28 +114,26 @@ internal sealed partial class NodeMembership
             Spec = new LeaseSpec
             {
                 HolderIdentity = holder,
-                LeaseDurationSeconds = (int)Duration.TotalSeconds,
+                LeaseDurationSeconds = (int)_duration.TotalSeconds,
                 RenewTime = KubernetesTime.FormatMicro(_time.GetUtcNow()),
             },
         };
+        lock (_lock)
+            _table.Writing(lease.Spec.RenewTime);
         try
         {
-            using var bounded = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-            bounded.CancelAfter(Duration);
+            using var timeout = new CancellationTokenSource(_duration / 2, _time);
+            using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, timeout.Token);
             byte[] patch = System.Text.Json.JsonSerializer.SerializeToUtf8Bytes(
                 lease with { Metadata = new ObjectMeta() }, KubernetesJsonContext.Default.Lease);
             try
             {
-                await _client.PatchAsync(
-                    ResourceTypes.Leases, _namespace, Prefix + _me, PatchType.Merge, patch, null, bounded.Token);
+                await _client.PatchAsync(ResourceTypes.Leases, _namespace, Prefix + _me, PatchType.Merge, patch, null, either.Token);
             }
             catch (KubernetesApiException e) when (e.StatusCode == HttpStatusCode.NotFound && holder.Length > 0)
             {
-                await _client.CreateAsync(ResourceTypes.Leases, lease, bounded.Token);
+                await _client.CreateAsync(ResourceTypes.Leases, lease, either.Token);
             }
-            lock (_lock)
-                _table.Renewed(Now);
-            Evaluate();
         }
         catch (Exception e) when (e is KubernetesApiException or HttpRequestException or IOException or OperationCanceledException)
         {
@@ -125,25 +145,57 @@ internal sealed partial class NodeMembership
     private void Observe(Lease? old, Lease? lease)
     {
         string name = (lease ?? old)!.Metadata.Name ?? "";
-        if (!name.StartsWith(Prefix, StringComparison.Ordinal) || name == Prefix + _me)
+        if (!name.StartsWith(Prefix, StringComparison.Ordinal))
             return;
+        bool rejoined = false;
         lock (_lock)
-            _table.Observe(name[Prefix.Length..], lease, Now);
+        {
+            if (_table.Observe(name[Prefix.Length..], lease, Now) && _mustRejoin)
+            {
+                rejoined = true;
+                _mustRejoin = false;
+                Guard.Resume();
+            }
+        }
+        Evaluate();
+        if (rejoined)
+        {
+            LogRejoined(_logger);
+            Rejoined?.Invoke();
+        }
+    }
+
+    private void Look()
+    {
+        if (Guard.Tick())
+        {
+            lock (_lock)
+            {
+                _table.ForgetWrites();
+                _mustRejoin = true;
+            }
+            LogPaused(_logger);
+        }
         Evaluate();
     }
 
     private void Evaluate()
     {
+        bool changed;
         lock (_lock)
         {
-            bool connected = _table.IsConnected;
-            bool changed = _table.Evaluate(Now);
-            if (connected && !_table.IsConnected)
-                LogDisconnected(_logger);
-            if (!changed)
-                return;
+            bool cutOff = _table.IsCutOff(Now);
+            if (cutOff && !_isCutOff)
+            {
+                _mustRejoin = true;
+                LogCutOff(_logger);
+            }
+            _isCutOff = cutOff;
+            changed = _table.Evaluate(Now);
             _members = _table.Members;
         }
+        if (!changed)
+            return;
         LogMembers(_logger, string.Join(", ", _members.Order()));
         Changed?.Invoke();
     }
@@ -154,6 +206,15 @@ internal sealed partial class NodeMembership
     [LoggerMessage(2, LogLevel.Warning, "Our Lease could not be renewed: {Cause}")]
     private static partial void LogNotRenewed(ILogger logger, string cause);
 
-    [LoggerMessage(3, LogLevel.Warning, "The API server is out of reach: announcing goes on as it is")]
-    private static partial void LogDisconnected(ILogger logger);
+    [LoggerMessage(3, LogLevel.Warning, "Our renewals do not come back: what we announce stays, unless another node claims it")]
+    private static partial void LogCutOff(ILogger logger);
+
+    [LoggerMessage(4, LogLevel.Information, "The other speakers know of us again")]
+    private static partial void LogRejoined(ILogger logger);
+
+    [LoggerMessage(5, LogLevel.Warning, "This process stood still: nothing is announced before the other speakers have been heard")]
+    private static partial void LogPaused(ILogger logger);
+
+    [LoggerMessage(6, LogLevel.Information, "Lease given up")]
+    private static partial void LogReleased(ILogger logger);
 }

@@ -1,9 +1,9 @@
+using System.Threading.Channels;
 using DynamicLb.Contracts.Configuration;
 using DynamicLb.Kubernetes;
-using DynamicLb.Kubernetes.Events;
 using DynamicLb.Kubernetes.Informers;
-using DynamicLb.Kubernetes.Queues;
 using DynamicLb.Kubernetes.Resources;
+using DynamicLb.Networking.Addresses;
 using DynamicLb.Speaker.Layer2;
 using DynamicLb.Speaker.Membership;
 using DynamicLb.Speaker.Status;
@@ -11,35 +11,50 @@ using DynamicLb.Speaker.Status;
 namespace DynamicLb.Speaker.Services;
 
 /// <summary>
-/// The loop that decides, Service by Service, what is announced: it computes the wanted state from what the informers hold and changes what differs. Every event only
-/// names a Service to look at.
+/// Keeps what is announced equal to what should be. One loop owns the decisions; informers, membership, configuration, the wire and the clock only wake it, so that a burst of
+/// what they report is worked off at once. Nothing in the loop waits for I/O.
 /// </summary>
-internal sealed partial class ServiceReconciler : IDisposable
+internal sealed partial class ServiceReconciler
 {
+    /// <summary>How long a claim of another machine is watched before it is answered: it may be the node that we are about to hand over to.</summary>
+    public static readonly TimeSpan DefendAfter = TimeSpan.FromSeconds(1);
+
+    /// <summary>RFC 5227 §1.1, DEFEND_INTERVAL: a claim is answered once in this time, or two machines would shout at each other for ever.</summary>
+    public static readonly TimeSpan DefendEvery = TimeSpan.FromSeconds(10);
+
+    // Timers do not follow a wall clock that is set.
+    private static readonly TimeSpan LongestSleep = TimeSpan.FromSeconds(30);
+
     private readonly SpeakerOptions _options;
     private readonly IInformer<Service> _services;
     private readonly IInformer<Node> _nodes;
-    private readonly EndpointSliceIndex _slices;
     private readonly NodeMembership _membership;
     private readonly AnnouncementTable _table;
     private readonly Layer2Announcer _announcer;
-    private readonly IEventRecorder _events;
+    private readonly ServiceEvents _events;
     private readonly SpeakerMetrics _metrics;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
-    private readonly WorkQueue<NamespacedName> _queue;
-    private readonly Dictionary<NamespacedName, SilenceReason> _last = [];
+    private readonly EndpointSliceIndex _slices = new();
+    private readonly Dictionary<NamespacedName, Decision> _decisions = [];
+    private readonly HashSet<IPv4Address> _yielded = [];
+    private readonly Dictionary<IPv4Address, long> _defended = [];
+    private readonly Channel<bool> _wake = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
+    private readonly Lock _lock = new();
+    private HashSet<NamespacedName> _dirty = [];
+    private List<(IPv4Address Address, MacAddress Mac)> _claims = [];
+    private bool _allDirty = true;
+    private bool _rejoined;
     private volatile LoadBalancerConfig? _config;
 
     public ServiceReconciler(
         SpeakerOptions options, IInformer<Service> services, IInformer<Node> nodes, IInformer<EndpointSlice> endpointSlices, NodeMembership membership,
-        AnnouncementTable table, Layer2Announcer announcer, IEventRecorder events, SpeakerMetrics metrics, TimeProvider time, Random random,
+        AnnouncementTable table, Layer2Announcer announcer, ResponderContext responders, ServiceEvents events, SpeakerMetrics metrics, TimeProvider time,
         ILogger<ServiceReconciler> logger)
     {
         _options = options;
         _services = services;
         _nodes = nodes;
-        _slices = new EndpointSliceIndex();
         _membership = membership;
         _table = table;
         _announcer = announcer;
@@ -47,131 +62,203 @@ internal sealed partial class ServiceReconciler : IDisposable
         _metrics = metrics;
         _time = time;
         _logger = logger;
-        _queue = new WorkQueue<NamespacedName>(time, random);
 
-        services.Subscribe((old, service) => _queue.Add(NamespacedName.Of((service ?? old)!)));
-        endpointSlices.Subscribe((old, slice) =>
-        {
-            foreach (var service in _slices.Change(old, slice))
-                _queue.Add(service);
-        });
+        services.Subscribe((old, service) => Touch([NamespacedName.Of((service ?? old)!)]));
+        endpointSlices.Subscribe((old, slice) => Touch(_slices.Change(old, slice)));
         nodes.Subscribe((old, node) =>
         {
             // A node's heartbeat changes nothing here.
             bool ignore = options.IgnoreExcludeLabel;
             if (old is null || node is null || AnnouncementRules.CanAnnounce(old, ignore) != AnnouncementRules.CanAnnounce(node, ignore))
-                AddAll();
+                TouchAll();
         });
-        membership.Changed = AddAll;
+        membership.Changed += TouchAll;
+        membership.Rejoined += Rejoin;
+        responders.Claimed = Claim;
     }
 
     /// <summary>Takes up a new configuration.</summary>
     public Task ConfigureAsync(LoadBalancerConfig config)
     {
         _config = config;
-        AddAll();
+        TouchAll();
         return Task.CompletedTask;
     }
 
     /// <summary>Works until cancelled. To be called once, when the informers are in sync.</summary>
     public async Task RunAsync(CancellationToken cancellationToken)
     {
-        AddAll();
-        while (!cancellationToken.IsCancellationRequested)
+        try
         {
-            NamespacedName key;
-            try
+            while (true)
             {
-                key = await _queue.GetAsync(cancellationToken);
+                Work();
+                await SleepAsync(cancellationToken);
             }
-            catch (OperationCanceledException)
-            {
-                return;
-            }
-            try
-            {
-                await ReconcileAsync(key, cancellationToken);
-            }
-            catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
-            {
-                return;
-            }
-            finally
-            {
-                _queue.Done(key);
-            }
+        }
+        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+        {
+            // Told to stop. The responders go with us.
         }
     }
 
-    public void Dispose() => _queue.Dispose();
-
-    private void AddAll()
+    private void Touch(IEnumerable<NamespacedName> services)
     {
-        foreach (var service in _services.Items)
-        {
-            if (service.Spec.Type == "LoadBalancer")
-                _queue.Add(NamespacedName.Of(service));
-        }
+        lock (_lock)
+            _dirty.UnionWith(services);
+        Wake();
     }
 
-    private async Task ReconcileAsync(NamespacedName key, CancellationToken cancellationToken)
+    private void TouchAll()
+    {
+        lock (_lock)
+            _allDirty = true;
+        Wake();
+    }
+
+    private void Rejoin()
+    {
+        lock (_lock)
+            _rejoined = true;
+        TouchAll();
+    }
+
+    private void Claim(IPv4Address address, MacAddress mac)
+    {
+        lock (_lock)
+        {
+            // Whoever floods the LAN with claims fills no memory of ours.
+            if (_claims.Count < 1000)
+                _claims.Add((address, mac));
+        }
+        Wake();
+    }
+
+    private void Wake() => _wake.Writer.TryWrite(true);
+
+    private void Work()
     {
         if (_config is not { } config)
             return;
-        var service = _services.Get(key);
+        HashSet<NamespacedName> names;
+        List<(IPv4Address Address, MacAddress Mac)> claims;
+        bool all, rejoined;
+        lock (_lock)
+        {
+            (names, _dirty) = (_dirty, []);
+            (claims, _claims) = (_claims, []);
+            (all, _allDirty) = (_allDirty, false);
+            (rejoined, _rejoined) = (_rejoined, false);
+        }
         var now = _time.GetUtcNow();
+        if (all)
+        {
+            names.UnionWith(_decisions.Keys);
+            names.UnionWith(_services.Items.Where(static service => service.Spec.Type == "LoadBalancer").Select(NamespacedName.Of));
+        }
+        names.UnionWith(_decisions.Where(entry => entry.Value.ValidUntil <= now).Select(static entry => entry.Key));
+
+        if (rejoined)
+            _yielded.Clear();
+        foreach (var (address, mac) in claims)
+            TakeClaim(address, mac);
+
+        var surroundings = new Surroundings(
+            _options.NodeName,
+            [.. _membership.Members.Where(node => AnnouncementRules.CanAnnounce(_nodes.Get(new NamespacedName("", node)), _options.IgnoreExcludeLabel))],
+            config, now);
+        foreach (var name in names)
+            Decide(name, surroundings);
+        if (names.Count > 0 || claims.Count > 0 || rejoined)
+            Publish(rejoined);
+        _metrics.Updated(names.Count);
+    }
+
+    private void Decide(NamespacedName name, Surroundings surroundings)
+    {
+        var service = _services.Get(name);
+        var before = _decisions.GetValueOrDefault(name);
         var decision = service is null || !_options.Common.Serves(service)
             ? Decision.Silent(SilenceReason.NotLoadBalancer)
-            : AnnouncementRules.Decide(
-                service, _slices.Of(key), config,
-                new Surroundings(_options.NodeName, _membership.Members, node => _nodes.Get(new NamespacedName("", node)), _options.IgnoreExcludeLabel), now);
-
-        var fresh = _table.Set(key, decision.Addresses, decision.ValidUntil);
-        _metrics.Announced(key.ToString(), decision.Addresses.Select(static address => address.ToString()));
-        if (decision.ValidUntil is { } end)
-            _queue.AddAfter(key, end - now);
-        if (fresh.Count > 0)
-            await _announcer.TellAsync(fresh, cancellationToken);
-        Tell(key, service, decision);
-    }
-
-    /// <summary>Logs and tells what changed, once.</summary>
-    private void Tell(NamespacedName key, Service? service, Decision decision)
-    {
-        bool known = _last.TryGetValue(key, out var before);
-        if (service is null)
-            _last.Remove(key);
+            : AnnouncementRules.Decide(service, _slices.Of(name), surroundings);
+        if (decision.Reason == SilenceReason.NotLoadBalancer)
+            _decisions.Remove(name);
         else
-            _last[key] = decision.Reason;
-        if (known ? before == decision.Reason : decision.Reason is SilenceReason.NotLoadBalancer or SilenceReason.NoIPAllocated)
-            return;
-        if (decision.Reason == SilenceReason.None)
+            _decisions[name] = decision;
+        _events.Tell(name, service, before, decision, _announcer.InterfaceCount);
+    }
+
+    /// <summary>
+    /// Another machine says that an address of ours is its own. If the others cannot know of us, it is the node that they elected: we are silent until we are heard again. Otherwise
+    /// we are right: the neighbours are told so again, if the address is still ours after a moment.
+    /// </summary>
+    private void TakeClaim(IPv4Address address, MacAddress mac)
+    {
+        if (_membership.MustYield)
         {
-            LogAnnouncing(_logger, key.ToString(), string.Join(", ", decision.Addresses));
-            _events.Normal(service!, "nodeAssigned", $"announcing from node \"{_options.NodeName}\" with protocol \"layer2\"");
-            if (_announcer.InterfaceCount == 0)
-            {
-                _events.Warning(
-                    service!, "announceFailed",
-                    $"announcing {string.Join(", ", decision.Addresses)} from node \"{_options.NodeName}\" with protocol \"layer2\" failed: no interface takes part");
-            }
+            if (_yielded.Add(address))
+                LogYielded(_logger, address.ToString(), mac.ToString());
             return;
         }
-        LogSilent(_logger, key.ToString(), decision.Reason, decision.Owner ?? "nobody");
-        switch (decision.Reason)
+        if (_defended.TryGetValue(address, out long last) && _time.GetElapsedTime(last) < DefendEvery)
+            return;
+        if (_defended.Count > 10_000)
+            _defended.Clear();
+        _defended[address] = _time.GetTimestamp();
+        LogClaimed(_logger, address.ToString(), mac.ToString());
+        _announcer.Defend(address, DefendAfter);
+    }
+
+    private void Publish(bool tellAll)
+    {
+        var wanted = new Dictionary<IPv4Address, DateTimeOffset?>();
+        var listed = new List<(string Service, IPv4Address Address)>();
+        foreach (var (name, decision) in _decisions)
         {
-            case SilenceReason.LeaseExpired when before == SilenceReason.None:
-                _events.Warning(service!, "LeaseExpired", $"the lease ended and was not renewed: node \"{_options.NodeName}\" announces the address no longer");
-                break;
-            case SilenceReason.UnsupportedProtocol:
-                _events.Warning(service!, "announceFailed", "the pool's protocol is bgp, which is not supported yet");
-                break;
+            foreach (var address in decision.Addresses)
+            {
+                if (_yielded.Contains(address))
+                    continue;
+                // Several Services may share an address: it is announced as long as the longest of them may.
+                bool shared = wanted.TryGetValue(address, out var end);
+                wanted[address] = !shared ? decision.ValidUntil : end is null || decision.ValidUntil is null ? null : end > decision.ValidUntil ? end : decision.ValidUntil;
+                listed.Add((name.ToString(), address));
+            }
+        }
+        var arrived = _table.Replace(wanted);
+        _metrics.Announced(listed);
+        if (tellAll)
+            _announcer.Tell(wanted.Keys);
+        else if (arrived.Count > 0)
+            _announcer.Tell([.. arrived]);
+    }
+
+    private async Task SleepAsync(CancellationToken cancellationToken)
+    {
+        var now = _time.GetUtcNow();
+        var pause = LongestSleep;
+        foreach (var decision in _decisions.Values)
+        {
+            if (decision.ValidUntil is { } end && end - now < pause)
+                pause = end - now;
+        }
+        if (pause <= TimeSpan.Zero)
+            return;
+        using var timeout = new CancellationTokenSource(pause, _time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, timeout.Token);
+        try
+        {
+            await _wake.Reader.ReadAsync(either.Token);
+        }
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+        {
+            // A lease has ended, or it is time to look anyway.
         }
     }
 
-    [LoggerMessage(1, LogLevel.Information, "{Service}: announcing {Addresses}")]
-    private static partial void LogAnnouncing(ILogger logger, string service, string addresses);
+    [LoggerMessage(1, LogLevel.Warning, "{Mac} says that it has {Address}, which this node announces; the neighbours are told again")]
+    private static partial void LogClaimed(ILogger logger, string address, string mac);
 
-    [LoggerMessage(2, LogLevel.Information, "{Service}: silent ({Reason}); announced by {Owner}")]
-    private static partial void LogSilent(ILogger logger, string service, SilenceReason reason, string owner);
+    [LoggerMessage(2, LogLevel.Warning, "{Address} is left to {Mac}, since the other speakers do not hear of this node")]
+    private static partial void LogYielded(ILogger logger, string address, string mac);
 }

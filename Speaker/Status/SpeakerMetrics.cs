@@ -1,30 +1,43 @@
-using System.Collections.Concurrent;
 using System.Diagnostics.Metrics;
+using DynamicLb.Contracts.Configuration;
+using DynamicLb.Networking.Addresses;
+using DynamicLb.Speaker.Layer2;
 
 namespace DynamicLb.Speaker.Status;
 
-/// <summary>The speaker's metrics, under MetalLB's names.</summary>
+/// <summary>The speaker's metrics, under MetalLB's names where it has them. Thread-safe.</summary>
 internal sealed class SpeakerMetrics
 {
+    private static readonly KeyValuePair<string, object?>[] Verdicts =
+        [.. Enum.GetNames<ArpVerdict>().Select(static name => new KeyValuePair<string, object?>("verdict", name))];
+
+    private readonly Meter _meter;
+    private readonly string _node;
     private readonly Counter<long> _requests;
     private readonly Counter<long> _responses;
     private readonly Counter<long> _gratuitous;
-    private readonly ConcurrentDictionary<(string Service, string Ip), KeyValuePair<string, object?>[]> _announced = new();
+    private readonly Counter<long> _frames;
+    private readonly Counter<long> _updates;
+    private volatile IReadOnlyList<Measurement<int>> _announced = [];
 
-    public SpeakerMetrics(IMeterFactory factory, SpeakerOptions options)
+    public SpeakerMetrics(IMeterFactory factory, SpeakerOptions options, ConfigFileWatcher config)
     {
-        var meter = factory.Create("DynamicLb.Speaker");
-        NodeName = options.NodeName;
-        _requests = meter.CreateCounter<long>("metallb_layer2_requests_received", description: "ARP requests received for announced addresses");
-        _responses = meter.CreateCounter<long>("metallb_layer2_responses_sent", description: "ARP replies sent");
-        _gratuitous = meter.CreateCounter<long>("metallb_layer2_gratuitous_sent", description: "Gratuitous ARP packets sent");
-        meter.CreateObservableGauge(
-            "metallb_speaker_announced",
-            () => _announced.Values.Select(static tags => new Measurement<int>(1, tags)),
-            description: "Addresses announced from this node");
+        _node = options.NodeName;
+        _meter = factory.Create("DynamicLb.Speaker");
+        _requests = _meter.CreateCounter<long>("metallb_layer2_requests_received", description: "ARP requests received for announced addresses");
+        _responses = _meter.CreateCounter<long>("metallb_layer2_responses_sent", description: "ARP replies sent");
+        _gratuitous = _meter.CreateCounter<long>("metallb_layer2_gratuitous_sent", description: "Gratuitous ARP packets sent");
+        _frames = _meter.CreateCounter<long>("dynamiclb_layer2_frames_total", description: "ARP frames received, by what became of them");
+        _updates = _meter.CreateCounter<long>("metallb_k8s_client_updates_total", description: "Services looked at");
+        _meter.CreateObservableGauge("metallb_speaker_announced", () => _announced, description: "Addresses announced from this node");
+        _meter.CreateObservableGauge(
+            "metallb_k8s_client_config_loaded_bool", () => config.Current is null ? 0 : 1, description: "1 once a configuration was loaded");
+        _meter.CreateObservableGauge(
+            "metallb_k8s_client_config_stale_bool", () => config.IsStale ? 1 : 0, description: "1 while the configuration file is bad");
     }
 
-    public string NodeName { get; }
+    /// <summary>Lets a gauge be asked. To be called while the parts are put together.</summary>
+    public void Gauge(string name, Func<int> value, string description) => _meter.CreateObservableGauge(name, value, description: description);
 
     public void RequestReceived(string ip) => _requests.Add(1, new KeyValuePair<string, object?>("ip", ip));
 
@@ -32,16 +45,15 @@ internal sealed class SpeakerMetrics
 
     public void GratuitousSent(string ip) => _gratuitous.Add(1, new KeyValuePair<string, object?>("ip", ip));
 
-    public void Announced(string service, IEnumerable<string> addresses)
-    {
-        var wanted = addresses.ToHashSet();
-        foreach (var key in _announced.Keys.Where(key => key.Service == service && !wanted.Contains(key.Ip)))
-            _announced.TryRemove(key, out _);
-        foreach (string ip in wanted)
-        {
-            _announced.TryAdd(
-                (service, ip),
-                [new("service", service), new("protocol", "layer2"), new("node", NodeName), new("ip", ip)]);
-        }
-    }
+    public void Frame(ArpVerdict verdict) => _frames.Add(1, Verdicts[(int)verdict]);
+
+    public void Updated(int services) => _updates.Add(services);
+
+    /// <summary>Replaces what is announced.</summary>
+    public void Announced(IEnumerable<(string Service, IPv4Address Address)> announced) =>
+        _announced =
+        [
+            .. announced.Select(item => new Measurement<int>(
+                1, new("service", item.Service), new("protocol", "layer2"), new("node", _node), new("ip", item.Address.ToString()))),
+        ];
 }

@@ -29,9 +29,14 @@ public readonly record struct ArpPacket(
     /// <summary>Length of the frame, Ethernet header included, without padding, in bytes.</summary>
     public const int FrameLength = 42;
 
-    /// <summary>Lets only ARP requests through.</summary>
+    /// <summary>
+    /// Lets only ARP requests through that are sent to the interface's own address or to all. A frame of a VLAN that the host is no member of arrives here without its
+    /// tag; the kernel counts it as sent to somebody else, so it must not be answered.
+    /// </summary>
     public static BpfProgram RequestFilter { get; } = new(
         EtherType,
+        BpfInstruction.LoadPacketType(),
+        BpfInstruction.JumpIfAnyBit(0xfffffffe, 5, 0),
         BpfInstruction.LoadHalf(12),
         BpfInstruction.JumpIfEqual(EtherType, 0, 3),
         BpfInstruction.LoadHalf(20),

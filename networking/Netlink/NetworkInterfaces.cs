@@ -1,88 +1,72 @@
-using System.Globalization;
-using DynamicLb.Networking.Addresses;
-using DynamicLb.Networking.PacketSocket;
+using System.ComponentModel;
+using System.Net.Sockets;
 
 namespace DynamicLb.Networking.Netlink;
 
-/// <summary>An interface and what decides whether it can announce.</summary>
-/// <param name="Link">Index, name and hardware address.</param>
-/// <param name="IsUp">Administratively up (IFF_UP).</param>
-/// <param name="IsBroadcast">Can broadcast (IFF_BROADCAST).</param>
-/// <param name="UsesArp">Resolves addresses (no IFF_NOARP).</param>
-/// <param name="IsEnslaved">Part of a bridge, bond or VRF, whose own interface does the talking.</param>
-public sealed record InterfaceState(LinkInfo Link, bool IsUp, bool IsBroadcast, bool UsesArp, bool IsEnslaved);
-
-/// <summary>The interfaces of this network namespace, read from sysfs (<c>/sys/class/net</c>). The sysfs mount must belong to the namespace.</summary>
+/// <summary>
+/// The interfaces of this network namespace, by rtnetlink. Not from sysfs: that shows the namespace in which it was mounted, which is another one under
+/// <c>unshare -n</c> and in some containers.
+/// </summary>
 public static class NetworkInterfaces
 {
-    private const string Root = "/sys/class/net";
-    private const int IffUp = 0x1;
-    private const int IffBroadcast = 0x2;
-    private const int IffNoArp = 0x80;
+    internal const int ReceiveBufferLength = 64 * 1024;
+    private const int Attempts = 5;
+    private const int TimeoutMilliseconds = 2000;
 
-    /// <summary>All interfaces with a 48-bit hardware address. One that vanishes meanwhile is left out.</summary>
+    /// <summary>All Ethernet interfaces with a hardware address, by index.</summary>
+    /// <exception cref="SocketException">The kernel does not answer.</exception>
+    /// <exception cref="Win32Exception">The kernel refuses rtnetlink.</exception>
     public static IReadOnlyList<InterfaceState> Read()
     {
-        var interfaces = new List<InterfaceState>();
-        foreach (string folder in Directory.EnumerateDirectories(Root))
+        for (int attempt = 1; ; attempt++)
         {
-            if (TryRead(Path.GetFileName(folder)) is { } state)
-                interfaces.Add(state);
+            var links = new Dictionary<int, InterfaceState>();
+            var addresses = new Dictionary<int, List<InterfaceAddress>>();
+            using var socket = RouteSocket.Open(0);
+            socket.ReceiveTimeout = TimeoutMilliseconds;
+            bool complete = Dump(socket, RouteMessages.GetLink, 1, links, addresses) && Dump(socket, RouteMessages.GetAddress, 2, links, addresses);
+            // A namespace that changes all the time yields no consistent picture; the last one is as good as any.
+            if (complete || attempt == Attempts)
+            {
+                return
+                [
+                    .. links.Values
+                        .Select(link => addresses.TryGetValue(link.Link.Index, out var own) ? link with { Addresses = own } : link)
+                        .OrderBy(static link => link.Link.Index),
+                ];
+            }
         }
-        return interfaces;
     }
 
-    /// <summary>One interface by name; null when there is none, or it has no 48-bit hardware address.</summary>
+    /// <summary>One interface by name; null when there is none, it has no 48-bit hardware address, or the kernel does not tell.</summary>
     public static InterfaceState? TryRead(string name)
     {
-        string folder = Path.Combine(Root, name);
         try
         {
-            if (!MacAddress.TryParse(Text(folder, "address"), out var mac) || mac == MacAddress.Zero)
-                return null;
-            int flags = int.Parse(Text(folder, "flags").AsSpan(2), NumberStyles.HexNumber, CultureInfo.InvariantCulture);
-            int index = int.Parse(Text(folder, "ifindex"), CultureInfo.InvariantCulture);
-            return new InterfaceState(
-                new LinkInfo(index, name, mac), (flags & IffUp) != 0, (flags & IffBroadcast) != 0, (flags & IffNoArp) == 0,
-                Path.Exists(Path.Combine(folder, "master")));
+            return Read().FirstOrDefault(state => state.Link.Name == name);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or FormatException)
+        catch (Exception e) when (e is SocketException or Win32Exception)
         {
             return null;
         }
     }
 
-    /// <summary>The interface that holds the IPv4 default route of the lowest metric; null without one.</summary>
-    public static string? WithDefaultRoute()
+    private static bool Dump(
+        Socket socket, ushort kind, uint sequence, Dictionary<int, InterfaceState> links, Dictionary<int, List<InterfaceAddress>> addresses)
     {
-        try
+        Span<byte> request = stackalloc byte[RouteMessages.RequestLength];
+        socket.Send(request[..RouteMessages.WriteDump(request, kind, sequence)]);
+        var buffer = new byte[ReceiveBufferLength];
+        while (true)
         {
-            return FindDefaultRoute(File.ReadLines("/proc/net/route"));
-        }
-        catch (IOException)
-        {
-            return null;
+            int length = socket.Receive(buffer);
+            switch (RouteMessages.Read(buffer.AsSpan(0, length), sequence, links, addresses))
+            {
+                case DumpProgress.Done:
+                    return true;
+                case DumpProgress.Broken:
+                    return false;
+            }
         }
     }
-
-    /// <summary>As <see cref="WithDefaultRoute"/>, from lines in the form of <c>/proc/net/route</c> (proc(5)).</summary>
-    internal static string? FindDefaultRoute(IEnumerable<string> lines)
-    {
-        const int RouteUp = 1;
-        string? best = null;
-        int bestMetric = int.MaxValue;
-        foreach (string line in lines)
-        {
-            var fields = line.Split('\t', StringSplitOptions.TrimEntries);
-            if (fields.Length < 8 || fields[1] != "00000000" || fields[7] != "00000000")
-                continue;
-            if (!int.TryParse(fields[3], NumberStyles.HexNumber, CultureInfo.InvariantCulture, out int flags) || (flags & RouteUp) == 0)
-                continue;
-            if (int.TryParse(fields[6], CultureInfo.InvariantCulture, out int metric) && metric < bestMetric)
-                (best, bestMetric) = (fields[0], metric);
-        }
-        return best;
-    }
-
-    private static string Text(string folder, string file) => File.ReadAllText(Path.Combine(folder, file)).Trim();
 }

@@ -18,6 +18,9 @@ public readonly record struct BpfInstruction(ushort Code, byte JumpTrue, byte Ju
     /// <summary>Loads two bytes at the index register plus an offset.</summary>
     public static BpfInstruction LoadHalfIndexed(uint offset) => new(0x48, 0, 0, offset);
 
+    /// <summary>Loads what the frame is to us: 0 sent to our address, 1 broadcast, 2 multicast, 3 to somebody else (SKF_AD_PKTTYPE; packet(7)).</summary>
+    public static BpfInstruction LoadPacketType() => new(0x30, 0, 0, 0xfffff004);
+
     /// <summary>Sets the index register to the length of the IPv4 header that begins at an offset.</summary>
     public static BpfInstruction LoadIPv4HeaderLength(uint offset) => new(0xb1, 0, 0, offset);
 

@@ -30,4 +30,7 @@ public interface ILinkChannel : IAsyncDisposable
 
     /// <summary>Undoes <see cref="JoinUnicast"/>.</summary>
     void LeaveUnicast(MacAddress address);
+
+    /// <summary>Frames that the kernel dropped since the last call, since nobody received them in time (PACKET_STATISTICS).</summary>
+    uint TakeDropped() => 0;
 }

@@ -14,6 +14,7 @@ public sealed class PacketLinkChannel : ILinkChannel
     private const int SolPacket = 263;
     private const int PacketAddMembership = 1;
     private const int PacketDropMembership = 2;
+    private const int PacketStatistics = 6;
     private const ushort PacketMrUnicast = 3;
     private const int LinkLayerAddressLength = 20;
 
@@ -63,6 +64,15 @@ public sealed class PacketLinkChannel : ILinkChannel
 
     /// <inheritdoc/>
     public void LeaveUnicast(MacAddress address) => Membership(PacketDropMembership, address);
+
+    /// <inheritdoc/>
+    public uint TakeDropped()
+    {
+        // struct tpacket_stats: frames, drops. Reading sets both to zero.
+        Span<byte> statistics = stackalloc byte[8];
+        _socket.GetRawSocketOption(SolPacket, PacketStatistics, statistics);
+        return BinaryPrimitives.ReadUInt32LittleEndian(statistics[4..]);
+    }
 
     /// <inheritdoc/>
     public ValueTask DisposeAsync()

@@ -1,0 +1,29 @@
+namespace DynamicLb.Speaker.Membership;
+
+/// <summary>
+/// Notices that the whole process stood still (SIGSTOP, a frozen machine) for so long that others have taken over. Until the membership has been heard again nothing may be
+/// answered, not even what has been waiting in a socket meanwhile. Thread-safe.
+/// </summary>
+/// <param name="time">The clock; its monotonic part counts.</param>
+/// <param name="limit">How long others wait before they take over.</param>
+internal sealed class PauseGuard(TimeProvider time, TimeSpan limit)
+{
+    private long _tick = time.GetTimestamp();
+    private volatile bool _paused;
+
+    /// <summary>Whether we stood still, and have not been heard since.</summary>
+    public bool IsPaused => _paused || time.GetElapsedTime(Volatile.Read(ref _tick)) >= limit;
+
+    /// <summary>To be called several times within the limit. Whether a pause was just noticed.</summary>
+    public bool Tick()
+    {
+        bool noticed = !_paused && time.GetElapsedTime(Volatile.Read(ref _tick)) >= limit;
+        if (noticed)
+            _paused = true;
+        Volatile.Write(ref _tick, time.GetTimestamp());
+        return noticed;
+    }
+
+    /// <summary>The others know again that we are here.</summary>
+    public void Resume() => _paused = false;
+}
