@@ -56,7 +56,15 @@ internal static class SpeakerExtensions
         services.AddSingleton<IEventRecorder>(static provider => provider.GetRequiredService<EventRecorder>());
         services.AddSingleton<ServiceEvents>();
         services.AddSingleton<ServiceReconciler>();
-        services.AddSingleton<SpeakerWorker>();
+        services.AddSingleton(static provider =>
+        {
+            var (membership, announcer) = (provider.GetRequiredService<NodeMembership>(), provider.GetRequiredService<Layer2Announcer>());
+            var metrics = provider.GetRequiredService<SpeakerMetrics>();
+            metrics.Gauge("dynamiclb_speaker_members", () => membership.Members.Count, "Nodes whose speakers are alive, as this one sees it");
+            metrics.Gauge("dynamiclb_speaker_cut_off", () => membership.IsCutOff ? 1 : 0, "1 while the other speakers cannot know of this one");
+            metrics.Gauge("dynamiclb_speaker_interfaces", () => announcer.InterfaceCount, "Interfaces on which ARP is answered");
+            return ActivatorUtilities.CreateInstance<SpeakerWorker>(provider);
+        });
         services.AddHostedService(static provider => provider.GetRequiredService<SpeakerWorker>());
         services.AddHealthChecks().Add(new HealthCheckRegistration("speaker", static provider => new Readiness(provider.GetRequiredService<SpeakerWorker>()), null, null));
     }

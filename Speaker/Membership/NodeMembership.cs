@@ -42,7 +42,8 @@ internal sealed partial class NodeMembership
         _start = time.GetTimestamp();
         _table = new MemberTable(_me, _duration);
         _members = _table.Members;
-        Guard = new PauseGuard(time, _duration);
+        // The others count from our last renewal, which was up to a third of the term before the pause.
+        Guard = new PauseGuard(time, _duration / 2);
         Leases = new Informer<Lease>(client, ResourceTypes.Leases, @namespace, time, random, logger);
         Leases.Subscribe(Observe);
     }

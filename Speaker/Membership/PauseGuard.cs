@@ -5,7 +5,7 @@ namespace DynamicLb.Speaker.Membership;
 /// answered, not even what has been waiting in a socket meanwhile. Thread-safe.
 /// </summary>
 /// <param name="time">The clock; its monotonic part counts.</param>
-/// <param name="limit">How long others wait before they take over.</param>
+/// <param name="limit">The shortest pause in which others may have taken over.</param>
 internal sealed class PauseGuard(TimeProvider time, TimeSpan limit)
 {
     private long _tick = time.GetTimestamp();

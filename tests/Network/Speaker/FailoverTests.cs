@@ -1,0 +1,220 @@
+using System.Diagnostics;
+using System.Globalization;
+using DynamicLb.Lab;
+using DynamicLb.Tests.Network.Support;
+
+namespace DynamicLb.Tests.Network.Speaker;
+
+/// <summary>Who answers for an address, seen from a client on the LAN.</summary>
+public sealed class FailoverTests(ITestOutputHelper output)
+{
+    private const string Ip = "10.20.0.100";
+
+    private static CancellationToken Cancelled => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task Each_address_is_answered_by_exactly_one_node_and_the_addresses_are_spread()
+    {
+        await using var lab = await SpeakerLab.StartAsync(3);
+        var addresses = Enumerable.Range(100, 12).Select(static i => string.Create(CultureInfo.InvariantCulture, $"10.20.0.{i}")).ToArray();
+        foreach (string ip in addresses)
+            await lab.AddServiceAsync($"web{ip[^3..]}", ip);
+        await lab.WaitForOwnerAsync(addresses[^1]);
+
+        // An answer of two nodes is an exception of WhoHasAsync.
+        var owners = new List<string?>();
+        foreach (string ip in addresses)
+            owners.Add(await lab.WhoHasAsync(ip));
+
+        Assert.DoesNotContain(null, owners);
+        Assert.True(owners.Distinct().Count() > 1, string.Join(' ', owners));
+        Assert.Equal(addresses.Length, await lab.MetricAsync("node1", "metallb_speaker_announced") + await lab.MetricAsync("node2", "metallb_speaker_announced")
+            + await lab.MetricAsync("node3", "metallb_speaker_announced"));
+        Assert.Equal(1, await lab.EventCountAsync("web100", "nodeAssigned"));
+    }
+
+    [Fact]
+    public async Task A_speaker_that_is_stopped_hands_over_within_a_second()
+    {
+        await using var lab = await SpeakerLab.StartAsync();
+        await lab.AddServiceAsync("web", Ip);
+        string first = await lab.WaitForOwnerAsync(Ip);
+        var capture = await lab.CaptureAsync();
+
+        var stopped = TimeProvider.System.GetUtcNow();
+        var watch = Stopwatch.StartNew();
+        lab.Speaker(first).Signal("TERM");
+        await lab.Speaker(first).WaitForExitAsync(Cancelled);
+        var exit = watch.Elapsed;
+
+        var takeover = await FirstClaimAsync(lab, capture, first, stopped, 5);
+        output.WriteLine($"handed over after {takeover.TotalMilliseconds:F0} ms, process gone after {exit.TotalMilliseconds:F0} ms");
+        Assert.InRange(takeover, TimeSpan.Zero, TimeSpan.FromSeconds(1));
+        Assert.InRange(exit, TimeSpan.Zero, TimeSpan.FromSeconds(5));
+        Assert.NotEqual(first, await lab.WhoHasAsync(Ip));
+
+        lab.StartSpeaker(first);
+        await lab.WaitForReadyAsync(first);
+        await Wait.UntilAsync(async () => await WhoOrNobodyAsync(lab) == first, TimeSpan.FromSeconds(5), $"{first} to have it back", Cancelled);
+    }
+
+    [Fact]
+    public async Task A_speaker_that_is_killed_is_replaced_within_its_lease()
+    {
+        await using var lab = await SpeakerLab.StartAsync();
+        await lab.AddServiceAsync("web", Ip);
+        string first = await lab.WaitForOwnerAsync(Ip);
+        var capture = await lab.CaptureAsync();
+
+        var killed = TimeProvider.System.GetUtcNow();
+        lab.Speaker(first).Signal("KILL");
+
+        var takeover = await FirstClaimAsync(lab, capture, first, killed, 10);
+        output.WriteLine($"taken over after {takeover.TotalMilliseconds:F0} ms");
+        Assert.InRange(takeover, TimeSpan.FromSeconds(1.5), TimeSpan.FromSeconds(4));
+        Assert.NotEqual(first, await lab.WhoHasAsync(Ip));
+    }
+
+    [Fact]
+    public async Task A_speaker_that_stood_still_answers_nothing_before_it_was_heard_again()
+    {
+        await using var lab = await SpeakerLab.StartAsync();
+        await lab.AddServiceAsync("web", Ip);
+        string first = await lab.WaitForOwnerAsync(Ip);
+        var capture = await lab.CaptureAsync();
+
+        var paused = TimeProvider.System.GetUtcNow();
+        lab.Speaker(first).Signal("STOP");
+        try
+        {
+            await FirstClaimAsync(lab, capture, first, paused, 10);
+            // Requests that wait in the sleeper's socket must not be answered when it wakes.
+            for (int i = 0; i < 5; i++)
+                Assert.NotEqual(first, await lab.WhoHasAsync(Ip));
+        }
+        finally
+        {
+            lab.Speaker(first).Signal("CONT");
+        }
+        var woken = TimeProvider.System.GetUtcNow();
+
+        // Nobody asks now: a reply in this time is one to a request that waited.
+        await Task.Delay(TimeSpan.FromSeconds(1.5), TimeProvider.System, Cancelled);
+        var words = capture.Of(Ip).Where(arp => arp.Node == first && arp.At > woken).ToArray();
+        Assert.NotEmpty(words);
+        output.WriteLine($"first word of the woken speaker {(words[0].At - woken).TotalMilliseconds:F0} ms after it woke");
+        Assert.All(words, static arp => Assert.True(arp.IsGratuitous, $"a late answer: {arp}"));
+        for (int i = 0; i < 3; i++)
+            Assert.Equal(first, await lab.WhoHasAsync(Ip));
+    }
+
+    [Fact]
+    public async Task While_the_api_server_stands_still_nothing_changes_hands()
+    {
+        await using var lab = await SpeakerLab.StartAsync(3);
+        await lab.AddServiceAsync("web", Ip);
+        string first = await lab.WaitForOwnerAsync(Ip);
+        var capture = await lab.CaptureAsync();
+        // The rounds of the beginning are over.
+        await Task.Delay(TimeSpan.FromSeconds(1), TimeProvider.System, Cancelled);
+
+        lab.ApiServer.Signal("STOP");
+        var watch = Stopwatch.StartNew();
+        try
+        {
+            while (watch.Elapsed < TimeSpan.FromSeconds(10))
+                Assert.Equal(first, await lab.WhoHasAsync(Ip));
+        }
+        finally
+        {
+            lab.ApiServer.Signal("CONT");
+        }
+        watch.Restart();
+        while (watch.Elapsed < TimeSpan.FromSeconds(6))
+            Assert.Equal(first, await lab.WhoHasAsync(Ip));
+        Assert.All(capture.Of(Ip), arp => Assert.Equal(first, arp.Node));
+    }
+
+    [Fact]
+    public async Task A_service_that_goes_is_answered_no_more()
+    {
+        await using var lab = await SpeakerLab.StartAsync();
+        await lab.AddServiceAsync("web", Ip);
+        await lab.WaitForOwnerAsync(Ip);
+        await lab.DeleteServiceAsync("web");
+        await Wait.UntilAsync(async () => await WhoOrNobodyAsync(lab) is null, TimeSpan.FromSeconds(2), "silence", Cancelled);
+
+        // The schedule of gratuitous packets ends with the announcement.
+        var capture = await lab.CaptureAsync();
+        await Task.Delay(TimeSpan.FromSeconds(2.5), TimeProvider.System, Cancelled);
+        Assert.Empty(capture.Of(Ip));
+        Assert.Null(await lab.WhoHasAsync(Ip));
+    }
+
+    [Fact]
+    public async Task No_frame_for_a_leased_address_is_sent_after_its_end_not_even_without_the_api_server()
+    {
+        await using var lab = await SpeakerLab.StartAsync();
+        var capture = await lab.CaptureAsync();
+        var end = TimeProvider.System.GetUtcNow() + TimeSpan.FromSeconds(6);
+        end = end.AddTicks(-(end.Ticks % TimeSpan.TicksPerSecond));
+        await lab.AddServiceAsync("web", Ip, end);
+        await lab.WaitForOwnerAsync(Ip);
+        lab.ApiServer.Signal("KILL");
+
+        while (TimeProvider.System.GetUtcNow() < end + TimeSpan.FromSeconds(3))
+            await lab.WhoHasAsync(Ip);
+
+        var seen = capture.Of(Ip);
+        Assert.Contains(seen, arp => !arp.IsGratuitous);
+        output.WriteLine($"{seen.Count} frames, the last {(end - seen[^1].At).TotalMilliseconds:F0} ms before the end");
+        Assert.All(seen, arp => Assert.True(arp.At < end, $"{arp} after {end:O}"));
+        Assert.Null(await lab.WhoHasAsync(Ip));
+    }
+
+    [Fact]
+    public async Task Interfaces_that_flap_or_are_replaced_go_on_announcing()
+    {
+        await using var lab = await SpeakerLab.StartAsync(1);
+        await lab.AddServiceAsync("web", Ip);
+        await lab.WaitForOwnerAsync(Ip);
+        var node = lab.Network["node1"].Namespace;
+
+        await node.IpAsync("link set eth0 down", Cancelled);
+        Assert.Null(await lab.WhoHasAsync(Ip));
+        var capture = await lab.CaptureAsync();
+        await node.IpAsync("link set eth0 up", Cancelled);
+        Assert.Equal("node1", await lab.WaitForOwnerAsync(Ip, 3));
+        Assert.Contains(capture.Of(Ip), arp => arp.IsGratuitous);
+
+        // A new interface under the old name, as when a driver is reloaded.
+        await node.IpAsync("link delete eth0", Cancelled);
+        await lab.Network.Switch.IpAsync($"link add p2-node1 type veth peer name eth0 netns {node.Name}", Cancelled);
+        await lab.Network.Switch.IpAsync("link set p2-node1 master lan up", Cancelled);
+        await node.IpAsync("link set eth0 up", Cancelled);
+        Assert.NotNull(await lab.WaitForOwnerAsync(Ip, 3));
+        Assert.Equal(1, await lab.MetricAsync("node1", "dynamiclb_speaker_interfaces"));
+    }
+
+    /// <summary>The owner during a change of hands, when two may answer for a moment; null for none or both.</summary>
+    private static async Task<string?> WhoOrNobodyAsync(SpeakerLab lab)
+    {
+        try
+        {
+            return await lab.WhoHasAsync(Ip);
+        }
+        catch (InvalidOperationException)
+        {
+            return "both";
+        }
+    }
+
+    /// <summary>How long it took until another node told the LAN that it has the address.</summary>
+    private static async Task<TimeSpan> FirstClaimAsync(SpeakerLab lab, ArpCapture capture, string before, DateTimeOffset since, int seconds)
+    {
+        var claim = await Wait.ForAsync(
+            () => Task.FromResult(capture.Of(Ip).FirstOrDefault(arp => arp.IsGratuitous && arp.Node != before && arp.At > since)), TimeSpan.FromSeconds(seconds),
+            $"a gratuitous ARP of another node\n{lab.Logs()}", Cancelled);
+        return claim.At - since;
+    }
+}

@@ -1,0 +1,224 @@
+using System.Globalization;
+using System.Text;
+using System.Text.RegularExpressions;
+using DynamicLb.Lab;
+using DynamicLb.Lab.Networks;
+
+namespace DynamicLb.Tests.Network.Support;
+
+/// <summary>A LAN with a Kubernetes API, nodes that each run the real speaker, and a client that watches ARP.</summary>
+internal sealed partial class SpeakerLab : IAsyncDisposable
+{
+    private const string Api = "http://10.88.0.2:6443";
+    private readonly Dictionary<string, ChildProcess> _speakers = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, string> _macs = new(StringComparer.Ordinal);
+    private HttpClient _http = null!;
+
+    private SpeakerLab(LabNetwork network) => Network = network;
+
+    public LabNetwork Network { get; }
+
+    public ChildProcess ApiServer { get; private set; } = null!;
+
+    public LabHost Client => Network["client"];
+
+    private static CancellationToken Cancelled => TestContext.Current.CancellationToken;
+
+    public static async Task<SpeakerLab> StartAsync(int nodes = 2)
+    {
+        Assert.SkipUnless(Environment.IsPrivilegedProcess, "network namespaces need root");
+        var lab = new SpeakerLab(await LabNetwork.CreateAsync(Cancelled));
+        try
+        {
+            await lab.StartCoreAsync(nodes);
+            return lab;
+        }
+        catch
+        {
+            await lab.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <summary>The process of a node's speaker.</summary>
+    public ChildProcess Speaker(string node) => _speakers[node];
+
+    /// <summary>Adds a Service with an address from the pool, and an endpoint.</summary>
+    public async Task AddServiceAsync(string name, string ip, DateTimeOffset? validUntil = null)
+    {
+        string end = validUntil is { } moment ? $",\"dynamiclb.io/valid-until\":\"{moment.UtcDateTime:yyyy-MM-ddTHH:mm:ss.fffZ}\"" : "";
+        await SendAsync(HttpMethod.Post, "apis/discovery.k8s.io/v1/namespaces/default/endpointslices", $$"""
+            {"apiVersion":"discovery.k8s.io/v1","kind":"EndpointSlice","metadata":{"name":"{{name}}-1","labels":{"kubernetes.io/service-name":"{{name}}"} },
+             "addressType":"IPv4","ports":[],"endpoints":[{"addresses":["10.88.0.11"],"conditions":{"ready":true},"nodeName":"node1"}]}
+            """);
+        await SendAsync(HttpMethod.Post, "api/v1/namespaces/default/services", $$$"""
+            {"apiVersion":"v1","kind":"Service","metadata":{"name":"{{{name}}}","annotations":{"metallb.io/ip-allocated-from-pool":"lab"{{{end}}} } },
+             "spec":{"type":"LoadBalancer","ports":[{"port":80}]},"status":{"loadBalancer":{"ingress":[{"ip":"{{{ip}}}"}] } } }
+            """);
+        await SendAsync(HttpMethod.Patch, $"api/v1/namespaces/default/services/{name}/status", $$$"""
+            {"status":{"loadBalancer":{"ingress":[{"ip":"{{{ip}}}"}] } } }
+            """);
+    }
+
+    public Task DeleteServiceAsync(string name) => SendAsync(HttpMethod.Delete, $"api/v1/namespaces/default/services/{name}", null);
+
+    /// <summary>The node that answers for an address; null when nobody does. Two answers are a fault.</summary>
+    public async Task<string?> WhoHasAsync(string ip) =>
+        await Client.ResolveAsync(ip, Cancelled) is { } mac ? _macs.GetValueOrDefault(mac, mac) : null;
+
+    /// <summary>Waits until a node answers for an address, and returns its name.</summary>
+    public Task<string> WaitForOwnerAsync(string ip, int seconds = 20) =>
+        Wait.ForAsync(async () => await WhoHasAsync(ip), TimeSpan.FromSeconds(seconds), $"an answer for {ip}\n{Logs()}", Cancelled);
+
+    /// <summary>Starts recording ARP at the client.</summary>
+    public async Task<ArpCapture> CaptureAsync()
+    {
+        string log = $"arp{Guid.NewGuid():N}";
+        Network.Start(Client, log, "tcpdump", "-ni", "eth0", "-e", "-tt", "-l", "--immediate-mode", "arp");
+        var file = Path.Combine(Network.Folder, $"{log}.log");
+        await Wait.UntilAsync(
+            () => Task.FromResult(File.Exists(file) && File.ReadAllText(file).Contains("listening on", StringComparison.Ordinal)), TimeSpan.FromSeconds(10), "tcpdump",
+            Cancelled);
+        return new ArpCapture(file, _macs);
+    }
+
+    public void StartSpeaker(string node) =>
+        _speakers[node] = Network.StartOurs(
+            Network[node], $"speaker-{node}", "Speaker", "--config", Path.Combine(Network.Folder, "config.yaml"), "--kubeconfig",
+            Path.Combine(Network.Folder, "kubeconfig"), "--namespace", "default", "--node-name", node, "--listen", "http://127.0.0.1:17473",
+            "--exclude-interfaces", "^(lo|mgmt.*)$");
+
+    /// <summary>Waits until a node's speaker is ready.</summary>
+    public async Task WaitForReadyAsync(string node)
+    {
+        using var http = Network[node].CreateHttpClient(new Uri("http://127.0.0.1:17473"));
+        await Wait.UntilAsync(
+            async () =>
+            {
+                try
+                {
+                    using var answer = await http.GetAsync("readyz", Cancelled);
+                    return answer.IsSuccessStatusCode;
+                }
+                catch (HttpRequestException)
+                {
+                    return false;
+                }
+            },
+            TimeSpan.FromSeconds(40), $"the speaker of {node}\n{Logs()}", Cancelled);
+    }
+
+    /// <summary>A metric of a node's speaker: the sum of the lines that begin so.</summary>
+    public async Task<double> MetricAsync(string node, string start)
+    {
+        using var http = Network[node].CreateHttpClient(new Uri("http://127.0.0.1:17473"));
+        string text = await http.GetStringAsync("metrics", Cancelled);
+        return text.Split('\n').Where(line => line.StartsWith(start, StringComparison.Ordinal)).Sum(static line => double.Parse(line[(line.LastIndexOf(' ') + 1)..], CultureInfo.InvariantCulture));
+    }
+
+    /// <summary>Events about a Service with a reason.</summary>
+    public async Task<int> EventCountAsync(string service, string reason)
+    {
+        string text = await _http.GetStringAsync("api/v1/namespaces/default/events", Cancelled);
+        using var document = System.Text.Json.JsonDocument.Parse(text);
+        return document.RootElement.GetProperty("items").EnumerateArray().Count(item =>
+            item.GetProperty("reason").GetString() == reason && item.GetProperty("involvedObject").GetProperty("name").GetString() == service);
+    }
+
+    public string Logs() => string.Join('\n', _speakers.Select(static entry => $"--- {entry.Key}\n{entry.Value.LogTail(15)}"));
+
+    public async ValueTask DisposeAsync()
+    {
+        // A process that stands still cannot be waited for otherwise.
+        _http?.Dispose();
+        await Network.DisposeAsync();
+    }
+
+    private async Task StartCoreAsync(int nodes)
+    {
+        var api = await Network.AddHostAsync("api", 2, Cancelled);
+        await Network.AddHostAsync("client", 3, Cancelled);
+        for (int i = 1; i <= nodes; i++)
+        {
+            var host = await Network.AddHostAsync($"node{i}", 10 + i, Cancelled);
+            _macs[await host.MacAsync(Cancelled)] = host.Name;
+        }
+        await File.WriteAllTextAsync(
+            Path.Combine(Network.Folder, "config.yaml"),
+            """
+            address-pools:
+            - name: lab
+              protocol: layer2
+              addresses: [10.20.0.100-10.20.0.200]
+            """,
+            Cancelled);
+        ApiServer = Network.StartOurs(api, "kube-api", "KubeApi", "--listen", Api, "--kubeconfig-out", Path.Combine(Network.Folder, "kubeconfig"));
+        _http = api.CreateHttpClient(new Uri(Api));
+        await Wait.UntilAsync(
+            async () =>
+            {
+                try
+                {
+                    using var answer = await _http.GetAsync("api/v1/nodes", Cancelled);
+                    return answer.IsSuccessStatusCode && File.Exists(Path.Combine(Network.Folder, "kubeconfig"));
+                }
+                catch (HttpRequestException)
+                {
+                    return false;
+                }
+            },
+            TimeSpan.FromSeconds(40), "the Kubernetes API", Cancelled);
+        for (int i = 1; i <= nodes; i++)
+        {
+            await SendAsync(HttpMethod.Post, "api/v1/nodes", $$$"""{"apiVersion":"v1","kind":"Node","metadata":{"name":"node{{{i}}}"}}""");
+            StartSpeaker($"node{i}");
+        }
+        for (int i = 1; i <= nodes; i++)
+            await WaitForReadyAsync($"node{i}");
+    }
+
+    private async Task SendAsync(HttpMethod method, string path, string? json)
+    {
+        using var request = new HttpRequestMessage(method, path);
+        if (json is not null)
+            request.Content = new StringContent(json, Encoding.UTF8, method == HttpMethod.Patch ? "application/merge-patch+json" : "application/json");
+        using var answer = await _http.SendAsync(request, Cancelled);
+        Assert.True(answer.IsSuccessStatusCode, $"{method} {path}: {(int)answer.StatusCode} {await answer.Content.ReadAsStringAsync(Cancelled)}");
+    }
+}
+
+/// <summary>An ARP packet that somebody sent for an address.</summary>
+/// <param name="At">When.</param>
+/// <param name="Node">The node that sent it.</param>
+/// <param name="IsGratuitous">Whether it went to all, unasked.</param>
+internal sealed record SeenArp(DateTimeOffset At, string Node, bool IsGratuitous);
+
+/// <summary>tcpdump's text.</summary>
+internal sealed partial class ArpCapture(string file, IReadOnlyDictionary<string, string> macs)
+{
+    /// <summary>What the nodes said about an address, in order.</summary>
+    public IReadOnlyList<SeenArp> Of(string ip)
+    {
+        var seen = new List<SeenArp>();
+        foreach (string line in File.ReadAllLines(file))
+        {
+            var match = Line().Match(line);
+            if (!match.Success || !macs.TryGetValue(match.Groups["source"].Value, out var node))
+                continue;
+            bool reply = line.Contains($"Reply {ip} is-at", StringComparison.Ordinal);
+            bool announcement = line.Contains($"who-has {ip}", StringComparison.Ordinal) && line.Contains($"tell {ip}", StringComparison.Ordinal)
+                || line.Contains($"Announcement {ip}", StringComparison.Ordinal);
+            if (reply || announcement)
+            {
+                double seconds = double.Parse(match.Groups["at"].Value, CultureInfo.InvariantCulture);
+                seen.Add(new SeenArp(
+                    DateTimeOffset.UnixEpoch + TimeSpan.FromSeconds(seconds), node,
+                    announcement || match.Groups["destination"].Value is "ff:ff:ff:ff:ff:ff" or "Broadcast"));
+            }
+        }
+        return seen;
+    }
+
+    [GeneratedRegex("^(?<at>[0-9.]+) (?<source>[0-9a-f:]{17}) > (?<destination>[0-9a-fA-Z:a-z]+),", RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 1000)]
+    private static partial Regex Line();
+}
