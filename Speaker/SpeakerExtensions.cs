@@ -42,6 +42,8 @@ internal static class SpeakerExtensions
             provider.GetRequiredService<IKubernetesClient>(), options, space, provider.GetRequiredService<TimeProvider>(), Random.Shared,
             provider.GetRequiredService<ILogger<NodeMembership>>()));
 
+        services.AddSingleton<IMembership>(static provider => provider.GetRequiredService<NodeMembership>());
+
         // What it does
         services.AddSingleton<SpeakerMetrics>();
         services.AddSingleton<AnnouncementTable>();

@@ -5,11 +5,27 @@ using DynamicLb.Kubernetes.Resources;
 
 namespace DynamicLb.Speaker.Membership;
 
+/// <summary>Who of the speakers is alive.</summary>
+internal interface IMembership
+{
+    /// <summary>The members changed.</summary>
+    event Action? Changed;
+
+    /// <summary>The others know of us again after they had to take us for dead.</summary>
+    event Action? Rejoined;
+
+    /// <summary>Nodes whose speakers are alive; ours among them from the moment on that others can know of it. Thread-safe.</summary>
+    IReadOnlySet<string> Members { get; }
+
+    /// <summary>Whether another speaker may rightly have taken over from us: we cannot be heard, or are about to go. Thread-safe.</summary>
+    bool MustYield { get; }
+}
+
 /// <summary>
 /// Tells the other speakers that we are alive, and knows who of them is: one Lease for each node, renewed three times in its term. What the API server has to carry grows with
 /// the nodes, never with the Services.
 /// </summary>
-internal sealed partial class NodeMembership
+internal sealed partial class NodeMembership : IMembership
 {
     private const string Prefix = "speaker-";
 
@@ -48,10 +64,10 @@ internal sealed partial class NodeMembership
         Leases.Subscribe(Observe);
     }
 
-    /// <summary>The members changed.</summary>
+    /// <inheritdoc/>
     public event Action? Changed;
 
-    /// <summary>The others know of us again after they had to take us for dead.</summary>
+    /// <inheritdoc/>
     public event Action? Rejoined;
 
     /// <summary>The speakers' Leases.</summary>
@@ -60,13 +76,13 @@ internal sealed partial class NodeMembership
     /// <summary>Notices that our process stood still.</summary>
     public PauseGuard Guard { get; }
 
-    /// <summary>Nodes whose speakers are alive; ours among them from the moment on that others can know of it. Thread-safe.</summary>
+    /// <inheritdoc/>
     public IReadOnlySet<string> Members => _members;
 
     /// <summary>Whether the others can know of us. Thread-safe.</summary>
     public bool HasJoined => _members.Contains(_me);
 
-    /// <summary>Whether another speaker may rightly have taken over from us: we cannot be heard, or are about to go. Thread-safe.</summary>
+    /// <inheritdoc/>
     public bool MustYield => _isCutOff || _isLeaving || Guard.IsPaused;
 
     /// <summary>Whether our renewals do not come back. Thread-safe.</summary>

@@ -28,7 +28,7 @@ internal sealed partial class ServiceReconciler
     private readonly SpeakerOptions _options;
     private readonly IInformer<Service> _services;
     private readonly IInformer<Node> _nodes;
-    private readonly NodeMembership _membership;
+    private readonly IMembership _membership;
     private readonly AnnouncementTable _table;
     private readonly Layer2Announcer _announcer;
     private readonly ServiceEvents _events;
@@ -48,7 +48,7 @@ internal sealed partial class ServiceReconciler
     private volatile LoadBalancerConfig? _config;
 
     public ServiceReconciler(
-        SpeakerOptions options, IInformer<Service> services, IInformer<Node> nodes, IInformer<EndpointSlice> endpointSlices, NodeMembership membership,
+        SpeakerOptions options, IInformer<Service> services, IInformer<Node> nodes, IInformer<EndpointSlice> endpointSlices, IMembership membership,
         AnnouncementTable table, Layer2Announcer announcer, ResponderContext responders, ServiceEvents events, SpeakerMetrics metrics, TimeProvider time,
         ILogger<ServiceReconciler> logger)
     {
@@ -102,41 +102,8 @@ internal sealed partial class ServiceReconciler
         }
     }
 
-    private void Touch(IEnumerable<NamespacedName> services)
-    {
-        lock (_lock)
-            _dirty.UnionWith(services);
-        Wake();
-    }
-
-    private void TouchAll()
-    {
-        lock (_lock)
-            _allDirty = true;
-        Wake();
-    }
-
-    private void Rejoin()
-    {
-        lock (_lock)
-            _rejoined = true;
-        TouchAll();
-    }
-
-    private void Claim(IPv4Address address, MacAddress mac)
-    {
-        lock (_lock)
-        {
-            // Whoever floods the LAN with claims fills no memory of ours.
-            if (_claims.Count < 1000)
-                _claims.Add((address, mac));
-        }
-        Wake();
-    }
-
-    private void Wake() => _wake.Writer.TryWrite(true);
-
-    private void Work()
+    /// <summary>Works off what has been reported. Called by the loop alone.</summary>
+    internal void Work()
     {
         if (_config is not { } config)
             return;
@@ -173,6 +140,40 @@ internal sealed partial class ServiceReconciler
             Publish(rejoined);
         _metrics.Updated(names.Count);
     }
+
+    private void Touch(IEnumerable<NamespacedName> services)
+    {
+        lock (_lock)
+            _dirty.UnionWith(services);
+        Wake();
+    }
+
+    private void TouchAll()
+    {
+        lock (_lock)
+            _allDirty = true;
+        Wake();
+    }
+
+    private void Rejoin()
+    {
+        lock (_lock)
+            _rejoined = true;
+        TouchAll();
+    }
+
+    private void Claim(IPv4Address address, MacAddress mac)
+    {
+        lock (_lock)
+        {
+            // Whoever floods the LAN with claims fills no memory of ours.
+            if (_claims.Count < 1000)
+                _claims.Add((address, mac));
+        }
+        Wake();
+    }
+
+    private void Wake() => _wake.Writer.TryWrite(true);
 
     private void Decide(NamespacedName name, Surroundings surroundings)
     {

@@ -31,6 +31,10 @@ public sealed class FailoverTests(ITestOutputHelper output)
         Assert.Equal(addresses.Length, await lab.MetricAsync("node1", "metallb_speaker_announced") + await lab.MetricAsync("node2", "metallb_speaker_announced")
             + await lab.MetricAsync("node3", "metallb_speaker_announced"));
         Assert.Equal(1, await lab.EventCountAsync("web100", "nodeAssigned"));
+
+        // After the first answer arping asks by unicast, as neighbours do that confirm what they know.
+        string answers = await lab.Client.Namespace.RunAsync("arping", ["-c", "3", "-w", "5", "-I", "eth0", addresses[0]], Cancelled);
+        Assert.Contains("Received 3 response(s)", answers, StringComparison.Ordinal);
     }
 
     [Fact]

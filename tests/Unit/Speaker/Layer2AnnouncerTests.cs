@@ -1,0 +1,171 @@
+using System.Text.RegularExpressions;
+using DynamicLb.Networking.Addresses;
+using DynamicLb.Networking.Arp;
+using DynamicLb.Networking.Netlink;
+using DynamicLb.Networking.PacketSocket;
+using DynamicLb.Speaker;
+using DynamicLb.Speaker.Layer2;
+
+namespace DynamicLb.Tests.Unit.Speaker;
+
+public sealed class Layer2AnnouncerTests
+{
+    private static readonly IPv4Address Ip = IPv4Address.Parse("10.0.0.1");
+    private static readonly MacAddress Client = MacAddress.Parse("02:00:00:00:00:99");
+    private readonly SpeakerParts _parts = new();
+
+    [Theory]
+    [InlineData("eth0", true)]
+    [InlineData("enp3s0", true)]
+    [InlineData("bond0", true)]
+    [InlineData("br-lan", true)]
+    [InlineData("eth0.100", true)]
+    [InlineData("lo", false)]
+    [InlineData("docker0", false)]
+    [InlineData("cbr0", false)]
+    [InlineData("dummy1", false)]
+    [InlineData("virbr0", false)]
+    [InlineData("lxcbr0", false)]
+    [InlineData("veth12ab", false)]
+    [InlineData("cali1234", false)]
+    [InlineData("tunl0", false)]
+    [InlineData("flannel.1", false)]
+    [InlineData("kube-ipvs0", false)]
+    [InlineData("cni0", false)]
+    [InlineData("nodelocaldns", false)]
+    [InlineData("lxc_health", false)]
+    public void Interfaces_of_containers_take_no_part_by_default(string name, bool eligible) =>
+        Assert.Equal(eligible, Layer2Announcer.IsEligible(State(name), Excluded(SpeakerCommand.DefaultExcluded)));
+
+    [Fact]
+    public void Interfaces_that_are_down_enslaved_or_cannot_do_arp_take_no_part()
+    {
+        var none = Excluded("^$");
+        Assert.True(Layer2Announcer.IsEligible(State("eth0"), none));
+        Assert.False(Layer2Announcer.IsEligible(State("eth0") with { IsUp = false }, none));
+        Assert.False(Layer2Announcer.IsEligible(State("eth0") with { IsBroadcast = false }, none));
+        Assert.False(Layer2Announcer.IsEligible(State("eth0") with { UsesArp = false }, none));
+        Assert.False(Layer2Announcer.IsEligible(State("eth0") with { IsEnslaved = true }, none));
+        // Without a cable it waits for one.
+        Assert.True(Layer2Announcer.IsEligible(State("eth0") with { HasCarrier = false }, none));
+    }
+
+    [Fact]
+    public async Task Neighbours_on_all_interfaces_are_told_and_their_requests_answered()
+    {
+        using var stop = new CancellationTokenSource();
+        _parts.Links.Set(State("eth0", 2), State("eth1", 3), State("veth1", 4));
+        _parts.Table.Replace(new Dictionary<IPv4Address, DateTimeOffset?> { [Ip] = null });
+        var running = _parts.Announcer.RunAsync(stop.Token);
+        _parts.Links.Set(State("eth0", 2), State("eth1", 3), State("veth1", 4));
+
+        await WaitForChannelsAsync(2);
+        foreach (var channel in _parts.Channels.Values)
+        {
+            Assert.Equal((ArpOperation.Request, Ip, MacAddress.Broadcast), Read(await channel.NextAsync()));
+            Assert.Equal((ArpOperation.Reply, Ip, MacAddress.Broadcast), Read(await channel.NextAsync()));
+        }
+
+        var eth1 = _parts.Channels["eth1"];
+        eth1.Deliver(Request(Ip));
+        Assert.Equal((ArpOperation.Reply, Ip, Client), Read(await eth1.NextAsync()));
+
+        await stop.CancelAsync();
+        await running;
+        Assert.All(_parts.Channels.Values, static channel => Assert.True(channel.IsDisposed));
+    }
+
+    [Fact]
+    public async Task Requests_that_waited_while_the_process_stood_still_are_not_answered()
+    {
+        using var stop = new CancellationTokenSource();
+        _parts.Table.Replace(new Dictionary<IPv4Address, DateTimeOffset?> { [Ip] = null });
+        _parts.Time.Advance(TimeSpan.FromHours(1));
+        Assert.True(_parts.Guard.Tick());
+        var running = _parts.Announcer.RunAsync(stop.Token);
+        _parts.Links.Set(State("eth0", 2));
+        await WaitForChannelsAsync(1);
+        var channel = _parts.Channels["eth0"];
+
+        // One loop takes frames in order: when the malformed one behind it has been counted, the request was judged.
+        using var counted = new FrameCount("Malformed");
+        channel.Deliver(Request(Ip));
+        channel.Deliver(new byte[10]);
+        await counted.Seen;
+        _parts.Guard.Resume();
+        channel.Deliver(Request(Ip, "02:00:00:00:00:98"));
+        Assert.Equal(MacAddress.Parse("02:00:00:00:00:98"), Read(await channel.NextAsync()).To);
+
+        await stop.CancelAsync();
+        await running;
+    }
+
+    [Fact]
+    public void Judging_and_answering_a_request_allocates_nothing()
+    {
+        _parts.Table.Replace(new Dictionary<IPv4Address, DateTimeOffset?> { [Ip] = _parts.Time.GetUtcNow().AddDays(1) });
+        var frame = Request(Ip);
+        var answer = new byte[ArpPacket.FrameLength];
+        IReadOnlySet<MacAddress> ours = new HashSet<MacAddress>();
+        long before = 0;
+        for (int i = 0; i < 20_000; i++)
+        {
+            if (i == 10_000)
+                before = GC.GetAllocatedBytesForCurrentThread();
+            if (ArpRules.Judge(frame, Client, ours, _parts.Table.Snapshot, TimeProvider.System, out var packet, out _) == ArpVerdict.Answer)
+                ArpRules.WriteAnswer(answer, packet, Client);
+        }
+        Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 1000);
+    }
+
+    private static Regex Excluded(string pattern) => new(pattern, RegexOptions.ExplicitCapture, TimeSpan.FromSeconds(1));
+
+    private static InterfaceState State(string name, int index = 2) =>
+        new(new LinkInfo(index, name, new MacAddress(0x020000000000u + (ulong)index)), true, true, true, false) { HasCarrier = true };
+
+    private static byte[] Request(IPv4Address target, string from = "02:00:00:00:00:99")
+    {
+        var frame = new byte[ArpPacket.FrameLength];
+        var sender = MacAddress.Parse(from);
+        new ArpPacket(ArpOperation.Request, sender, IPv4Address.Parse("10.0.0.99"), default, target).Write(frame, sender, MacAddress.Broadcast);
+        return frame;
+    }
+
+    private static (ArpOperation Operation, IPv4Address Sender, MacAddress To) Read(byte[] frame)
+    {
+        Assert.True(ArpPacket.TryParse(frame, out var destination, out var packet));
+        return (packet.Operation, packet.SenderAddress, destination);
+    }
+
+    private async Task WaitForChannelsAsync(int count)
+    {
+        while (_parts.Announcer.InterfaceCount < count)
+            await Task.Yield();
+    }
+
+    /// <summary>Completes when a frame with a verdict was counted.</summary>
+    private sealed class FrameCount : IDisposable
+    {
+        private readonly System.Diagnostics.Metrics.MeterListener _listener = new();
+        private readonly TaskCompletionSource _seen = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public FrameCount(string verdict)
+        {
+            _listener.InstrumentPublished = static (instrument, listener) =>
+            {
+                if (instrument.Name == "dynamiclb_layer2_frames_total")
+                    listener.EnableMeasurementEvents(instrument);
+            };
+            _listener.SetMeasurementEventCallback<long>((_, _, tags, _) =>
+            {
+                if (tags.Length == 1 && verdict.Equals(tags[0].Value))
+                    _seen.TrySetResult();
+            });
+            _listener.Start();
+        }
+
+        public Task Seen => _seen.Task.WaitAsync(TimeSpan.FromSeconds(20), TimeProvider.System);
+
+        public void Dispose() => _listener.Dispose();
+    }
+}

@@ -1,0 +1,183 @@
+using DynamicLb.Contracts;
+using DynamicLb.Kubernetes.Resources;
+using DynamicLb.Networking.Addresses;
+
+namespace DynamicLb.Tests.Unit.Speaker;
+
+public sealed class ServiceReconcilerTests
+{
+    private const string Config = """
+        address-pools:
+        - {name: lab, protocol: layer2, addresses: [10.0.0.0/24]}
+        - {name: routed, protocol: bgp, addresses: [10.9.0.0/24]}
+        """;
+
+    private static readonly IPv4Address Ip = IPv4Address.Parse("10.0.0.1");
+    private static readonly MacAddress Stranger = MacAddress.Parse("02:00:00:00:00:66");
+    private readonly SpeakerParts _parts = new();
+
+    [Fact]
+    public void Nothing_is_announced_before_a_configuration_is_read()
+    {
+        Add("web");
+        Assert.Empty(Announced());
+
+        _parts.Configure(Config);
+        Assert.Equal([Ip], Announced());
+    }
+
+    [Fact]
+    public void Announcing_follows_service_endpoints_members_and_nodes()
+    {
+        _parts.Configure(Config);
+        Add("web");
+        Assert.Equal([Ip], Announced());
+
+        _parts.Slices.Remove(Slice("web"));
+        Assert.Empty(Announced());
+        _parts.Slices.Set(Slice("web"));
+        Assert.Equal([Ip], Announced());
+
+        // 10.0.0.1: b, a, c.
+        _parts.Membership.Set("node-a", "node-b", "node-c");
+        Assert.Equal([Ip], Announced());
+        _parts.Nodes.Set(Excluded("node-b"));
+        Assert.Empty(Announced());
+        _parts.Nodes.Remove(Excluded("node-b"));
+        Assert.Equal([Ip], Announced());
+        _parts.Membership.Set("node-a", "node-c");
+        Assert.Empty(Announced());
+        _parts.Membership.Set("node-b");
+
+        _parts.Services.Remove(Service("web"));
+        Assert.Empty(Announced());
+    }
+
+    [Fact]
+    public void An_address_ends_with_its_lease_and_comes_back_with_a_renewal()
+    {
+        _parts.Configure(Config);
+        Add("web", end: _parts.Time.GetUtcNow().AddSeconds(10));
+        Assert.Equal([Ip], Announced());
+
+        _parts.Time.Advance(TimeSpan.FromSeconds(10));
+        Assert.Empty(Announced());
+
+        _parts.Services.Set(Service("web", end: _parts.Time.GetUtcNow().AddSeconds(10)));
+        Assert.Equal([Ip], Announced());
+        Assert.Equal(["web nodeAssigned", "web announceFailed", "web leaseExpired", "web nodeAssigned", "web announceFailed"], _parts.Events.Told);
+    }
+
+    [Fact]
+    public void A_shared_address_is_announced_as_long_as_the_longest_of_its_services_may()
+    {
+        var now = _parts.Time.GetUtcNow();
+        _parts.Configure(Config);
+        Add("web", end: now.AddSeconds(10));
+        Add("dns", end: now.AddSeconds(20));
+        Assert.Equal([Ip], Announced());
+        Assert.Equal(now.AddSeconds(20), _parts.Table.Snapshot[Ip].ValidUntil);
+
+        Add("mail");
+        Assert.Equal([Ip], Announced());
+        Assert.Null(_parts.Table.Snapshot[Ip].ValidUntil);
+
+        _parts.Services.Remove(Service("mail"));
+        _parts.Services.Remove(Service("dns"));
+        Assert.Equal([Ip], Announced());
+        Assert.Equal(now.AddSeconds(10), _parts.Table.Snapshot[Ip].ValidUntil);
+    }
+
+    [Fact]
+    public void A_node_that_the_others_cannot_hear_leaves_its_address_to_who_claims_it()
+    {
+        _parts.Configure(Config);
+        Add("web");
+        Add("dns", "10.0.0.2");
+        Assert.Equal(2, Announced().Count);
+
+        _parts.Membership.MustYield = true;
+        Assert.Equal(2, Announced().Count);
+        _parts.Claim(Ip, Stranger);
+        Assert.Equal([IPv4Address.Parse("10.0.0.2")], Announced());
+
+        _parts.Membership.Rejoin();
+        Assert.Equal(2, Announced().Count);
+    }
+
+    [Fact]
+    public void A_node_that_is_heard_keeps_its_address_whoever_claims_it()
+    {
+        _parts.Configure(Config);
+        Add("web");
+        Announced();
+        for (int i = 0; i < 5000; i++)
+            _parts.Claim(Ip, Stranger);
+
+        Assert.Equal([Ip], Announced());
+    }
+
+    [Fact]
+    public void A_pool_with_bgp_is_announced_by_nobody_and_told_once_by_one_node()
+    {
+        _parts.Configure(Config);
+        Add("web", "10.9.0.1", "routed");
+        Assert.Empty(Announced());
+        _parts.Services.Set(Service("web", "10.9.0.1", "routed"));
+        Assert.Empty(Announced());
+
+        Assert.Equal(["web announceFailed"], _parts.Events.Told);
+    }
+
+    [Fact]
+    public void A_service_of_another_class_is_not_ours()
+    {
+        _parts.Configure(Config);
+        Add("web");
+        Assert.Equal([Ip], Announced());
+        _parts.Services.Set(Service("web") with { Spec = new ServiceSpec { Type = "LoadBalancer", LoadBalancerClass = "other" } });
+
+        Assert.Empty(Announced());
+    }
+
+    private static Service Service(string name, string ip = "10.0.0.1", string pool = "lab", DateTimeOffset? end = null)
+    {
+        var annotations = new Dictionary<string, string> { [Annotations.AllocatedFromPool] = pool };
+        if (end is { } moment)
+            annotations[Annotations.ValidUntil] = moment.ToString("O");
+        return new Service
+        {
+            Metadata = new ObjectMeta { Namespace = "demo", Name = name, Annotations = annotations },
+            Spec = new ServiceSpec { Type = "LoadBalancer" },
+            Status = new ServiceStatus { LoadBalancer = new LoadBalancerStatus { Ingress = [new LoadBalancerIngress { Ip = ip }] } },
+        };
+    }
+
+    private static EndpointSlice Slice(string service) => new()
+    {
+        Metadata = new ObjectMeta
+        {
+            Namespace = "demo",
+            Name = $"{service}-1",
+            Labels = new Dictionary<string, string> { [EndpointSlice.ServiceNameLabel] = service },
+        },
+        Endpoints = [new Endpoint { Addresses = ["10.244.0.5"], NodeName = "node-a" }],
+    };
+
+    private static Node Excluded(string name) => new()
+    {
+        Metadata = new ObjectMeta { Name = name, Labels = new Dictionary<string, string> { [NodeLabels.ExcludeFromExternalLoadBalancers] = "" } },
+    };
+
+    private void Add(string name, string ip = "10.0.0.1", string pool = "lab", DateTimeOffset? end = null)
+    {
+        _parts.Slices.Set(Slice(name));
+        _parts.Services.Set(Service(name, ip, pool, end));
+    }
+
+    private List<IPv4Address> Announced()
+    {
+        _parts.Reconciler.Work();
+        return [.. _parts.Table.Snapshot.Keys.Order()];
+    }
+}

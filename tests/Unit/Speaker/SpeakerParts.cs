@@ -1,0 +1,207 @@
+using System.Diagnostics.Metrics;
+using System.Text.RegularExpressions;
+using System.Threading.Channels;
+using DynamicLb.Contracts.Configuration;
+using DynamicLb.Contracts.Hosting;
+using DynamicLb.Kubernetes;
+using DynamicLb.Kubernetes.Events;
+using DynamicLb.Kubernetes.Informers;
+using DynamicLb.Kubernetes.Resources;
+using DynamicLb.Networking.Addresses;
+using DynamicLb.Networking.Netlink;
+using DynamicLb.Networking.PacketSocket;
+using DynamicLb.Speaker;
+using DynamicLb.Speaker.Layer2;
+using DynamicLb.Speaker.Membership;
+using DynamicLb.Speaker.Services;
+using DynamicLb.Speaker.Status;
+using DynamicLb.Tests.Unit.Support;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace DynamicLb.Tests.Unit.Speaker;
+
+/// <summary>A speaker without Kubernetes, sockets and a clock of its own.</summary>
+internal sealed class SpeakerParts
+{
+    public const string Me = "node-b";
+
+    public SpeakerParts()
+    {
+        Options = new SpeakerOptions(
+            new KubernetesProgramSettings("none", null, null, "", "http://127.0.0.1:0", LogLevel.None), Me,
+            new Regex(SpeakerCommand.DefaultExcluded, RegexOptions.ExplicitCapture, TimeSpan.FromSeconds(1)), false, TimeSpan.FromSeconds(3));
+        var metrics = new SpeakerMetrics(new Meters(), Options, new ConfigFileWatcher("none", Time, NullLogger<ConfigFileWatcher>.Instance));
+        Table = new AnnouncementTable(Time);
+        Guard = new PauseGuard(Time, TimeSpan.FromHours(1));
+        var context = new ResponderContext(Table, Guard, metrics, Time);
+        Announcer = new Layer2Announcer(Options, context, Links, link => Channels[link.Name] = new FakeChannel(link), Time, NullLogger<Layer2Announcer>.Instance);
+        Reconciler = new ServiceReconciler(
+            Options, Services, Nodes, Slices, Membership, Table, Announcer, context, new ServiceEvents(Options, Events, NullLogger<ServiceEvents>.Instance), metrics, Time,
+            NullLogger<ServiceReconciler>.Instance);
+        Claim = context.Claimed!;
+    }
+
+    public FakeTime Time { get; } = new(new DateTimeOffset(2026, 1, 1, 12, 0, 0, TimeSpan.Zero));
+
+    public SpeakerOptions Options { get; }
+
+    public AnnouncementTable Table { get; }
+
+    public PauseGuard Guard { get; }
+
+    public Layer2Announcer Announcer { get; }
+
+    public ServiceReconciler Reconciler { get; }
+
+    public Action<IPv4Address, MacAddress> Claim { get; }
+
+    public FakeInformer<Service> Services { get; } = new();
+
+    public FakeInformer<Node> Nodes { get; } = new();
+
+    public FakeInformer<EndpointSlice> Slices { get; } = new();
+
+    public FakeMembership Membership { get; } = new();
+
+    public FakeLinks Links { get; } = new();
+
+    public Dictionary<string, FakeChannel> Channels { get; } = [];
+
+    public FakeEvents Events { get; } = new();
+
+    public void Configure(string yaml)
+    {
+        var result = ConfigFileReader.Read(yaml);
+        Assert.Empty(result.Faults);
+        _ = Reconciler.ConfigureAsync(result.Config!);
+    }
+
+    private sealed class Meters : IMeterFactory
+    {
+        public Meter Create(MeterOptions options) => new(options);
+
+        public void Dispose()
+        {
+        }
+    }
+}
+
+internal sealed class FakeInformer<T> : IInformer<T>
+    where T : KubernetesObject
+{
+    private readonly Dictionary<NamespacedName, T> _items = [];
+    private Action<T?, T?>? _changed;
+
+    public bool HasSynced => true;
+
+    public IReadOnlyCollection<T> Items => _items.Values;
+
+    public T? Get(NamespacedName name) => _items.GetValueOrDefault(name);
+
+    public void Subscribe(Action<T?, T?> changed) => _changed += changed;
+
+    public Task WaitForSyncAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public void Set(T item)
+    {
+        var old = Get(NamespacedName.Of(item));
+        _items[NamespacedName.Of(item)] = item;
+        _changed?.Invoke(old, item);
+    }
+
+    public void Remove(T item)
+    {
+        _items.Remove(NamespacedName.Of(item), out var old);
+        _changed?.Invoke(old, null);
+    }
+}
+
+internal sealed class FakeMembership : IMembership
+{
+    public event Action? Changed;
+
+    public event Action? Rejoined;
+
+    public IReadOnlySet<string> Members { get; private set; } = new HashSet<string> { SpeakerParts.Me };
+
+    public bool MustYield { get; set; }
+
+    public void Set(params string[] members)
+    {
+        Members = members.ToHashSet();
+        Changed?.Invoke();
+    }
+
+    public void Rejoin()
+    {
+        MustYield = false;
+        Rejoined?.Invoke();
+    }
+}
+
+internal sealed class FakeLinks : ILinkMonitor
+{
+    public event Action? Changed;
+
+    public IReadOnlyList<InterfaceState> Current { get; private set; } = [];
+
+    public Task RunAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public void Set(params InterfaceState[] links)
+    {
+        Current = links;
+        Changed?.Invoke();
+    }
+}
+
+/// <summary>A link whose frames a test puts in and takes out.</summary>
+internal sealed class FakeChannel(LinkInfo link) : ILinkChannel
+{
+    private readonly Channel<byte[]> _in = System.Threading.Channels.Channel.CreateUnbounded<byte[]>();
+    private readonly Channel<byte[]> _out = System.Threading.Channels.Channel.CreateUnbounded<byte[]>();
+
+    public LinkInfo Link => link;
+
+    public bool IsDisposed { get; private set; }
+
+    public void Deliver(byte[] frame) => _in.Writer.TryWrite(frame);
+
+    public async Task<byte[]> NextAsync() => await _out.Reader.ReadAsync(TestContext.Current.CancellationToken).AsTask().WaitAsync(TimeSpan.FromSeconds(20));
+
+    public ValueTask SendAsync(ReadOnlyMemory<byte> frame, CancellationToken cancellationToken)
+    {
+        _out.Writer.TryWrite(frame.ToArray());
+        return ValueTask.CompletedTask;
+    }
+
+    public async ValueTask<int> ReceiveAsync(Memory<byte> buffer, CancellationToken cancellationToken)
+    {
+        var frame = await _in.Reader.ReadAsync(cancellationToken);
+        frame.CopyTo(buffer);
+        return frame.Length;
+    }
+
+    public void JoinUnicast(MacAddress address)
+    {
+    }
+
+    public void LeaveUnicast(MacAddress address)
+    {
+    }
+
+    public ValueTask DisposeAsync()
+    {
+        IsDisposed = true;
+        return ValueTask.CompletedTask;
+    }
+}
+
+internal sealed class FakeEvents : IEventRecorder
+{
+    public List<string> Told { get; } = [];
+
+    public void Normal(KubernetesObject about, string reason, string message) => Told.Add($"{about.Metadata.Name} {reason}");
+
+    public void Warning(KubernetesObject about, string reason, string message) => Told.Add($"{about.Metadata.Name} {reason}");
+}
