@@ -44,6 +44,7 @@ internal sealed partial class ArpResponder(ILinkChannel channel, ResponderContex
     private readonly byte[] _gratuitous = new byte[ArpPacket.FrameLength];
     private Task _receiving = Task.CompletedTask;
     private volatile bool _faulty;
+    private int _pausesDrained;
 
     public LinkInfo Link => channel.Link;
 
@@ -113,7 +114,8 @@ internal sealed partial class ArpResponder(ILinkChannel channel, ResponderContex
     private Announced? Handle(ReadOnlySpan<byte> frame, Span<byte> answer)
     {
         var verdict = ArpRules.Judge(frame, Link.Mac, context.OwnMacs, context.Table.Snapshot, context.Time, out var packet, out var item);
-        if (verdict == ArpVerdict.Answer && context.Guard.IsPaused)
+        bool isLate = HasWaitedThroughPause() || context.Guard.IsPaused;
+        if (verdict == ArpVerdict.Answer && isLate)
             verdict = ArpVerdict.Late;
         context.Metrics.Frame(verdict);
         if (verdict == ArpVerdict.Claim)
@@ -123,6 +125,17 @@ internal sealed partial class ArpResponder(ILinkChannel channel, ResponderContex
         context.Metrics.RequestReceived(item!.Label);
         ArpRules.WriteAnswer(answer, packet, Link.Mac);
         return item;
+    }
+
+    /// <summary>Frames that came while we stood still may be read only after we are heard again: drop all up to the end of the queue.</summary>
+    private bool HasWaitedThroughPause()
+    {
+        int pauses = context.Guard.Pauses;
+        if (pauses == _pausesDrained)
+            return false;
+        if (!channel.HasPending)
+            _pausesDrained = pauses;
+        return true;
     }
 
     private async ValueTask<bool> TrySendAsync(ReadOnlyMemory<byte> frame, CancellationToken cancellationToken)

@@ -10,6 +10,10 @@ internal sealed class PauseGuard(TimeProvider time, TimeSpan limit)
 {
     private long _tick = time.GetTimestamp();
     private volatile bool _paused;
+    private volatile int _pauses;
+
+    /// <summary>How many pauses were noticed: whoever reads from a queue throws away what it held when this number changes.</summary>
+    public int Pauses => _pauses;
 
     /// <summary>Whether we stood still, and have not been heard since.</summary>
     public bool IsPaused => _paused || time.GetElapsedTime(Volatile.Read(ref _tick)) >= limit;
@@ -19,7 +23,10 @@ internal sealed class PauseGuard(TimeProvider time, TimeSpan limit)
     {
         bool noticed = !_paused && time.GetElapsedTime(Volatile.Read(ref _tick)) >= limit;
         if (noticed)
+        {
             _paused = true;
+            Interlocked.Increment(ref _pauses);
+        }
         Volatile.Write(ref _tick, time.GetTimestamp());
         return noticed;
     }

@@ -31,6 +31,9 @@ public interface ILinkChannel : IAsyncDisposable
     /// <summary>Undoes <see cref="JoinUnicast"/>.</summary>
     void LeaveUnicast(MacAddress address);
 
+    /// <summary>Whether a received frame waits.</summary>
+    bool HasPending { get; }
+
     /// <summary>Frames that the kernel dropped since the last call, since nobody received them in time (PACKET_STATISTICS).</summary>
     uint TakeDropped() => 0;
 }

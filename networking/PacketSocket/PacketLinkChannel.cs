@@ -66,6 +66,9 @@ public sealed class PacketLinkChannel : ILinkChannel
     public void LeaveUnicast(MacAddress address) => Membership(PacketDropMembership, address);
 
     /// <inheritdoc/>
+    public bool HasPending => _socket.Available > 0;
+
+    /// <inheritdoc/>
     public uint TakeDropped()
     {
         // struct tpacket_stats: frames, drops. Reading sets both to zero.

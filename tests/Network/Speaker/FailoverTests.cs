@@ -108,6 +108,7 @@ public sealed class FailoverTests(ITestOutputHelper output)
         Assert.NotEmpty(words);
         output.WriteLine($"first word of the woken speaker {(words[0].At - woken).TotalMilliseconds:F0} ms after it woke");
         Assert.All(words, static arp => Assert.True(arp.IsGratuitous, $"a late answer: {arp}"));
+        await Wait.UntilAsync(async () => await lab.WhoHasAsync(Ip) == first, TimeSpan.FromSeconds(10), "the woken speaker to answer again", Cancelled);
         for (int i = 0; i < 3; i++)
             Assert.Equal(first, await lab.WhoHasAsync(Ip));
     }

@@ -135,6 +135,8 @@ public sealed class PacketDhcpTransportTests : IAsyncDisposable
 
     private sealed class FakeChannel : ILinkChannel
     {
+        public bool HasPending => false;
+
         private readonly Channel<object> _arrivals = Channel.CreateUnbounded<object>();
 
         public List<byte[]> Sent { get; } = [];

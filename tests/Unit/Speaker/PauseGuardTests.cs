@@ -31,6 +31,7 @@ public sealed class PauseGuardTests
         Assert.True(_guard.IsPaused);
         _guard.Resume();
         Assert.False(_guard.IsPaused);
+        Assert.Equal(1, _guard.Pauses);
     }
 
     [Fact]

@@ -165,6 +165,8 @@ internal sealed class FakeChannel(LinkInfo link) : ILinkChannel
 
     public bool IsDisposed { get; private set; }
 
+    public bool HasPending => _in.Reader.Count > 0;
+
     public void Deliver(byte[] frame) => _in.Writer.TryWrite(frame);
 
     public async Task<byte[]> NextAsync() => await _out.Reader.ReadAsync(TestContext.Current.CancellationToken).AsTask().WaitAsync(TimeSpan.FromSeconds(20));
