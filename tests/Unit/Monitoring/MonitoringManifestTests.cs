@@ -3,11 +3,13 @@ using System.Runtime.CompilerServices;
 using System.Text.Json;
 using System.Text.RegularExpressions;
 using DynamicLb.AddressService.Metrics;
+using DynamicLb.Contracts.Configuration;
 using DynamicLb.Contracts.Metrics;
 using DynamicLb.Controller.Status;
 using DynamicLb.Speaker;
 using DynamicLb.Speaker.Status;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging.Abstractions;
 using YamlDotNet.RepresentationModel;
 
 namespace DynamicLb.Tests.Unit.Monitoring;
@@ -92,7 +94,9 @@ public sealed partial class MonitoringManifestTests
         listener.Start();
         _ = new LeaseMetrics(factory);
         _ = new ControllerMetrics(factory, null!, null!);
-        _ = new SpeakerMetrics(factory, new SpeakerOptions(null!, "node1", MetricName(), false));
+        _ = new SpeakerMetrics(
+            factory, new SpeakerOptions(null!, "node1", MetricName(), false, TimeSpan.FromSeconds(3)),
+            new ConfigFileWatcher("none", TimeProvider.System, NullLogger<ConfigFileWatcher>.Instance));
         return names;
     }
 
