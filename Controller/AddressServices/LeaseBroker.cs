@@ -47,6 +47,7 @@ internal sealed partial class LeaseBroker : IAsyncDisposable
     private readonly HashSet<NamespacedName> _releasing = [];
     private readonly Kubernetes.Queues.WorkQueue<NamespacedName> _queue;
     private readonly CancellationTokenSource _stop = new();
+    private readonly TimeProvider _time;
     private readonly Task _working;
 
     public LeaseBroker(
@@ -57,7 +58,8 @@ internal sealed partial class LeaseBroker : IAsyncDisposable
         _changed = changed;
         _logger = logger;
         _queue = new Kubernetes.Queues.WorkQueue<NamespacedName>(time, random, FirstPause, LongestPause);
-        _working = Task.WhenAll(Enumerable.Range(0, Concurrency).Select(_ => Task.Run(() => WorkAsync(_stop.Token))));
+        _time = time;
+        _working = Task.WhenAll(Enumerable.Range(0, Concurrency).Select(_ => Task.Run(() => WorkAsync(_stop.Token))).Append(Task.Run(() => WatchAsync(_stop.Token))));
     }
 
     /// <summary>The address service as configured.</summary>

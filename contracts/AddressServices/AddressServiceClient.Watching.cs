@@ -44,12 +44,14 @@ public sealed partial class AddressServiceClient
                 if (response is { IsSuccessStatusCode: true })
                 {
                     using var reader = new StreamReader(await response.Content.ReadAsStreamAsync(cancellationToken), Encoding.UTF8);
+                    bool isLive = false;
                     while (await ReadEventAsync(reader, lastEventId, cancellationToken) is var (happened, id))
                     {
                         lastEventId = id;
                         pause = ShortestPause;
+                        isLive |= happened?.Type == LeaseEventType.Synced;
                         if (happened is not null)
-                            yield return happened;
+                            yield return happened with { IsLive = isLive };
                     }
                 }
                 else if (response?.Headers.RetryAfter?.Delta is { } wanted && wanted > pause)

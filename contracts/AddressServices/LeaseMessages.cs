@@ -90,7 +90,8 @@ public sealed record LeaseSynced(string Id);
 /// <param name="Id">Where to go on after it; null during a snapshot, which cannot be resumed.</param>
 /// <param name="Event">What happened to a lease; null for the stream's own events.</param>
 /// <param name="Lease">The lease, in <see cref="LeaseEventType.Snapshot"/>.</param>
-public sealed record LeaseWatchEvent(string Type, string? Id, LeaseEvent? Event = null, LeaseAnswer? Lease = null);
+/// <param name="IsLive">Whether it happens now; false for what was missed while there was no connection, up to <see cref="LeaseEventType.Synced"/>.</param>
+public sealed record LeaseWatchEvent(string Type, string? Id, LeaseEvent? Event = null, LeaseAnswer? Lease = null, bool IsLive = false);
 
 /// <summary>Answer to <c>GET /v1/leases</c>.</summary>
 /// <param name="Status">One of <see cref="AnswerStatus"/>.</param>
