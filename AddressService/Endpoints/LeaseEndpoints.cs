@@ -34,7 +34,7 @@ internal static class LeaseEndpoints
         group.MapGet("/{ip}", DetailAsync)
             .WithName("GetLease")
             .WithSummary("The lease of an address, with its history.")
-            .WithDescription("Counters and lists begin with the start of the address service. A released lease is known for ten minutes.")
+            .WithDescription("The lists begin with the start of the address service. A released lease is known for ten minutes.")
             .Produces<LeaseDetailAnswer>()
             .Produces<ErrorAnswer>(StatusCodes.Status400BadRequest)
             .ProducesRefusals()

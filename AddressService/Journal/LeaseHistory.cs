@@ -3,8 +3,9 @@ using DynamicLb.Contracts.AddressServices;
 
 namespace DynamicLb.AddressService.Journal;
 
-/// <summary>What became of one lease since the program started: counted, and the last of it kept. It belongs to the loop that owns the leases.</summary>
-internal sealed class LeaseHistory
+/// <summary>What became of one lease: counted, and the last of it kept. It belongs to the loop that owns the leases.</summary>
+/// <param name="before">What was counted before the program started, as far as it was stored.</param>
+internal sealed class LeaseHistory(LeaseCounts? before = null)
 {
     /// <summary>Renewals kept.</summary>
     public const int Renewals = 8;
@@ -15,9 +16,10 @@ internal sealed class LeaseHistory
     private readonly ServerTable _servers = new(most: 4);
     private Ring<(long At, string? Ip, string? Server)> _renewals = new(Renewals);
     private Ring<(long At, string Type, string? Ip, string? Server, string? Detail)> _events = new(Events);
-    private long _naks;
-    private long _losses;
-    private long _changes;
+    private readonly long _renewalsBefore = before?.Renewals ?? 0;
+    private long _naks = before?.Naks ?? 0;
+    private long _losses = before?.Losses ?? 0;
+    private long _changes = before?.Changes ?? 0;
 
     public void Add(in JournalEntry entry)
     {
@@ -40,8 +42,17 @@ internal sealed class LeaseHistory
         _servers.Nak(server, at);
     }
 
+    /// <summary>The counters, to be stored; the same object when nothing has changed.</summary>
+    public LeaseCounts? Counts(LeaseCounts? stored)
+    {
+        long renewals = _renewalsBefore + _renewals.Total;
+        return stored is not null
+            ? stored.Renewals == renewals && stored.Naks == _naks && stored.Losses == _losses && stored.Changes == _changes ? stored : new LeaseCounts(renewals, _naks, _losses, _changes)
+            : renewals + _naks + _losses + _changes == 0 ? null : new LeaseCounts(renewals, _naks, _losses, _changes);
+    }
+
     public LeaseHistoryAnswer Answer(LeaseRecord record) => new(
-        record.CreatedAt, record.ObtainedAt, _renewals.Total, _naks, _losses, _changes,
+        record.CreatedAt, record.ObtainedAt, _renewalsBefore + _renewals.Total, _naks, _losses, _changes,
         [.. _renewals.NewestFirst().Select(r => new LeaseHistoryEntry(Utc(r.At), LeaseEventType.Renewed, r.Ip, r.Server))],
         [.. _events.NewestFirst().Select(e => new LeaseHistoryEntry(Utc(e.At), e.Type, e.Ip, e.Server, e.Detail))],
         _servers.Answer(null));

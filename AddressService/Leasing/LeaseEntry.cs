@@ -87,7 +87,7 @@ internal sealed class LeaseEntry
     public string? LastError { get; set; }
 
     /// <summary>What became of it.</summary>
-    public LeaseHistory History { get; } = new();
+    public required LeaseHistory History { get; init; }
 
     /// <summary>Events that wait until the store has taken what they speak of.</summary>
     public List<JournalEntry>? Untold { get; set; }
@@ -100,6 +100,9 @@ internal sealed class LeaseEntry
 
     /// <summary>A NAK ended the exchange that goes on, or will have ended it in a moment.</summary>
     public bool WasRefused { get; set; }
+
+    /// <summary>What is being asked of a server; null for nothing.</summary>
+    public string? Exchange { get; set; }
 
     public bool InReady { get; set; }
 

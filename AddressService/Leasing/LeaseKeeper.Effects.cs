@@ -28,7 +28,7 @@ internal sealed partial class LeaseKeeper
         if (!_byClient.TryGetValue(client, out var entry))
             return;
         Log.StateChanged(_logger, entry.Record.Service, from, to);
-        CountExchange(entry, from, to);
+        CountExchange(entry, to);
         if (to == DhcpClientState.Requesting && client.Attempt?.Requested is { } requested)
             Claim(entry, requested.Address);
         else if (from == DhcpClientState.Requesting && to != DhcpClientState.Bound && !entry.IsReleasing && client.Lease is null)
@@ -116,9 +116,10 @@ internal sealed partial class LeaseKeeper
         entry.LastError = null;
         Settle(entry);
         var record = LeaseRecords.With(entry.Record, lease, _clock);
+        var told = Note(entry, what, record, from: from);
         if (renewed && IsNotWorthSaving(entry.Record, record))
         {
-            Tell(entry, what, record);
+            Tell(entry, told);
             return;
         }
         if (entry.Record.ObtainedAt is null)
@@ -126,7 +127,7 @@ internal sealed partial class LeaseKeeper
         if (!renewed)
             Log.Leased(_logger, entry.Record.Service, lease.Address, entry.Mac, lease.ServerId, lease.LeaseSeconds);
         bool saved = Save(entry, record);
-        Tell(entry, what, record, from: from);
+        Tell(entry, told);
         if (saved)
             CompleteIfLeased(entry);
     }

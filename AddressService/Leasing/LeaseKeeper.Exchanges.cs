@@ -5,24 +5,38 @@ namespace DynamicLb.AddressService.Leasing;
 /// <summary>How exchanges with DHCP servers end, counted.</summary>
 internal sealed partial class LeaseKeeper
 {
-    /// <param name="entry">The lease.</param>
-    /// <param name="from">What the client did.</param>
-    /// <param name="to">What it does now.</param>
-    private void CountExchange(LeaseEntry entry, DhcpClientState from, DhcpClientState to)
+    /// <summary>Follows a lease's exchange through the client's states. Those it does not name, such as checks of an address, belong to the exchange before.</summary>
+    private void CountExchange(LeaseEntry entry, DhcpClientState to)
     {
-        string? exchange = from switch
+        string? exchange = entry.Exchange;
+        switch (to)
         {
-            DhcpClientState.Requesting => "acquire",
-            DhcpClientState.Rebooting => "reboot",
-            DhcpClientState.Renewing => "renew",
-            DhcpClientState.Rebinding => "rebind",
-            _ => null,
-        };
+            case DhcpClientState.Requesting:
+                entry.Exchange = "acquire";
+                return;
+            case DhcpClientState.Rebooting:
+                entry.Exchange = "reboot";
+                return;
+            case DhcpClientState.Renewing:
+                entry.Exchange = "renew";
+                return;
+            case DhcpClientState.Rebinding:
+                entry.Exchange = "rebind";
+                break;
+            case DhcpClientState.Bound:
+            case DhcpClientState.Init:
+            case DhcpClientState.Selecting:
+            case DhcpClientState.Releasing:
+            case DhcpClientState.Idle:
+                entry.Exchange = null;
+                break;
+            default:
+                return;
+        }
         bool wasRefused = entry.WasRefused;
         entry.WasRefused = false;
-        if (exchange is null || to is DhcpClientState.Releasing or DhcpClientState.Idle)
-            return;
-        _metrics.Exchange(exchange, to == DhcpClientState.Bound ? "ack" : wasRefused ? "nak" : "unanswered");
+        if (exchange is not null && to is not (DhcpClientState.Releasing or DhcpClientState.Idle))
+            _metrics.Exchange(exchange, to == DhcpClientState.Bound ? "ack" : wasRefused ? "nak" : "unanswered");
     }
 
     private void UpdateNumbers() => _metrics.Observe(

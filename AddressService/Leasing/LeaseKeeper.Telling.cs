@@ -100,14 +100,23 @@ internal sealed partial class LeaseKeeper
     /// <param name="record">As it is now, whether stored or not.</param>
     /// <param name="detail">The cause in words.</param>
     /// <param name="from">The address held before.</param>
-    private void Tell(LeaseEntry entry, string type, LeaseRecord record, string? detail = null, string? from = null)
+    private void Tell(LeaseEntry entry, string type, LeaseRecord record, string? detail = null, string? from = null) =>
+        Tell(entry, Note(entry, type, record, detail, from));
+
+    /// <summary>Writes the lease's history, and tells nobody yet.</summary>
+    private JournalEntry Note(LeaseEntry entry, string type, LeaseRecord record, string? detail = null, string? from = null)
+    {
+        var noted = new JournalEntry(type, _clock.UtcNow, record, detail, from);
+        entry.History.Add(noted);
+        if (type is LeaseEventType.Bound or LeaseEventType.Renewed or LeaseEventType.Changed or LeaseEventType.Recovered && record.ServerId is { } server)
+            _servers.Ack(server, noted.At);
+        return noted;
+    }
+
+    private void Tell(LeaseEntry entry, in JournalEntry told)
     {
         const int MostUntold = 8;
-        var told = new JournalEntry(type, _clock.UtcNow, record, detail, from);
-        entry.History.Add(told);
-        if (type is LeaseEventType.Bound or LeaseEventType.Renewed or LeaseEventType.Changed or LeaseEventType.Recovered && record.ServerId is { } server)
-            _servers.Ack(server, told.At);
-        if (type is LeaseEventType.Lost or LeaseEventType.Suspect || entry.IsGone)
+        if (told.Type is LeaseEventType.Lost or LeaseEventType.Suspect || entry.IsGone)
         {
             // Whoever was not told of the address need not hear that it is gone, but it does no harm.
             entry.Untold?.Clear();

@@ -1,4 +1,5 @@
 using DynamicLb.AddressService.Configuration;
+using DynamicLb.AddressService.Journal;
 using DynamicLb.AddressService.MacPool;
 using DynamicLb.AddressService.Metrics;
 using DynamicLb.AddressService.Store;
@@ -216,7 +217,7 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
 
     private LeaseEntry NewEntry(LeaseRecord record, MacAddress mac, TimeSpan? forgetAt = null)
     {
-        var entry = new LeaseEntry { Record = record, Mac = mac, StartedAt = _clock.Now, ForgetAt = forgetAt };
+        var entry = new LeaseEntry { Record = record, Mac = mac, History = new LeaseHistory(record.Counts), StartedAt = _clock.Now, ForgetAt = forgetAt };
         entry.Client = new DhcpClient(LeaseRecords.Identity(record), _settings, this, _ids, _random);
         if (record.State == LeaseRecordState.Released)
         {
@@ -336,7 +337,7 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
 
     private bool Save(LeaseEntry entry, LeaseRecord record)
     {
-        entry.Record = record with { SavedAt = _clock.UtcNow };
+        entry.Record = record with { SavedAt = _clock.UtcNow, Counts = entry.History.Counts(record.Counts) };
         try
         {
             _store.Save(entry.Record);

@@ -87,7 +87,17 @@ internal sealed record LeaseRecord
     public DateTimeOffset SavedAt { get; init; }
 
     public DateTimeOffset? ReleasedAt { get; init; }
+
+    /// <summary>What became of it until this was written.</summary>
+    public LeaseCounts? Counts { get; init; }
 }
+
+/// <summary>How often something happened to a lease.</summary>
+/// <param name="Renewals">It was extended.</param>
+/// <param name="Naks">It was refused.</param>
+/// <param name="Losses">Its address was lost.</param>
+/// <param name="Changes">Its address changed.</param>
+internal sealed record LeaseCounts(long Renewals, long Naks, long Losses, long Changes);
 
 /// <summary>The list of MACs given by <c>/v1/mac</c> and the configuration.</summary>
 /// <param name="Macs">In the order they are to be used.</param>

@@ -108,7 +108,7 @@ public sealed record LeasesAnswer(
 /// <param name="History">What became of it.</param>
 public sealed record LeaseDetailAnswer(string Status, LeaseAnswer Lease, LeaseHistoryAnswer History);
 
-/// <summary>What became of a lease since the address service started; <paramref name="Created"/> and <paramref name="Obtained"/> reach back before that.</summary>
+/// <summary>What became of a lease. The lists reach back to the start of the address service, all else to the beginning of the lease.</summary>
 /// <param name="Created">When the service first asked for an address.</param>
 /// <param name="Obtained">When the address was first leased.</param>
 /// <param name="Renewals">How often it was extended.</param>

@@ -18,6 +18,7 @@ const stream = new Stream('v1/leases/watch?overview=true', {
 });
 let dirty = new Set(['leases', 'overview', 'events']);
 let poolSeen = '';
+let timer = 0;
 
 function tokenHeaders() {
   const token = sessionStorage.getItem(tokenKey);
@@ -47,8 +48,9 @@ function happened(type, data) {
     dirty.add(part);
   if (part === 'leases')
     dirty.add('events');
+  // Thousands of leases have dozens of events a second: not each is worth a look at all of them.
   if (dirty.size)
-    requestAnimationFrame(render);
+    timer ||= setTimeout(render, 200);
 }
 
 function connection(state, text) {
@@ -58,6 +60,8 @@ function connection(state, text) {
 }
 
 function render() {
+  clearTimeout(timer);
+  timer = 0;
   const due = dirty;
   dirty = new Set();
   if (due.has('leases'))

@@ -114,7 +114,7 @@ function history({ lease, history: h }) {
       `host name ${lease.hostname ?? '–'}`, lease.verified ? 'confirmed by a server since the start' : 'not confirmed since the start',
       ...(lease.lastError ? [`last fault: ${lease.lastError}`] : []),
     ]),
-    list('Since the start', [`${h.renewals} renewals`, `${h.naks} refusals`, `${h.losses} losses`, `${h.changes} changes of address`]),
+    list('Counted', [`${h.renewals} renewals`, `${h.naks} refusals`, `${h.losses} losses`, `${h.changes} changes of address`]),
     list('Events', h.events.map(line)),
     list('Last renewals', h.lastRenewals.map(e => `${clock(e.at)} by ${e.server}`)),
     list('Servers', h.servers.map(s => `${s.server}: ${s.acks} granted, ${s.naks} refused`)));

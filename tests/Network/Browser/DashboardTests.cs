@@ -148,6 +148,52 @@ public sealed class DashboardTests
         Assert.DoesNotContain(chromium.Complaints, complaint => !complaint.Contains("401", StringComparison.Ordinal));
     }
 
+    [Fact]
+    public async Task Its_parts_take_a_stream_cut_anywhere_and_ten_thousand_leases()
+    {
+        await using var lab = await AddressLab.StartAsync("dnsmasq");
+        await using var chromium = await Chromium.StartAsync(lab.Network, lab.Network["router"], Cancelled);
+        var page = await chromium.OpenAsync(lab.Service.Url, 1440, 900);
+        Assert.Equal("""[["reset",{"a":1},""],["bound",{"b":"ü: x"},"1-2"],["lost",{},null]]""", (string?)await page.EvaluateAsync("""
+            (async () => {
+              const { parser } = await import('/dashboard/stream.js');
+              const text = ': comment\n\nretry: 2000\n\nevent: reset\nid: \ndata: {"a":1}\n\nevent: bound\nid: 1-2\ndata: {"b":"ü: x"}\n\n:\n\nevent: lost\ndata: {}\n\n';
+              const results = new Set();
+              for (let cut = 0; cut <= text.length; cut++) {
+                const events = [];
+                const parse = parser((...event) => events.push(event));
+                parse(text.slice(0, cut));
+                parse(text.slice(cut));
+                results.add(JSON.stringify(events));
+              }
+              return [...results].join(' or ');
+            })()
+            """));
+        Assert.Equal("10000 held, 100 rows, 200 rows after more, renewing, then 9999 and 1", (string?)await page.EvaluateAsync("""
+            (async () => {
+              const { Model } = await import('/dashboard/model.js');
+              const { LeaseTable } = await import('/dashboard/leases.js');
+              const model = new Model();
+              const at = seconds => new Date(Date.now() + 1000 * seconds).toISOString();
+              model.apply('reset', {});
+              for (let i = 0; i < 10000; i++)
+                model.apply('snapshot', { id: `${i}`, service: `demo/s${i}`, ip: '10.0.0.1', mac: '02:00:00:00:00:01', state: 'bound', leaseSeconds: 600, t1: at(300), t2: at(500), validUntil: at(600) });
+              model.apply('synced', {});
+              const table = new LeaseTable(model, null);
+              table.render();
+              const rows = () => document.querySelectorAll('#lease-rows tr').length;
+              let said = `${model.counts().leased} held, ${rows()} rows`;
+              document.querySelector('#more').click();
+              said += `, ${rows()} rows after more`;
+              model.apply('renewed', { id: '1-1', type: 'renewed', leaseId: '5', service: 'demo/s5', ip: '10.0.0.1', mac: '', leaseSeconds: 600, t1: at(-1), t2: at(500), validUntil: at(600) });
+              said += `, ${model.stateOf(model.leases.get('5'))}`;
+              model.apply('lost', { id: '1-2', type: 'lost', leaseId: '5', service: 'demo/s5', ip: '10.0.0.1', mac: '' });
+              const { leased, waiting } = model.counts();
+              return `${said}, then ${leased} and ${waiting}`;
+            })()
+            """));
+    }
+
     private static async Task SignInAsync(Page page, AddressLab lab)
     {
         await page.WaitAsync("document.querySelector('#sign-in').open && document.activeElement.id === 'token'", "the question for a token");

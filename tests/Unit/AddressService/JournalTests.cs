@@ -142,6 +142,21 @@ public sealed class JournalTests
     }
 
     [Fact]
+    public void The_counters_of_a_lease_survive_a_restart()
+    {
+        using var lab = new LeaseLab();
+        var lease = lab.Lease("demo/web");
+        lab.Advance(TimeSpan.FromMinutes(21));
+        long before = lab.Keeper.Lease(lease.Ip)!.History.Renewals;
+        Assert.InRange(before, 3, 5);
+        lab.Restart();
+        Assert.Equal(before, lab.Keeper.Lease(lease.Ip)!.History.Renewals);
+        lab.Settle();
+        var history = lab.Keeper.Lease(lease.Ip)!.History;
+        Assert.Equal((before + 1, 1), (history.Renewals, history.LastRenewals.Count));
+    }
+
+    [Fact]
     public void A_released_lease_keeps_its_history_for_ten_minutes()
     {
         using var lab = new LeaseLab();
