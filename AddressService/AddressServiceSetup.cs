@@ -33,7 +33,7 @@ internal static class AddressServiceSetup
     {
         app.UseAccess();
         app.UseApiErrors();
-        app.MapGroup("/v1").MapAddresses().MapLeases().MapMacs().MapState();
+        app.MapGroup("/v1").MapAddresses().MapOrphans().MapLeases().MapMacs().MapState();
         app.MapDashboard();
         app.MapDynamicLbDefaults();
         app.MapOpenApi("/openapi/{documentName}.json");

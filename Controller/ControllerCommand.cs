@@ -15,7 +15,7 @@ internal sealed record ControllerOptions(KubernetesProgramSettings Common, strin
     public TimeSpan PollInterval { get; init; } = TimeSpan.FromSeconds(5);
 
     /// <summary>How long a lease without an owner is kept.</summary>
-    public TimeSpan OrphanGrace { get; init; } = TimeSpan.FromMinutes(1);
+    public TimeSpan OrphanGrace { get; init; } = TimeSpan.FromMinutes(10);
 
     /// <summary>How long after a failed allocation it is tried again although nothing happened.</summary>
     public TimeSpan RetryFailed { get; init; } = TimeSpan.FromSeconds(30);
@@ -33,7 +33,7 @@ internal static class ControllerCommand
         var grace = new Option<int>("--orphan-grace-seconds")
         {
             Description = "How long a lease that no Service owns is kept.",
-            DefaultValueFactory = static _ => 60,
+            DefaultValueFactory = static _ => 600,
         };
         poll.Validators.Add(static result => RequireRange(result, "--poll-seconds", 1, 3600));
         grace.Validators.Add(static result => RequireRange(result, "--orphan-grace-seconds", 1, 86_400));

@@ -25,5 +25,11 @@ internal sealed class LimitOptions
     /// <summary>Wrong tokens a minute from one address, before it is not listened to for a while.</summary>
     public int FailuresPerMinute { get; set; } = 20;
 
+    /// <summary>How long after its service asked for it last a lease has an owner; null for ever.</summary>
+    public TimeSpan? ClaimTime { get; set; }
+
+    /// <summary>How long a lease that nobody claims is kept.</summary>
+    public TimeSpan OrphanGrace { get; set; } = TimeSpan.FromMinutes(10);
+
     public int? QuotaOf(string @namespace) => NamespaceQuotas.TryGetValue(@namespace, out int own) ? own : NamespaceQuota;
 }

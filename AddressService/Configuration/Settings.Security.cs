@@ -26,6 +26,9 @@ internal static partial class Settings
             (o, v) => Number(v, 1, 100_000, x => o.Limits.RequestsPerSecond = x)),
         new("request-burst", "N", "such calls at once after a pause, 1 to 100000 (100)", (o, v) => Number(v, 1, 100_000, x => o.Limits.RequestBurst = x)),
         new("concurrent-requests", "N", "such calls of all callers at a time, 1 to 10000 (512)", (o, v) => Number(v, 1, 10_000, x => o.Limits.ConcurrentRequests = x)),
+        new("claim-time", "SECONDS", "how long a lease has an owner after its service asked for it last, 60 to 2592000 (for ever)",
+            (o, v) => Seconds(v, 60, 2_592_000, x => o.Limits.ClaimTime = x)),
+        new("orphan-grace", "SECONDS", "how long a lease that nobody claims is kept, 0 to 2592000 (600)", (o, v) => Seconds(v, 0, 2_592_000, x => o.Limits.OrphanGrace = x)),
         new("failures-per-minute", "N", "wrong tokens from one address before it has to wait; 0 for no limit (20)",
             (o, v) => Number(v, 0, 100_000, x => o.Limits.FailuresPerMinute = x)),
     ];

@@ -10,6 +10,7 @@ internal static class Errors
 {
     private const long IpBodyLimit = 4 * 1024;
     private const long MacBodyLimit = 64 * 1024;
+    private const long OrphansBodyLimit = 1024 * 1024;
 
     private static readonly TimeSpan Soon = TimeSpan.FromSeconds(2);
 
@@ -48,7 +49,8 @@ internal static class Errors
                 await next(context);
                 return;
             }
-            long limit = context.Request.Path.StartsWithSegments("/v1/mac", StringComparison.OrdinalIgnoreCase) ? MacBodyLimit : IpBodyLimit;
+            long limit = context.Request.Path.StartsWithSegments("/v1/mac", StringComparison.OrdinalIgnoreCase) ? MacBodyLimit
+                : context.Request.Path.StartsWithSegments("/v1/ip/orphans", StringComparison.OrdinalIgnoreCase) ? OrphansBodyLimit : IpBodyLimit;
             if (context.Features.Get<Microsoft.AspNetCore.Http.Features.IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } size)
                 size.MaxRequestBodySize = limit;
             try

@@ -84,6 +84,15 @@ internal sealed class LeaseEntry
 
     public TimeSpan StartedAt { get; set; }
 
+    /// <summary>When its service asked for it last, or we started.</summary>
+    public TimeSpan ClaimedAt { get; set; }
+
+    /// <summary>Since when it has no owner.</summary>
+    public TimeSpan? OrphanedAt { get; set; }
+
+    /// <summary>Somebody said that it has no owner, rather than nobody asking for it.</summary>
+    public bool IsReportedOrphan { get; set; }
+
     public string? LastError { get; set; }
 
     /// <summary>What became of it.</summary>

@@ -47,6 +47,7 @@ internal sealed partial class LeaseKeeper
             Save(entry, entry.Record with { Uid = uid });
         if (entry.AbandonAt is not null)
             entry.AbandonAt = now + _options.AbandonAfter;
+        Claimed(entry);
         entry.Waiters.Add(waiter);
         CompleteIfLeased(entry);
         Reschedule(entry);
@@ -283,7 +284,8 @@ internal sealed partial class LeaseKeeper
             record.Service, record.Uid, lease?.Address.ToString() ?? (entry.IsReleasing ? record.Address ?? "" : ""), record.Id.ToString(), record.Mac,
             StateName(entry), record.Hostname, lease is null || lease.ServerId.IsAny ? null : lease.ServerId.ToString(),
             lease is null || lease.LeaseSeconds == DhcpLease.Infinite ? null : lease.LeaseSeconds, lease is null ? null : record.ObtainedAt,
-            Utc(lease?.T1), Utc(lease?.T2), Utc(lease?.ExpiresAt), lease?.Verified ?? false, entry.Client.UnansweredRenewals, entry.LastError);
+            Utc(lease?.T1), Utc(lease?.T2), Utc(lease?.ExpiresAt), lease?.Verified ?? false, entry.Client.UnansweredRenewals, entry.LastError,
+            Utc(entry.OrphanedAt));
     }
 
     private static string StateName(LeaseEntry entry) => entry.IsReleasing ? "releasing"

@@ -7,6 +7,12 @@ internal sealed partial class LeaseKeeper
 {
     private static partial class Log
     {
+        [LoggerMessage(Level = LogLevel.Warning, Message = "{Service} has a lease but no owner: {Reason}")]
+        public static partial void Orphaned(ILogger logger, string service, string reason);
+
+        [LoggerMessage(Level = LogLevel.Error, Message = "{Orphans} of {Leases} leases have no owner, more than {Limit}: none is released before POST /v1/ip/orphans/release")]
+        public static partial void OrphansHeld(ILogger logger, int orphans, int leases, int limit);
+
         [LoggerMessage(Level = LogLevel.Information, Message = "Loaded {Leases} leases, {Releasing} to be released or just released, {Macs} MACs in the pool")]
         public static partial void Loaded(ILogger logger, int leases, int releasing, int macs);
 

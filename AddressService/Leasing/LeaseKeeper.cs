@@ -138,6 +138,8 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
             Run(entry, now);
             Reschedule(entry);
         }
+        if (now >= _sweepAt)
+            SweepOrphans(now);
         if (now >= _gaugesAt)
             UpdateGauges();
     }
@@ -217,7 +219,8 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
 
     private LeaseEntry NewEntry(LeaseRecord record, MacAddress mac, TimeSpan? forgetAt = null)
     {
-        var entry = new LeaseEntry { Record = record, Mac = mac, History = new LeaseHistory(record.Counts), StartedAt = _clock.Now, ForgetAt = forgetAt };
+        var now = _clock.Now;
+        var entry = new LeaseEntry { Record = record, Mac = mac, History = new LeaseHistory(record.Counts), StartedAt = now, ClaimedAt = now, ForgetAt = forgetAt };
         entry.Client = new DhcpClient(LeaseRecords.Identity(record), _settings, this, _ids, _random);
         if (record.State == LeaseRecordState.Released)
         {
@@ -374,6 +377,7 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
         _gaugesAt = _clock.Now + TimeSpan.FromSeconds(1);
         var states = _byService.Values.Concat(_releasing.Where(e => e.Record.State == LeaseRecordState.Releasing)).CountBy(StateName);
         _metrics.Set([.. states], FreeMacs());
+        _metrics.SetOrphans(_byService.Values.Count(e => e.OrphanedAt is not null));
         UpdateNumbers();
     }
 

@@ -18,6 +18,7 @@ internal sealed class LeaseMetrics
     private readonly Counter<long> _exchanges;
     private readonly Counter<long> _webhooks;
     private int _freeMacs;
+    private int _orphans;
     private int _unrenewed;
     private int _poolMacs;
     private int _watchers;
@@ -40,6 +41,7 @@ internal sealed class LeaseMetrics
         meter.CreateObservableGauge(
             "dynamiclb_address_service_leases", () => _leases.Select(l => new Measurement<int>(l.Value, new KeyValuePair<string, object?>("state", l.Key))),
             description: "Leases, by state.");
+        meter.CreateObservableGauge("dynamiclb_address_service_orphans", () => Volatile.Read(ref _orphans), description: "Leases without an owner.");
         meter.CreateObservableGauge("dynamiclb_address_service_free_macs", () => Volatile.Read(ref _freeMacs), description: "MACs of the pool that no lease uses.");
         meter.CreateObservableGauge("dynamiclb_address_service_pool_macs", () => Volatile.Read(ref _poolMacs), description: "MACs of the pool.");
         meter.CreateObservableGauge(
@@ -87,6 +89,9 @@ internal sealed class LeaseMetrics
         _leases = leases;
         Volatile.Write(ref _freeMacs, freeMacs);
     }
+
+    /// <summary>Gives the number of leases without an owner.</summary>
+    public void SetOrphans(int orphans) => Volatile.Write(ref _orphans, orphans);
 
     /// <summary>Gives the other gauges their values.</summary>
     public void Observe(int unrenewed, int poolMacs, int watchers, long cutOff)

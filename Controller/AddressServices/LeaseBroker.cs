@@ -126,7 +126,8 @@ internal sealed partial class LeaseBroker : IAsyncDisposable
         var seen = new HashSet<NamespacedName>();
         foreach (var lease in status.Allocations)
         {
-            if (!NamespacedName.TryParse(lease.Service, out var service))
+            // One that is being given back already is nobody's, and not for us to give back.
+            if (lease.State == "releasing" || !NamespacedName.TryParse(lease.Service, out var service))
                 continue;
             seen.Add(service);
             lock (_lock)
@@ -138,6 +139,9 @@ internal sealed partial class LeaseBroker : IAsyncDisposable
                         orphans.Add(service);
                     continue;
                 }
+                // It looks ownerless from there: asking for it again says that it is not.
+                if (lease.OrphanedSince is not null)
+                    _queue.Add(service);
                 if (entry.View.Phase != LeasePhase.Leased)
                     continue;
                 var view = IPAddress.TryParse(lease.Ip, out var address) && RefusalOf(address) is null
@@ -185,6 +189,21 @@ internal sealed partial class LeaseBroker : IAsyncDisposable
             IsReachable = false;
             LogUnreachable(_logger, _source.Name, e.Message);
             return null;
+        }
+    }
+
+    /// <summary>Has leases listed as ownerless, for an operator to decide on.</summary>
+    public async Task ReportOrphansAsync(IReadOnlyCollection<NamespacedName> services, CancellationToken cancellationToken)
+    {
+        try
+        {
+            var answer = await _client.ReportOrphansAsync(new OrphansRequest([.. services.Select(static s => s.ToString())]), cancellationToken);
+            if (answer.Status != AnswerStatus.Success)
+                LogNotReported(_logger, _source.Name, answer.Detail ?? answer.Status);
+        }
+        catch (AddressServiceUnavailableException e)
+        {
+            LogNotReported(_logger, _source.Name, e.Message);
         }
     }
 
@@ -318,6 +337,9 @@ internal sealed partial class LeaseBroker : IAsyncDisposable
 
     [LoggerMessage(4, LogLevel.Error, "{AddressService}: the call for {Service} failed, next try follows")]
     private static partial void LogFaulted(ILogger logger, string addressService, string service, Exception exception);
+
+    [LoggerMessage(5, LogLevel.Warning, "{AddressService}: the leases without an owner could not be reported: {Cause}")]
+    private static partial void LogNotReported(ILogger logger, string addressService, string cause);
 
     [LoggerMessage(3, LogLevel.Warning, "{AddressService} cannot be reached: {Cause}")]
     private static partial void LogUnreachable(ILogger logger, string addressService, string cause);

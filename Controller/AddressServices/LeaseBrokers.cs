@@ -14,6 +14,7 @@ internal sealed partial class LeaseBrokers(IKubernetesClient kubernetes, Control
 {
     private readonly ConcurrentDictionary<string, LeaseBroker> _brokers = new();
     private readonly ConcurrentDictionary<(string Source, NamespacedName Service), long> _orphanedSince = new();
+    private readonly ConcurrentDictionary<string, int> _held = new();
     private readonly Dictionary<LeaseBroker, Task> _polls = [];
     private readonly List<HttpClient> _clients = [];
 
@@ -51,7 +52,7 @@ internal sealed partial class LeaseBrokers(IKubernetesClient kubernetes, Control
 
     /// <summary>
     /// Looks at every address service now and then: renewed ends, changed and lost leases are taken up; leases that no Service has owned for <see cref="ControllerOptions.OrphanGrace"/>
-    /// are given back, unless there are suspiciously many.
+    /// are given back, unless there are suspiciously many: then none is.
     /// </summary>
     public async Task PollAsync(CancellationToken cancellationToken)
     {
@@ -106,16 +107,35 @@ internal sealed partial class LeaseBrokers(IKubernetesClient kubernetes, Control
             _orphanedSince.TryRemove(key, out _);
         var due = orphans.Where(service => time.GetElapsedTime(_orphanedSince.GetOrAdd((name, service), _ => time.GetTimestamp())) >= options.OrphanGrace).ToList();
         int limit = Math.Max(10, status.Allocations.Count / 5);
-        if (due.Count > limit)
-        {
-            // Rather a fault on our side, such as a cluster that was emptied by mistake, than so many Services gone at once.
-            LogManyOrphans(logger, name, due.Count, status.Allocations.Count, limit);
-            due.RemoveRange(limit, due.Count - limit);
-        }
+        bool isHeld = due.Count > limit;
+        await TellHeldAsync(broker, isHeld ? due : [], status, limit, cancellationToken);
+        if (isHeld)
+            return;
         foreach (var service in due)
         {
             LogOrphan(logger, name, service.ToString());
             broker.ReleaseOrphan(service);
+        }
+    }
+
+    /// <summary>So many leases lost their owners at once that a fault is likelier, such as a cluster that was emptied by mistake: they are listed, and an operator decides.</summary>
+    private async Task TellHeldAsync(LeaseBroker broker, List<NamespacedName> held, StatusAnswer status, int limit, CancellationToken cancellationToken)
+    {
+        string name = broker.Source.Name;
+        int before = _held.GetValueOrDefault(name);
+        if (held.Count != before && held.Count > 0)
+            LogManyOrphans(logger, name, held.Count, status.Allocations.Count, limit);
+        _held[name] = held.Count;
+        var listed = status.Allocations.Where(static lease => lease.OrphanedSince is not null).Select(static lease => lease.Service).ToHashSet(StringComparer.Ordinal);
+        if ((held.Count == 0 && before == 0) || (held.Count == before && held.TrueForAll(service => listed.Contains(service.ToString()))))
+            return;
+        try
+        {
+            await broker.ReportOrphansAsync(held, cancellationToken);
+        }
+        catch (OperationCanceledException)
+        {
+            // Told to stop.
         }
     }
 
@@ -141,6 +161,6 @@ internal sealed partial class LeaseBrokers(IKubernetesClient kubernetes, Control
     [LoggerMessage(1, LogLevel.Warning, "{AddressService}: {Service} has a lease but no owner; giving it back")]
     private static partial void LogOrphan(ILogger logger, string addressService, string service);
 
-    [LoggerMessage(2, LogLevel.Error, "{AddressService}: {Orphans} of {Leases} leases have no owner; giving back only {Limit} now")]
+    [LoggerMessage(2, LogLevel.Error, "{AddressService}: {Orphans} of {Leases} leases have no owner, more than {Limit}: none is given back; POST /v1/ip/orphans/release there gives them back")]
     private static partial void LogManyOrphans(ILogger logger, string addressService, int orphans, int leases, int limit);
 }

@@ -69,6 +69,11 @@ public sealed partial class AddressServiceClient : IAddressServiceClient
             HttpMethod.Delete, "v1/ip", JsonSerializer.SerializeToUtf8Bytes(request, Json.ReleaseAddressRequest), Json.ReleaseAddressAnswer, cancellationToken,
             static (answer, code) => answer with { NotFound = code == HttpStatusCode.NotFound });
 
+    /// <inheritdoc/>
+    public Task<OrphansAnswer> ReportOrphansAsync(OrphansRequest request, CancellationToken cancellationToken) =>
+        CallAsync(
+            HttpMethod.Post, "v1/ip/orphans", JsonSerializer.SerializeToUtf8Bytes(request, Json.OrphansRequest), Json.OrphansAnswer, cancellationToken);
+
     private async Task<TAnswer> CallAsync<TAnswer>(
         HttpMethod method, string path, byte[]? body, JsonTypeInfo<TAnswer> typeInfo, CancellationToken cancellationToken,
         Func<TAnswer, HttpStatusCode, TAnswer>? complete = null)

@@ -121,6 +121,7 @@ public sealed record ConfigAnswer(
 /// <param name="Verified">Whether a DHCP server confirmed the lease since the address service started.</param>
 /// <param name="RenewFailures">Renewal messages that went unanswered since the last success.</param>
 /// <param name="LastError">What went wrong last, or null.</param>
+/// <param name="OrphanedSince">Since when it has no owner, as far as the address service was told or found out; null when it has one.</param>
 public sealed record LeaseAnswer(
     string Service,
     string? Uid,
@@ -137,7 +138,18 @@ public sealed record LeaseAnswer(
     DateTimeOffset? ValidUntil,
     bool Verified,
     int RenewFailures,
-    string? LastError);
+    string? LastError,
+    DateTimeOffset? OrphanedSince = null);
+
+/// <summary>Body of <c>POST /v1/ip/orphans</c>: the leases that have no owner as far as the caller knows, all of them.</summary>
+/// <param name="Services">The services as <c>namespace/name</c>. One that was named before and is not any more has its owner again.</param>
+public sealed record OrphansRequest(IReadOnlyList<string>? Services);
+
+/// <summary>Answer to the calls of <c>/v1/ip/orphans</c>.</summary>
+/// <param name="Status">One of <see cref="AnswerStatus"/>.</param>
+/// <param name="Orphans">The leases without an owner; to a release, those that were released.</param>
+/// <param name="Detail">The cause, unless successful.</param>
+public sealed record OrphansAnswer(string Status, IReadOnlyList<LeaseAnswer> Orphans, string? Detail = null);
 
 /// <summary>Answer to <c>GET /v1/status</c>.</summary>
 /// <param name="Status">One of <see cref="AnswerStatus"/>.</param>
@@ -171,6 +183,8 @@ public sealed record ErrorAnswer(string Status, string Detail);
 [JsonSerializable(typeof(ConfigAnswer))]
 [JsonSerializable(typeof(StatusAnswer))]
 [JsonSerializable(typeof(ErrorAnswer))]
+[JsonSerializable(typeof(OrphansRequest))]
+[JsonSerializable(typeof(OrphansAnswer))]
 [JsonSerializable(typeof(LeaseEvent))]
 [JsonSerializable(typeof(LeaseReset))]
 [JsonSerializable(typeof(LeaseSynced))]

@@ -22,6 +22,9 @@ public interface IAddressServiceClient
     /// <summary><c>DELETE /v1/ip</c>.</summary>
     Task<ReleaseAddressAnswer> ReleaseAsync(ReleaseAddressRequest request, CancellationToken cancellationToken);
 
+    /// <summary><c>POST /v1/ip/orphans</c>: lists leases as being without an owner. It releases nothing.</summary>
+    Task<OrphansAnswer> ReportOrphansAsync(OrphansRequest request, CancellationToken cancellationToken);
+
     /// <summary><c>GET /v1/leases</c>: one page.</summary>
     Task<LeasesAnswer> GetLeasesAsync(LeaseQuery query, CancellationToken cancellationToken);
 

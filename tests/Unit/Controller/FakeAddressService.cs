@@ -26,6 +26,9 @@ internal sealed class FakeAddressService : IAsyncDisposable
 
     public int Acquired { get; private set; }
 
+    /// <summary>How often leases were reported to be without an owner.</summary>
+    public int Reports { get; private set; }
+
     public ConcurrentQueue<AcquireAddressRequest> Asked { get; } = new();
 
     public string? Token { get; set; }
@@ -89,6 +92,13 @@ internal sealed class FakeAddressService : IAsyncDisposable
                 await context.Response.WriteAsJsonAsync(
                     new AcquireAddressAnswer("success", lease.Ip, lease.Id, lease.Mac, 600, lease.ValidUntil), Json.AcquireAddressAnswer);
                 break;
+            case ("POST", "/v1/ip/orphans"):
+                var ownerless = (await context.Request.ReadFromJsonAsync(Json.OrphansRequest))!.Services!;
+                Reports++;
+                foreach (var (service, known) in Leases)
+                    Leases[service] = known with { OrphanedSince = ownerless.Contains(service) ? new DateTimeOffset(2026, 1, 1, 0, 0, 0, TimeSpan.Zero) : null };
+                await context.Response.WriteAsJsonAsync(new OrphansAnswer("success", []), Json.OrphansAnswer);
+                break;
             case ("DELETE", "/v1/ip"):
                 var given = (await context.Request.ReadFromJsonAsync(Json.ReleaseAddressRequest))!;
                 if (RefusesReleases)
@@ -97,10 +107,10 @@ internal sealed class FakeAddressService : IAsyncDisposable
                     await context.Response.WriteAsJsonAsync(new ReleaseAddressAnswer("error", "", Detail: "the store is full"), Json.ReleaseAddressAnswer);
                     return;
                 }
-                bool known = Leases.TryRemove(given.Service!, out var released);
-                context.Response.StatusCode = known ? 200 : 404;
+                bool isKnown = Leases.TryRemove(given.Service!, out var released);
+                context.Response.StatusCode = isKnown ? 200 : 404;
                 await context.Response.WriteAsJsonAsync(
-                    new ReleaseAddressAnswer(known ? "success" : "error", released?.Ip ?? "", released?.Id, known ? null : "unknown"), Json.ReleaseAddressAnswer);
+                    new ReleaseAddressAnswer(isKnown ? "success" : "error", released?.Ip ?? "", released?.Id, isKnown ? null : "unknown"), Json.ReleaseAddressAnswer);
                 break;
             default:
                 context.Response.StatusCode = 404;
