@@ -105,8 +105,19 @@ internal static class LeaseWatch
         yield return ServerSentEvent.Encode(LeaseEventType.Synced, new LeaseSynced(start.Position), json.LeaseSynced, start.Position);
     }
 
-    private static async Task<byte[]> OverviewAsync(LeaseLoop loop, CancellationToken cancellationToken) => ServerSentEvent.Encode(
-        LeaseEventType.Overview, await loop.InvokeAsync(keeper => keeper.Overview(), cancellationToken), AddressServiceJsonContext.Default.OverviewAnswer);
+    private static async Task<byte[]> OverviewAsync(LeaseLoop loop, CancellationToken cancellationToken)
+    {
+        try
+        {
+            var overview = await loop.InvokeAsync(keeper => keeper.Overview(), cancellationToken);
+            return ServerSentEvent.Encode(LeaseEventType.Overview, overview, AddressServiceJsonContext.Default.OverviewAnswer);
+        }
+        catch (LoopBusyException)
+        {
+            // The next one tells as much.
+            return ServerSentEvent.Heartbeat;
+        }
+    }
 
     private static async Task UnwatchAsync(LeaseLoop loop, LeaseWatcher watcher, CancellationToken stopping)
     {

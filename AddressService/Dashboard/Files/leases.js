@@ -69,11 +69,13 @@ export class LeaseTable {
     const state = this.model.stateOf(lease);
     const [, address, stateCell, left, server, mac] = row.children;
     setText(address.firstElementChild, lease.ip || '–');
+    address.firstElementChild.classList.toggle('long', lease.ip.length > 20);
     const badge = stateCell.firstElementChild;
     setText(badge, state);
     setLevel(badge, levels[state] ?? 'idle');
     badge.title = lease.lastError ?? '';
     setText(server.firstElementChild, lease.server ?? '–');
+    server.firstElementChild.classList.toggle('long', (lease.server ?? '').length > 20);
     setText(mac.firstElementChild, lease.mac);
     const [text, bar] = left.firstElementChild.children;
     const remains = lease.endsAt ? lease.endsAt - this.model.now() : 0;

@@ -25,6 +25,13 @@ public sealed class DashboardTests
         })()
         """;
 
+    /// <summary>What reaches beyond the window's right edge.</summary>
+    private const string Overflowing = """
+        [...document.body.querySelectorAll('*')]
+          .filter(e => e.checkVisibility() && !e.closest('.hidden, .skip, thead, dialog') && e.getBoundingClientRect().right > innerWidth + 1)
+          .map(e => e.outerHTML.slice(0, 80)).join()
+        """;
+
     private static CancellationToken Cancelled => TestContext.Current.CancellationToken;
 
     [Fact]
@@ -129,10 +136,7 @@ public sealed class DashboardTests
             {
                 await page.PreferAsync(scheme);
                 Assert.Equal("", (string?)await page.EvaluateAsync(PoorContrast));
-                Assert.Equal(
-                    "",
-                    (string?)await page.EvaluateAsync(
-                        "[...document.body.querySelectorAll('*')].filter(e => e.checkVisibility() && !e.closest('.hidden, .skip, thead') && e.getBoundingClientRect().right > innerWidth + 1).map(e => e.outerHTML.slice(0, 80)).join()"));
+                Assert.Equal("", (string?)await page.EvaluateAsync(Overflowing));
                 Assert.True((bool?)await page.EvaluateAsync("document.documentElement.scrollWidth <= innerWidth"));
                 await page.ScreenshotAsync($"{width}-{scheme}");
             }
@@ -189,9 +193,18 @@ public sealed class DashboardTests
               said += `, ${model.stateOf(model.leases.get('5'))}`;
               model.apply('lost', { id: '1-2', type: 'lost', leaseId: '5', service: 'demo/s5', ip: '10.0.0.1', mac: '' });
               const { leased, waiting } = model.counts();
+              const address = 'fd12:3456:789a:bcde:ffff:1111:2222:3333';
+              model.apply('bound', { id: '1-3', type: 'bound', leaseId: 'six', service: 'a/six', ip: address, server: address, mac: '02:00:00:00:00:01', leaseSeconds: 600, validUntil: at(600) });
+              table.render();
               return `${said}, then ${leased} and ${waiting}`;
             })()
             """));
+        foreach (int width in new[] { 360, 768, 1440 })
+        {
+            await page.ResizeAsync(width, 800);
+            await page.ScreenshotAsync($"{width}-long-addresses");
+            Assert.Equal("", (string?)await page.EvaluateAsync(Overflowing));
+        }
     }
 
     private static async Task SignInAsync(Page page, AddressLab lab)
