@@ -53,7 +53,7 @@ internal static class AddressServiceSetup
         services.AddSingleton<WriteBehindStore>();
         services.AddSingleton<ILeaseStore>(provider => provider.GetRequiredService<WriteBehindStore>());
         services.AddSingleton(provider => DhcpLink.Find(options, provider.GetRequiredService<TimeProvider>()));
-        services.AddSingleton(provider => provider.GetRequiredService<DhcpLink>().Open(options.Transport));
+        services.AddSingleton(provider => provider.GetRequiredService<DhcpLink>().Open(options.Transport, options.Vlan));
         services.AddSingleton<LeaseOutbox>();
         services.AddSingleton(provider => new LeaseKeeper(
             options, provider.GetRequiredService<ILeaseStore>(), provider.GetRequiredService<LeaseOutbox>(), provider.GetRequiredService<ILeaseClock>(),
@@ -63,6 +63,7 @@ internal static class AddressServiceSetup
         if (!BuildTimeDocument.IsGenerating)
         {
             services.AddHostedService(provider => provider.GetRequiredService<LeaseLoop>());
+            services.AddHostedService<LinkWatch>();
             services.AddHostedService<WebhookSender>();
         }
         services.AddHealthChecks().Add(new HealthCheckRegistration("leases", provider => new LeasesCheck(provider.GetRequiredService<LeaseLoop>()), null, null));

@@ -27,6 +27,10 @@ switch (args)
 
         return 0;
 
+    case ["vlan-cable", var access, var trunk, var vlan]:
+        await VlanCable.RunAsync(access, trunk, ushort.Parse(vlan, CultureInfo.InvariantCulture), stop.Token);
+        return 0;
+
     case ["web", var listenPort, var node]:
         await WebBackend.RunAsync(listenPort, node, stop.Token);
         return 0;

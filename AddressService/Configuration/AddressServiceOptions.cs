@@ -26,6 +26,9 @@ internal sealed class AddressServiceOptions
 {
     public string Interface { get; set; } = "auto";
 
+    /// <summary>The VLAN on that interface, 1 to 4094; 0 for untagged.</summary>
+    public int Vlan { get; set; }
+
     public string Listen { get; set; } = "http://0.0.0.0:8080";
 
     public string Data { get; set; } = "/var/lib/dynamiclb";

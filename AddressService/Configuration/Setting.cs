@@ -27,6 +27,7 @@ internal static partial class Settings
     public static IReadOnlyList<Setting> All { get; } =
     [
         new("interface", "NAME", "network interface to lease on; auto is the one with the default route (auto)", (o, v) => Text(v, x => o.Interface = x)),
+        new("vlan", "ID", "802.1Q tag of the frames on that interface, 1 to 4094; 0 for none (0)", (o, v) => Number(v, 0, 4094, x => o.Vlan = x)),
         new("listen", "URL", "where the REST API listens; several separated by ';' (http://0.0.0.0:8080)", (o, v) => Listen(o, v)),
         new("data", "DIR", "folder of the leases (/var/lib/dynamiclb)", (o, v) => Text(v, x => o.Data = x)),
         new("token-file", "LIST", "files of tokens, one a line, alone or as 'name roles namespaces token'; read again when they change", (o, v) => Text(v, x => o.TokenFiles = Items(x, ','))),

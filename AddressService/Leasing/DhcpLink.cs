@@ -13,16 +13,25 @@ internal sealed class DhcpLink
 {
     private static readonly TimeSpan AddressesAge = TimeSpan.FromSeconds(10);
     private readonly TimeProvider _time;
+    private readonly LinkInfo _found;
     private HashSet<IPv4Address> _addresses = [];
     private long? _addressesAt;
 
-    internal DhcpLink(LinkInfo link, TimeProvider time)
+    internal DhcpLink(LinkInfo link, ILinkMonitor monitor, TimeProvider time)
     {
-        Info = link;
+        _found = link;
+        Monitor = monitor;
         _time = time;
     }
 
-    public LinkInfo Info { get; }
+    /// <summary>Its name stays; index and hardware address may change when it is made anew.</summary>
+    public LinkInfo Info => Channel?.Link ?? _found;
+
+    /// <summary>Follows the interfaces; <see cref="LinkWatch"/> runs it.</summary>
+    public ILinkMonitor Monitor { get; }
+
+    /// <summary>Its frames, once <see cref="Open"/> was called.</summary>
+    public FollowingLinkChannel? Channel { get; private set; }
 
     /// <exception cref="UnusableException">There is no such interface.</exception>
     public static DhcpLink Find(AddressServiceOptions options, TimeProvider time)
@@ -35,16 +44,17 @@ internal sealed class DhcpLink
         }
         var state = NetworkInterfaces.TryRead(name)
             ?? throw new UnusableException($"There is no Ethernet interface '{name}': name another by --interface.");
-        return new DhcpLink(state.Link, time);
+        return new DhcpLink(state.Link, new LinkMonitor(time), time);
     }
 
     /// <exception cref="UnusableException">The packet socket cannot be opened.</exception>
-    public IDhcpTransport Open(TransportMode mode)
+    public IDhcpTransport Open(TransportMode mode, int vlan)
     {
         try
         {
-            return new PacketDhcpTransport(
-                PacketLinkChannel.Open(Info, DhcpFilter.Program), mode == TransportMode.ChAddr ? DhcpFrameSource.ChAddr : DhcpFrameSource.Nic, _time);
+            Channel = new FollowingLinkChannel(_found, Monitor, link => PacketLinkChannel.Open(link, DhcpFilter.For((ushort)vlan)));
+            ILinkChannel channel = vlan == 0 ? Channel : new TaggedLinkChannel(Channel, (ushort)vlan);
+            return new PacketDhcpTransport(channel, mode == TransportMode.ChAddr ? DhcpFrameSource.ChAddr : DhcpFrameSource.Nic, _time);
         }
         catch (SocketException e)
         {

@@ -115,6 +115,9 @@ internal sealed class LeaseEntry
 
     public bool InReady { get; set; }
 
+    /// <summary>An exchange has begun and its first message was not answered yet.</summary>
+    public bool IsUnanswered { get; set; }
+
     public bool IsGone { get; set; }
 
     /// <summary>Tells entries in the heap that are out of date.</summary>

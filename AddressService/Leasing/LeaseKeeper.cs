@@ -51,7 +51,6 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
     private readonly Dictionary<DhcpClient, LeaseEntry> _byClient = [];
     private readonly List<LeaseEntry> _releasing = [];
     private readonly PriorityQueue<(LeaseEntry Entry, int Version), TimeSpan> _schedule = new();
-    private readonly PriorityQueue<LeaseEntry, (int Class, TimeSpan Expiry)> _ready = new();
     private int _unverified;
     private TimeSpan _gaugesAt;
 
@@ -89,7 +88,7 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
         get
         {
             TimeSpan? next = _schedule.TryPeek(out _, out var due) ? due : null;
-            if (_ready.Count == 0)
+            if (!HasReady)
                 return next;
             var ready = _bucket.NextAt(_clock.Now);
             return next < ready ? next : ready;
@@ -129,10 +128,9 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
             if (item.Version == item.Entry.Version && !item.Entry.IsGone)
                 Due(item.Entry, now);
         }
-        while (_ready.Count > 0 && _bucket.TryTake(now))
+        while (HasReady && _bucket.TryTake(now))
         {
-            var entry = _ready.Dequeue();
-            entry.InReady = false;
+            var entry = DequeueReady();
             if (entry.IsGone || IsHeld(entry))
                 continue;
             Run(entry, now);
@@ -242,6 +240,9 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
     private void Retire(LeaseEntry entry)
     {
         _byClient.Remove(entry.Client);
+        if (entry.IsUnanswered)
+            _unanswered--;
+        entry.IsUnanswered = false;
         if (_byMac.TryGetValue(entry.Mac, out var owner) && owner == entry && _byMac.Remove(entry.Mac))
             _wire.Leave(entry.Mac);
         Unclaim(entry);
@@ -286,11 +287,7 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
         if (entry.Client.Lease?.ExpiresAt <= now)
             entry.Client.Tick(now);
         if (!entry.InReady && !IsHeld(entry) && (entry.Pending != PendingStart.None || entry.Client.NextDeadline <= now))
-        {
-            entry.InReady = true;
-            var lease = entry.Restored ?? entry.Client.Lease;
-            _ready.Enqueue(entry, (lease is null ? 1 : 0, lease?.ExpiresAt ?? entry.StartedAt));
-        }
+            Enqueue(entry);
         Reschedule(entry);
     }
 
@@ -318,6 +315,7 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
 
     private void Reschedule(LeaseEntry entry)
     {
+        CountUnanswered(entry);
         entry.Version++;
         if (entry.IsGone)
             return;

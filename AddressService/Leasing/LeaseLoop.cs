@@ -112,6 +112,9 @@ internal sealed partial class LeaseLoop : BackgroundService, IDhcpReceiver
             _metrics.Dropped("queuefull");
     }
 
+    /// <summary>The link is back. Thread-safe.</summary>
+    public void LinkReturned() => _queue.Writer.TryWrite(new Item(default, static keeper => keeper.LinkReturned()));
+
     public void Dropped(DhcpDropReason reason) => _metrics.Dropped(reason.ToString().ToLowerInvariant());
 
     public override async Task StartAsync(CancellationToken cancellationToken)

@@ -17,6 +17,7 @@ internal sealed class LeaseMetrics
     private volatile IReadOnlyList<KeyValuePair<string, int>> _leases = [];
     private readonly Counter<long> _exchanges;
     private readonly Counter<long> _webhooks;
+    private readonly System.Collections.Concurrent.ConcurrentDictionary<string, bool> _links = new(StringComparer.Ordinal);
     private int _freeMacs;
     private int _orphans;
     private int _unrenewed;
@@ -49,10 +50,16 @@ internal sealed class LeaseMetrics
         meter.CreateObservableGauge("dynamiclb_address_service_watchers", () => Volatile.Read(ref _watchers), description: "Readers of the event stream.");
         meter.CreateObservableCounter(
             "dynamiclb_address_service_watchers_cut_off_total", () => Volatile.Read(ref _cutOff), description: "Readers that were cut off because they did not keep up.");
+        meter.CreateObservableGauge(
+            "dynamiclb_address_service_link_up", () => _links.Select(l => new Measurement<int>(l.Value ? 1 : 0, new KeyValuePair<string, object?>("interface", l.Key))),
+            description: "1 while the interface that is leased on can carry frames.");
         _exchanges = meter.CreateCounter<long>(
             "dynamiclb_address_service_exchanges_total", description: "Exchanges with DHCP servers, by what was wanted and how it ended.");
         _webhooks = meter.CreateCounter<long>("dynamiclb_address_service_webhook_events_total", description: "Events for webhooks, by what became of them.");
     }
+
+    /// <summary>Whether an interface can carry frames.</summary>
+    public void Link(string name, bool isUp) => _links[name] = isUp;
 
     public void Sent(string type) => Count(_sent, "sent", "type", type);
 

@@ -77,6 +77,18 @@ public sealed class LabNetwork : IAsyncDisposable
         return process;
     }
 
+    /// <summary>Takes two hosts off the LAN's switch and connects them by a <see cref="VlanCable"/>: the first untagged, the second tagged.</summary>
+    public async Task ConnectByVlanAsync(string access, string trunk, int vlan, CancellationToken cancellationToken)
+    {
+        foreach (var host in new[] { access, trunk })
+            await _switch.IpAsync($"link set p-{host} nomaster promisc on", cancellationToken);
+        var log = Path.Combine(Folder, "vlan-cable.log");
+        _processes.Push(_switch.Start(
+            "dotnet", [Programs.PathOf("Lab"), "vlan-cable", $"p-{access}", $"p-{trunk}", $"{vlan}"], log, new Dictionary<string, string>(StringComparer.Ordinal)));
+        await Wait.UntilAsync(
+            () => Task.FromResult(File.Exists(log) && File.ReadAllText(log).Contains("ready", StringComparison.Ordinal)), TimeSpan.FromSeconds(20), "the VLAN cable", cancellationToken);
+    }
+
     /// <summary>Starts one of our programs on a host.</summary>
     public ChildProcess StartOurs(LabHost host, string log, string project, params IReadOnlyList<string> arguments) =>
         Start(host, log, "dotnet", [Programs.PathOf(project), .. arguments]);

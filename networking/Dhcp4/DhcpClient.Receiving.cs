@@ -30,9 +30,26 @@ public sealed partial class DhcpClient
             && (detail ?? OfferFault(reason)) is { } fault)
         {
             Attempt!.Refuse(new RefusedOffer(reply.Message.ServerId, reply.Message.YourAddress, fault));
+            AskAgainSoon(now);
         }
         _effects.ReplyDropped(this, reason, detail, reply);
         return reason;
+    }
+
+    /// <summary>
+    /// Some servers offer one address to two clients that ask at the same moment. The next DISCOVER brings another, so it does not wait for the whole
+    /// pause; but only a few times, for a server that offers nothing else.
+    /// </summary>
+    private void AskAgainSoon(TimeSpan now)
+    {
+        if (_offers.Count > 0 || _hurried >= HurriedDiscovers)
+            return;
+        var soon = now + (RefusedOfferPause * (1 << _hurried)) + (RefusedOfferPause * 0.5 * _random.NextSigned());
+        if (_nextSend > soon)
+        {
+            _hurried++;
+            _nextSend = soon;
+        }
     }
 
     private DhcpDropReason Check(in DhcpReply reply, out IPv4Address server)

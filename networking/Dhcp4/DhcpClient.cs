@@ -17,6 +17,9 @@ public sealed partial class DhcpClient
     private static readonly TimeSpan UnverifiedRetry = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan SecondReleaseAfter = TimeSpan.FromSeconds(1);
 
+    private static readonly TimeSpan RefusedOfferPause = TimeSpan.FromMilliseconds(200);
+    private const int HurriedDiscovers = 3;
+
     private readonly DhcpClientSettings _settings;
     private readonly IDhcpClientEffects _effects;
     private readonly TransactionIds _ids;
@@ -29,6 +32,7 @@ public sealed partial class DhcpClient
     private IPv4Address? _lastHeld;
     private IPv4Address _lastServer;
     private int _naksInRow;
+    private int _hurried;
 
     // The exchange that is going on; the id is zero when there is none.
     private uint _xid;
@@ -82,6 +86,9 @@ public sealed partial class DhcpClient
 
     /// <summary>REQUESTs for the held lease that went unanswered since the last ACK.</summary>
     public int UnansweredRenewals { get; private set; }
+
+    /// <summary>Whether the message that awaits an answer was sent once so far.</summary>
+    public bool IsFirstTransmission => _transmissions == 1;
 
     /// <summary>When <see cref="Tick"/> has something to do; null for never. Changes only within the client's methods.</summary>
     public TimeSpan? NextDeadline
@@ -138,6 +145,24 @@ public sealed partial class DhcpClient
     {
         while (NextDeadline <= now)
             Step(now);
+    }
+
+    /// <summary>
+    /// The link is back: what waits for its next transmission is sent at once, and a lease is verified (RFC 2131 §3.7: the network may be another one).
+    /// Only sets <see cref="NextDeadline"/>; <see cref="Tick"/> does the rest.
+    /// </summary>
+    public void Hurry(TimeSpan now)
+    {
+        switch (State)
+        {
+            case DhcpClientState.Bound:
+                _renewAt = now;
+                break;
+            case DhcpClientState.Init or DhcpClientState.Selecting or DhcpClientState.Requesting or DhcpClientState.Rebooting
+                or DhcpClientState.Renewing or DhcpClientState.Rebinding when _nextSend > now:
+                _nextSend = now;
+                break;
+        }
     }
 
     /// <summary>Gives the lease back: one RELEASE after <see cref="DhcpClientSettings.ReleaseDelay"/>, another a second later; then
@@ -232,6 +257,7 @@ public sealed partial class DhcpClient
     {
         Attempt = new DhcpAttempt(now);
         _naksInRow = 0;
+        _hurried = 0;
     }
 
     private void StartDiscovery(TimeSpan now)

@@ -2,17 +2,29 @@ using DynamicLb.Networking.PacketSocket;
 
 namespace DynamicLb.Networking.Dhcp4;
 
-/// <summary>The kernel filter of a DHCP client: IPv4, UDP, no later fragment, to port 68.</summary>
+/// <summary>The kernel filter of a DHCP client: of one VLAN, not our own, IPv4, UDP, no later fragment, to port 68.</summary>
 public static class DhcpFilter
 {
     private const ushort IPv4 = 0x0800;
     private const uint Udp = 17;
     private const uint ClientPort = 68;
     private const uint WholeFrame = 262144;
+    private const uint Outgoing = 4;
+    private const uint VlanMask = 0xfff;
 
     /// <summary>The program.</summary>
-    public static BpfProgram Program { get; } = new(
-        IPv4,
+    /// <param name="vlan">VLAN identifier, 1 to 4094; 0 for frames without a tag, or with one for the priority only.</param>
+    /// <remarks>
+    /// Bound to all Ethernet types: only such a socket sees a frame before the kernel has forgotten the tag of a VLAN that has no interface of its own,
+    /// and would take it for an untagged one (net/core/dev.c, __netif_receive_skb_core).
+    /// </remarks>
+    public static BpfProgram For(ushort vlan) => new(
+        BpfProgram.AllTypes,
+        BpfInstruction.LoadPacketType(),
+        BpfInstruction.JumpIfEqual(Outgoing, 13, 0),
+        BpfInstruction.LoadVlanTag(),
+        BpfInstruction.And(VlanMask),
+        BpfInstruction.JumpIfEqual(vlan, 0, 10),
         BpfInstruction.LoadHalf(12),
         BpfInstruction.JumpIfEqual(IPv4, 0, 8),
         BpfInstruction.LoadByte(23),

@@ -21,6 +21,12 @@ public readonly record struct BpfInstruction(ushort Code, byte JumpTrue, byte Ju
     /// <summary>Loads what the frame is to us: 0 sent to our address, 1 broadcast, 2 multicast, 3 to somebody else (SKF_AD_PKTTYPE; packet(7)).</summary>
     public static BpfInstruction LoadPacketType() => new(0x30, 0, 0, 0xfffff004);
 
+    /// <summary>Loads the 802.1Q tag control that came with the frame; 0 without one (SKF_AD_VLAN_TAG).</summary>
+    public static BpfInstruction LoadVlanTag() => new(0x28, 0, 0, 0xfffff02c);
+
+    /// <summary>Keeps the bits of a mask.</summary>
+    public static BpfInstruction And(uint mask) => new(0x54, 0, 0, mask);
+
     /// <summary>Sets the index register to the length of the IPv4 header that begins at an offset.</summary>
     public static BpfInstruction LoadIPv4HeaderLength(uint offset) => new(0xb1, 0, 0, offset);
 
@@ -39,6 +45,9 @@ public readonly record struct BpfInstruction(ushort Code, byte JumpTrue, byte Ju
 /// <param name="instructions">The program.</param>
 public sealed class BpfProgram(ushort etherType, params BpfInstruction[] instructions)
 {
+    /// <summary>Every Ethernet type (ETH_P_ALL).</summary>
+    public const ushort AllTypes = 3;
+
     private const int InstructionLength = 8;
 
     /// <summary>The Ethernet type the socket is bound to.</summary>

@@ -23,7 +23,14 @@ internal sealed class AddressLab : IAsyncDisposable
 
     private static CancellationToken Cancelled => TestContext.Current.CancellationToken;
 
-    public static async Task<AddressLab> StartAsync(string kind, DhcpServerOptions? options = null, params IReadOnlyList<string> arguments)
+    public static Task<AddressLab> StartAsync(string kind, DhcpServerOptions? options = null, params IReadOnlyList<string> arguments) =>
+        StartAsync(kind, options, static _ => Task.CompletedTask, arguments);
+
+    /// <param name="kind">The server.</param>
+    /// <param name="options">What it is told.</param>
+    /// <param name="before">Changes the network before anything runs on it.</param>
+    /// <param name="arguments">More flags of the address service.</param>
+    public static async Task<AddressLab> StartAsync(string kind, DhcpServerOptions? options, Func<AddressLab, Task> before, params IReadOnlyList<string> arguments)
     {
         Assert.SkipUnless(Environment.IsPrivilegedProcess, "network namespaces need root");
         var lab = new AddressLab(await LabNetwork.CreateAsync(Cancelled));
@@ -31,6 +38,7 @@ internal sealed class AddressLab : IAsyncDisposable
         {
             await lab.Network.AddHostAsync("router", 1, Cancelled);
             await lab.Network.AddHostAsync("node1", 11, Cancelled);
+            await before(lab);
             await lab.AddServerAsync(kind, lab.Network["router"], options);
             lab.Service = await AddressServiceProcess.StartAsync(lab.Network, lab.Network["node1"], Cancelled, arguments);
             return lab;

@@ -7,6 +7,7 @@ using DynamicLb.AddressService.Configuration;
 using DynamicLb.AddressService.Leasing;
 using DynamicLb.Networking.Addresses;
 using DynamicLb.Networking.Dhcp4;
+using DynamicLb.Networking.Netlink;
 using DynamicLb.Networking.PacketSocket;
 using DynamicLb.Tests.Unit.Support;
 using Microsoft.AspNetCore.Builder;
@@ -61,7 +62,7 @@ internal sealed class ApiHost : IAsyncDisposable
         if (time is not null)
             builder.Services.AddSingleton(time);
         builder.AddAddressService(options);
-        builder.Services.Replace(ServiceDescriptor.Singleton(new DhcpLink(new LinkInfo(7, "lan0", MacAddress.Parse("02:00:00:00:00:07")), TimeProvider.System)));
+        builder.Services.Replace(ServiceDescriptor.Singleton(new DhcpLink(new LinkInfo(7, "lan0", MacAddress.Parse("02:00:00:00:00:07")), new StillLinks(), TimeProvider.System)));
         builder.Services.Replace(ServiceDescriptor.Singleton(host.Transport));
         build?.Invoke(builder);
         host._app = builder.Build();
@@ -146,4 +147,18 @@ internal sealed class HoldingTransport(FakeDhcpServer server, int until) : IDhcp
     }
 
     public ValueTask DisposeAsync() => ValueTask.CompletedTask;
+}
+
+/// <summary>Interfaces that never change.</summary>
+internal sealed class StillLinks : ILinkMonitor
+{
+    public event Action? Changed
+    {
+        add { }
+        remove { }
+    }
+
+    public IReadOnlyList<InterfaceState> Current => [];
+
+    public Task RunAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 }

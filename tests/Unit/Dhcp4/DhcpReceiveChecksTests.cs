@@ -197,6 +197,27 @@ public sealed class DhcpReceiveChecksTests
     }
 
     [Fact]
+    public void After_a_refused_offer_the_next_discover_does_not_wait_for_the_whole_pause()
+    {
+        var lab = new DhcpLab(new FakeDhcpServer());
+        int refused = 0;
+        lab.Refuse = _ => refused++ < 2 ? "held by another lease" : null;
+        var client = lab.NewClient();
+        client.Acquire(lab.Now, null);
+        lab.RunUntil(() => client.State == DhcpClientState.Bound, lab.Now + TimeSpan.FromSeconds(1));
+        Assert.Equal(3, lab.SentCount(DhcpMessageType.Discover));
+    }
+
+    [Fact]
+    public void A_server_that_offers_only_what_is_refused_is_soon_asked_at_the_usual_pace()
+    {
+        var lab = new DhcpLab(new FakeDhcpServer()) { Refuse = _ => "held by another lease" };
+        lab.NewClient().Acquire(lab.Now, null);
+        lab.Run(TimeSpan.FromSeconds(60));
+        Assert.InRange(lab.SentCount(DhcpMessageType.Discover), 5, 8);
+    }
+
+    [Fact]
     public void Case23_an_ack_of_an_address_the_owner_refuses_does_not_bind()
     {
         var lab = new DhcpLab(new FakeDhcpServer());

@@ -85,20 +85,38 @@ public sealed class PacketDhcpTransportTests : IAsyncDisposable
         Assert.Equal(kept, Filter(frame) > 0);
     }
 
+    [Theory]
+    [InlineData(0, 0, true)]
+    [InlineData(0x6000, 0, true)] // a priority, no VLAN
+    [InlineData(0x6064, 0, false)]
+    [InlineData(0x6064, 100, true)]
+    [InlineData(0x0065, 100, false)]
+    [InlineData(0, 100, false)]
+    public void Case40_frames_of_other_VLANs_are_not_taken(int tag, int vlan, bool kept) =>
+        Assert.Equal(kept, Filter(Samples.Frame("isc-offer"), (ushort)tag, 0, (ushort)vlan) > 0);
+
+    [Fact]
+    public void Frames_that_this_host_sends_are_not_taken() => Assert.Equal(0u, Filter(Samples.Frame("isc-offer"), packetType: 4));
+
     private static DhcpMessage Discover() => new() { Type = DhcpMessageType.Discover, HardwareAddress = ChAddr, TransactionId = 7 };
 
     /// <summary>The kernel's machine, as far as the filter needs it: a load outside the frame drops it.</summary>
-    private static uint Filter(byte[] frame)
+    private static uint Filter(byte[] frame, ushort tag = 0, uint packetType = 0, ushort vlan = 0)
     {
         uint a = 0;
         uint x = 0;
-        var program = DhcpFilter.Program.ToBytes();
+        var program = DhcpFilter.For(vlan).ToBytes();
         for (int at = 0; ; at++)
         {
             ushort code = BinaryPrimitives.ReadUInt16LittleEndian(program.AsSpan(at * 8));
             var (ifTrue, ifFalse) = (program[(at * 8) + 2], program[(at * 8) + 3]);
             uint operand = BinaryPrimitives.ReadUInt32LittleEndian(program.AsSpan((at * 8) + 4));
             uint offset = code == 0x48 ? x + operand : operand;
+            if (operand is 0xfffff004 or 0xfffff02c)
+            {
+                a = operand == 0xfffff004 ? packetType : tag;
+                continue;
+            }
             int size = code is 0x28 or 0x48 ? 2 : code is 0x30 or 0xb1 ? 1 : 0;
             if (size > 0 && offset + size > frame.Length)
                 return 0;
@@ -109,6 +127,7 @@ public sealed class PacketDhcpTransportTests : IAsyncDisposable
                 case 0xb1: x = (uint)(frame[offset] & 15) * 4; break;
                 case 0x15: at += a == operand ? ifTrue : ifFalse; break;
                 case 0x45: at += (a & operand) != 0 ? ifTrue : ifFalse; break;
+                case 0x54: a &= operand; break;
                 case 0x06: return operand;
                 default: throw new InvalidOperationException($"Code {code:x}.");
             }
