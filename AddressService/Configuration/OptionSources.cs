@@ -51,7 +51,12 @@ internal static class OptionSources
             faults.Add("No token: give --token-file FILE (one token a line, for example: openssl rand -hex 32 > FILE), "
                 + "or --allow-anonymous to let everybody who reaches the API lease and release addresses");
         }
-        faults.AddRange(Security.AccessList.Faults(options.TokenFiles).Select(static fault => $"--token-file {fault}"));
+        var without = new List<(Security.CredentialKind, string)>();
+        if (options.Tls.ClientCaFile is null)
+            without.Add((Security.CredentialKind.Certificate, "--tls-client-ca-file"));
+        if (!options.TokenReview.IsEnabled)
+            without.Add((Security.CredentialKind.ServiceAccount, "--token-review"));
+        faults.AddRange(Security.AccessList.Faults(options.TokenFiles, [.. without]).Select(static fault => $"--token-file {fault}"));
         faults.AddRange(options.Tls.Faults(options.Listen));
         if (options.MacKeyFile is { } key && Security.MacKeyFile.Fault(key) is { } keyFault)
             faults.Add($"--mac-key-file {keyFault}");

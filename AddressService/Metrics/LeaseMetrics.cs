@@ -11,6 +11,7 @@ internal sealed class LeaseMetrics
     private readonly Counter<long> _received;
     private readonly Counter<long> _dropped;
     private readonly Counter<long> _events;
+    private readonly Counter<long> _refused;
     private readonly Counter<long> _storeFailures;
     private readonly Histogram<double> _acquire;
     private readonly Histogram<double> _write;
@@ -55,6 +56,7 @@ internal sealed class LeaseMetrics
             description: "1 while the interface that is leased on can carry frames.");
         _exchanges = meter.CreateCounter<long>(
             "dynamiclb_address_service_exchanges_total", description: "Exchanges with DHCP servers, by what was wanted and how it ended.");
+        _refused = meter.CreateCounter<long>("dynamiclb_address_service_refused_calls_total", description: "Calls of the REST API that were refused, by HTTP code.");
         _webhooks = meter.CreateCounter<long>("dynamiclb_address_service_webhook_events_total", description: "Events for webhooks, by what became of them.");
     }
 
@@ -82,6 +84,14 @@ internal sealed class LeaseMetrics
             ("renew", "unanswered") => "exchange.renew.unanswered",
             _ => $"exchange.{exchange}.{outcome}",
         });
+    }
+
+    /// <summary>Counts a call that was refused for who made it or for its size or number; other codes are not counted.</summary>
+    public void Refused(int code)
+    {
+        string? known = code switch { 401 => "401", 403 => "403", 413 => "413", 429 => "429", 503 => "503", _ => null };
+        if (known is not null)
+            Count(_refused, "refused", "code", known);
     }
 
     public void Webhook(string outcome) => Count(_webhooks, "webhook", "outcome", outcome);

@@ -35,8 +35,16 @@ internal sealed partial class AccessList
         _entries = entries;
     }
 
+    /// <param name="paths">The token files.</param>
+    /// <param name="without">Kinds of credentials that nothing could ever present, each with the setting that is missing for it.</param>
     /// <returns>Everything that is wrong with the files.</returns>
-    public static IReadOnlyList<string> Faults(IReadOnlyList<string> paths) => Read(paths, out _);
+    public static IReadOnlyList<string> Faults(IReadOnlyList<string> paths, params (CredentialKind Kind, string Setting)[] without)
+    {
+        var faults = Read(paths, out var entries);
+        foreach (var (kind, setting) in without)
+            faults.AddRange(entries.Where(entry => entry.Kind == kind).Select(entry => $"'{entry.Caller.Name}' needs {setting}"));
+        return faults;
+    }
 
     /// <summary>The owner of a token, or null. Takes the same time whatever is wrong with it.</summary>
     public Caller? FindToken(string token)

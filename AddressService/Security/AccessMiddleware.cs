@@ -1,5 +1,6 @@
 using DynamicLb.AddressService.Configuration;
 using DynamicLb.AddressService.Endpoints;
+using DynamicLb.AddressService.Metrics;
 
 namespace DynamicLb.AddressService.Security;
 
@@ -7,12 +8,14 @@ namespace DynamicLb.AddressService.Security;
 /// Stands before <c>/v1</c>: who calls, whether its role suffices, whether it calls too often. What changes something, and what is refused, is told to the
 /// audit log.
 /// </summary>
-internal sealed partial class AccessMiddleware(AddressServiceOptions options, Authenticator authenticator, TimeProvider time, ILoggerFactory loggers)
+internal sealed partial class AccessMiddleware(
+    AddressServiceOptions options, Authenticator authenticator, TimeProvider time, LeaseMetrics metrics, ILoggerFactory loggers)
 {
     private readonly ILogger _audit = loggers.CreateLogger("DynamicLb.AddressService.Audit");
     private readonly long _began = time.GetTimestamp();
     private readonly KeyedBuckets _changes = new(options.Limits.RequestsPerSecond, options.Limits.RequestBurst);
     private readonly KeyedBuckets _failures = new(options.Limits.FailuresPerMinute / 60.0, Math.Max(1, options.Limits.FailuresPerMinute));
+    private readonly KeyedBuckets _strangers = new(20 / 60.0, 20);
     private int _running;
 
     public async Task InvokeAsync(HttpContext context, RequestDelegate next)
@@ -35,15 +38,23 @@ internal sealed partial class AccessMiddleware(AddressServiceOptions options, Au
         finally
         {
             int code = isDone ? context.Response.StatusCode : StatusCodes.Status499ClientClosedRequest;
-            // The many that are refused for their number would bury the rest.
-            bool isTold = (!reads && code != StatusCodes.Status429TooManyRequests) || code is StatusCodes.Status401Unauthorized or StatusCodes.Status403Forbidden;
-            if (isTold && _audit.IsEnabled(LogLevel.Information))
+            metrics.Refused(code);
+            if (_audit.IsEnabled(LogLevel.Information) && IsTold(call, reads, code))
             {
                 string path = Path(context), caller = call.Caller?.Name ?? "unknown";
                 Log.Audit(_audit, caller, call.Source, context.Request.Method, path, call.Subject, code, call.Result);
             }
         }
     }
+
+    /// <summary>Whether the audit log hears of it. Those that are refused for their number, and strangers who keep knocking, would bury the rest.</summary>
+    private bool IsTold(Call call, bool reads, int code) => code switch
+    {
+        StatusCodes.Status429TooManyRequests => false,
+        StatusCodes.Status401Unauthorized => _strangers.TryTake(call.Source, time.GetElapsedTime(_began), out _),
+        StatusCodes.Status403Forbidden => true,
+        _ => !reads,
+    };
 
     /// <summary>Answers a call that is refused.</summary>
     /// <returns>Whether it is not.</returns>
@@ -68,7 +79,8 @@ internal sealed partial class AccessMiddleware(AddressServiceOptions options, Au
         }
         if (call.Caller is null)
         {
-            if (bounded)
+            // A call without a token is no guess: a browser that was not given one yet must not lock its user out.
+            if (bounded && Authenticator.ShowsToken(context))
                 _failures.TryTake(call.Source, now, out _);
             context.Response.Headers.WWWAuthenticate = "Bearer";
             await Errors.WriteAsync(context, StatusCodes.Status401Unauthorized, options.Tls.ClientCaFile is null

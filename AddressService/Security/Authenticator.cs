@@ -33,6 +33,9 @@ internal sealed class Authenticator(AddressServiceOptions options, AccessList? l
         return list.FindServiceAccount(account) ?? new Caller($"serviceaccount:{account}", Roles.None, new HashSet<string>(StringComparer.Ordinal));
     }
 
+    /// <summary>Whether a call shows a token, right or wrong.</summary>
+    public static bool ShowsToken(HttpContext context) => Token(context.Request) is { Length: > 0 };
+
     // The connection would not be there if it did not chain to a root of ours.
     private Caller? FindCertificate(X509Certificate2? certificate) =>
         certificate is null || options.Tls.ClientCaFile is null ? null : list?.FindCertificate(ServerCertificates.Names(certificate));

@@ -116,6 +116,29 @@ public sealed class AccessListTests : IDisposable
     }
 
     [Fact]
+    public void Entries_that_nobody_could_ever_match_are_a_fault_at_start()
+    {
+        File.WriteAllText(FilePath, "ctl lease * cert:controller\nsa lease * serviceaccount:a/b\n");
+        var result = DynamicLb.AddressService.Configuration.OptionSources.Read(["--token-file", FilePath], _ => null);
+        Assert.Contains("'ctl' needs --tls-client-ca-file", result.Text, StringComparison.Ordinal);
+        Assert.Contains("'sa' needs --token-review", result.Text, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Whatever_a_line_holds_it_is_read_or_refused_without_being_repeated()
+    {
+        var random = new Random(7);
+        string[] words = ["ci", "lease", "read,admin", "*", "a,b", ",", "sha256:", "cert:", "serviceaccount:a/b", "serviceaccount:", "\u00a0", "\0", "\ud800", "#", new string('x', 300)];
+        for (int i = 0; i < 20_000; i++)
+        {
+            string line = string.Join(random.Next(3) == 0 ? "\t" : " ", Enumerable.Range(0, random.Next(1, 6)).Select(_ => words[random.Next(words.Length)])) + " top-secret-token";
+            string? fault = AccessEntry.Parse(line.Trim(), i, out var entry);
+            Assert.Equal(fault is null, entry is not null);
+            Assert.DoesNotContain("top-secret-token", fault ?? "", StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
     public void A_missing_file_is_a_fault_at_start() => Assert.Single(AccessList.Faults([FilePath]));
 
     private AccessList Write(string content)

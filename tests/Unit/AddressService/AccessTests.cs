@@ -157,8 +157,25 @@ public sealed class AccessTests
         Assert.Equal((HttpStatusCode)429, locked.StatusCode);
         Assert.Equal(TimeSpan.FromSeconds(4), locked.Headers.RetryAfter!.Delta);
         time.Advance(TimeSpan.FromSeconds(4));
-        using var after = await host.CallAsync(ApiHost.Token, HttpMethod.Get, "/openapi/v1.json");
+        using var after = await host.CallAsync(ApiHost.Token, HttpMethod.Get, "/v1/config");
         Assert.Equal(HttpStatusCode.OK, after.StatusCode);
+    }
+
+    [Fact]
+    public async Task Whoever_shows_no_token_is_refused_but_locks_nobody_out_nor_fills_the_log()
+    {
+        var lines = new ConcurrentQueue<string>();
+        await using var host = await ApiHost.StartAsync(
+            o => o.LogLevel = LogLevel.Information, time: new FakeTime(), build: b => b.Logging.ClearProviders().AddProvider(new ListProvider(lines)));
+        for (int i = 0; i < 100; i++)
+        {
+            using var without = await host.CallAsync(null, HttpMethod.Post, "/v1/ip", "{}");
+            Assert.Equal(HttpStatusCode.Unauthorized, without.StatusCode);
+        }
+        Assert.Equal(20, lines.Count);
+        using var with = await host.CallAsync(ApiHost.Token, HttpMethod.Get, "/v1/status");
+        Assert.Equal(HttpStatusCode.OK, with.StatusCode);
+        Assert.Equal(100, (await BodyAsync(with)).GetProperty("counters").GetProperty("refused.401").GetInt64());
     }
 
     private static async Task<JsonElement> BodyAsync(HttpResponseMessage response) =>
