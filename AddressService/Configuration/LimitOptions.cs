@@ -17,7 +17,7 @@ internal sealed class LimitOptions
     /// <summary>Calls that change something, of each caller.</summary>
     public int RequestsPerSecond { get; set; } = 50;
 
-    public int RequestBurst { get; set; } = 100;
+    public int RequestBurst { get; set; } = 500;
 
     /// <summary>Calls that change something, at a time.</summary>
     public int ConcurrentRequests { get; set; } = 512;

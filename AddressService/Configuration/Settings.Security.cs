@@ -24,7 +24,7 @@ internal static partial class Settings
             (o, v) => Number(v, 0, 100_000, x => o.Limits.NamespaceRate = x)),
         new("requests-per-second", "N", "calls of each caller that change something, 1 to 100000 (50)",
             (o, v) => Number(v, 1, 100_000, x => o.Limits.RequestsPerSecond = x)),
-        new("request-burst", "N", "such calls at once after a pause, 1 to 100000 (100)", (o, v) => Number(v, 1, 100_000, x => o.Limits.RequestBurst = x)),
+        new("request-burst", "N", "such calls at once after a pause, 1 to 100000 (500)", (o, v) => Number(v, 1, 100_000, x => o.Limits.RequestBurst = x)),
         new("concurrent-requests", "N", "such calls of all callers at a time, 1 to 10000 (512)", (o, v) => Number(v, 1, 10_000, x => o.Limits.ConcurrentRequests = x)),
         new("claim-time", "SECONDS", "how long a lease has an owner after its service asked for it last, 60 to 2592000 (for ever)",
             (o, v) => Seconds(v, 60, 2_592_000, x => o.Limits.ClaimTime = x)),
