@@ -4,6 +4,7 @@ using DynamicLb.AddressService.Dashboard;
 using DynamicLb.AddressService.Endpoints;
 using DynamicLb.AddressService.Leasing;
 using DynamicLb.AddressService.Metrics;
+using DynamicLb.AddressService.Replicas;
 using DynamicLb.AddressService.Security;
 using DynamicLb.AddressService.Store;
 using DynamicLb.AddressService.Webhooks;
@@ -33,6 +34,7 @@ internal static class AddressServiceSetup
     {
         app.UseAccess();
         app.UseApiErrors();
+        app.UseLeaderOnly();
         app.MapGroup("/v1").MapAddresses().MapOrphans().MapLeases().MapMacs().MapState();
         app.MapDashboard();
         app.MapDynamicLbDefaults();
@@ -49,7 +51,7 @@ internal static class AddressServiceSetup
         services.AddSingleton<LeaseMetrics>();
         services.AddSingleton<ILeaseClock, BootClock>();
         services.AddSingleton(DhcpRandom.Secure);
-        services.AddSingleton<ILeaseBackend>(_ => FileLeaseStore.Open(options.Data));
+        services.AddReplicas(options);
         services.AddSingleton<WriteBehindStore>();
         services.AddSingleton<ILeaseStore>(provider => provider.GetRequiredService<WriteBehindStore>());
         services.AddSingleton(provider => DhcpLink.Find(options, provider.GetRequiredService<TimeProvider>()));
@@ -60,13 +62,15 @@ internal static class AddressServiceSetup
             provider.GetRequiredService<DhcpLink>().IsOwnAddress, provider.GetRequiredService<LeaseMetrics>(),
             provider.GetRequiredService<ILogger<LeaseKeeper>>(), provider.GetRequiredService<DhcpRandom>()));
         services.AddSingleton<LeaseLoop>();
+        services.AddSingleton<LinkWatch>();
+        services.AddSingleton<WebhookSender>();
         if (!BuildTimeDocument.IsGenerating)
         {
-            services.AddHostedService(provider => provider.GetRequiredService<LeaseLoop>());
-            services.AddHostedService<LinkWatch>();
-            services.AddHostedService<WebhookSender>();
+            services.AddLeaderService<LeaseLoop>(options);
+            services.AddLeaderService<LinkWatch>(options);
+            services.AddLeaderService<WebhookSender>(options);
         }
-        services.AddHealthChecks().Add(new HealthCheckRegistration("leases", provider => new LeasesCheck(provider.GetRequiredService<LeaseLoop>()), null, null));
+        services.AddHealthChecks().Add(new HealthCheckRegistration("leases", provider => new LeasesCheck(provider), null, null));
     }
 
     private static void AddApi(this IServiceCollection services)
@@ -92,9 +96,10 @@ internal static class AddressServiceSetup
         }));
     }
 
-    private sealed class LeasesCheck(LeaseLoop loop) : IHealthCheck
+    private sealed class LeasesCheck(IServiceProvider provider) : IHealthCheck
     {
         public Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default) =>
-            Task.FromResult(loop.IsSettled ? HealthCheckResult.Healthy() : HealthCheckResult.Unhealthy("stored leases are being verified"));
+            Task.FromResult(provider.GetRequiredService<Leadership>().Refusal is { } refusal ? HealthCheckResult.Unhealthy(refusal)
+                : provider.GetRequiredService<LeaseLoop>().IsSettled ? HealthCheckResult.Healthy() : HealthCheckResult.Unhealthy("stored leases are being verified"));
     }
 }

@@ -1,5 +1,6 @@
 using DynamicLb.AddressService;
 using DynamicLb.AddressService.Configuration;
+using DynamicLb.AddressService.Replicas;
 
 var result = BuildTimeDocument.IsGenerating
     ? new OptionsResult(new AddressServiceOptions { AllowAnonymous = true }, null, 0)
@@ -16,8 +17,9 @@ try
     builder.AddAddressService(options);
     await using var app = builder.Build();
     app.MapAddressService();
+    var leadership = app.Services.GetRequiredService<Leadership>();
     await app.RunAsync();
-    return 0;
+    return leadership.IsLost ? 1 : 0;
 }
 catch (UnusableException e)
 {

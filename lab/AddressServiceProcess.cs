@@ -1,3 +1,4 @@
+using System.Net;
 using System.Net.Http.Json;
 using System.Security.Cryptography;
 using DynamicLb.Contracts.AddressServices;
@@ -40,7 +41,7 @@ public sealed class AddressServiceProcess : IDisposable
     /// <summary>The running process; null before the start.</summary>
     public ChildProcess? Process { get; private set; }
 
-    /// <summary>Starts one and waits until it answers. More flags may follow those of the lab.</summary>
+    /// <summary>Starts one and waits until it answers, be it that it stands by. More flags may follow those of the lab.</summary>
     public static async Task<AddressServiceProcess> StartAsync(LabNetwork network, LabHost host, CancellationToken cancellationToken, params IReadOnlyList<string> arguments)
     {
         var service = new AddressServiceProcess(network, host, arguments);
@@ -108,7 +109,8 @@ public sealed class AddressServiceProcess : IDisposable
         try
         {
             using var answer = await Http.GetAsync("/v1/status", cancellationToken);
-            return answer.IsSuccessStatusCode;
+            return answer.IsSuccessStatusCode
+                || (answer.StatusCode == HttpStatusCode.ServiceUnavailable && (await answer.Content.ReadAsStringAsync(cancellationToken)).Contains("standby", StringComparison.Ordinal));
         }
         catch (HttpRequestException)
         {

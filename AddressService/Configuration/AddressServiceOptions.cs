@@ -21,6 +21,16 @@ internal enum MacSource
     PoolThenGenerate,
 }
 
+/// <summary>Where leases are kept.</summary>
+internal enum StoreKind
+{
+    /// <summary>In a folder, which one process uses at a time.</summary>
+    Files = 0,
+
+    /// <summary>As AddressLease objects in Kubernetes; of several replicas the elected one leases.</summary>
+    Kubernetes,
+}
+
 /// <summary>The settings in force. Set once at start by <see cref="Settings"/>, validated as a whole, then only read.</summary>
 internal sealed class AddressServiceOptions
 {
@@ -31,7 +41,18 @@ internal sealed class AddressServiceOptions
 
     public string Listen { get; set; } = "http://0.0.0.0:8080";
 
+    public StoreKind Store { get; set; }
+
     public string Data { get; set; } = "/var/lib/dynamiclb";
+
+    /// <summary>Wait while another process uses the data folder, and take over from it.</summary>
+    public bool Standby { get; set; }
+
+    /// <summary>Where the leases are in Kubernetes; without one the Pod's own namespace.</summary>
+    public string? Namespace { get; set; }
+
+    /// <summary>How long a leader that died is waited for.</summary>
+    public TimeSpan LeaderLease { get; set; } = TimeSpan.FromSeconds(10);
 
     /// <summary>Files of those who may call; see <see cref="Security.AccessEntry"/>.</summary>
     public IReadOnlyList<string> TokenFiles { get; set; } = [];

@@ -29,6 +29,15 @@ internal static partial class Settings
         new("interface", "NAME", "network interface to lease on; auto is the one with the default route (auto)", (o, v) => Text(v, x => o.Interface = x)),
         new("vlan", "ID", "802.1Q tag of the frames on that interface, 1 to 4094; 0 for none (0)", (o, v) => Number(v, 0, 4094, x => o.Vlan = x)),
         new("listen", "URL", "where the REST API listens; several separated by ';' (http://0.0.0.0:8080)", (o, v) => Listen(o, v)),
+        new("store", "files|kubernetes", "where leases are kept: in the data folder, or as AddressLease objects, for several replicas (files)", (o, v) => v switch
+        {
+            "files" => Do(() => o.Store = StoreKind.Files),
+            "kubernetes" => Do(() => o.Store = StoreKind.Kubernetes),
+            _ => "is neither files nor kubernetes",
+        }),
+        new("standby", "", "wait while another process uses the data folder, and take over when it ends", (o, v) => Switch(v, x => o.Standby = x)),
+        new("namespace", "NAME", "namespace of the AddressLeases (the Pod's, else dynamiclb-system)", (o, v) => Text(v, x => o.Namespace = x)),
+        new("leader-lease", "SECONDS", "how long the replicas wait for a leader that is silent, 3 to 60 (10)", (o, v) => Seconds(v, 3, 60, x => o.LeaderLease = x)),
         new("data", "DIR", "folder of the leases (/var/lib/dynamiclb)", (o, v) => Text(v, x => o.Data = x)),
         new("token-file", "LIST", "files of tokens, one a line, alone or as 'name roles namespaces token'; read again when they change", (o, v) => Text(v, x => o.TokenFiles = Items(x, ','))),
         new("allow-anonymous", "", "accept calls without a token", (o, v) => Switch(v, x => o.AllowAnonymous = x)),

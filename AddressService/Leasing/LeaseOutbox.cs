@@ -1,10 +1,13 @@
+using DynamicLb.AddressService.Replicas;
 using DynamicLb.Networking.Addresses;
 using DynamicLb.Networking.Dhcp4;
 
 namespace DynamicLb.AddressService.Leasing;
 
-/// <summary>Keeps what the keeper sends until the loop has settled its state and hands it to the transport. It belongs to the loop.</summary>
-internal sealed class LeaseOutbox(IDhcpTransport transport) : ILeaseWire
+/// <summary>
+/// Keeps what the keeper sends until the loop has settled its state, and hands it to the transport if this replica still leads. It belongs to the loop.
+/// </summary>
+internal sealed class LeaseOutbox(IDhcpTransport transport, Leadership leadership) : ILeaseWire
 {
     private readonly Queue<(DhcpMessage Message, DhcpDestination Destination)> _messages = new();
 
@@ -17,6 +20,9 @@ internal sealed class LeaseOutbox(IDhcpTransport transport) : ILeaseWire
     public async ValueTask FlushAsync(CancellationToken cancellationToken)
     {
         while (_messages.TryDequeue(out var item))
-            await transport.SendAsync(item.Message, item.Destination, cancellationToken);
+        {
+            if (leadership.MaySend(item.Message))
+                await transport.SendAsync(item.Message, item.Destination, cancellationToken);
+        }
     }
 }

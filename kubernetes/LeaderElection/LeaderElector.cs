@@ -19,6 +19,25 @@ public sealed record LeaderElectionOptions(string Namespace, string Name, string
 
     /// <summary>Pause between renewals, and between looks at another's claim.</summary>
     public TimeSpan RetryPeriod { get; init; } = TimeSpan.FromSeconds(2);
+
+    /// <summary>
+    /// Go on leading, unconfirmed, while the server cannot be reached, until it says that another leads or we were paused. For work that two may do at
+    /// once without harm, and that must not end with the server.
+    /// </summary>
+    public bool HoldWhileUnreachable { get; init; }
+}
+
+/// <summary>What a candidate may count on at one moment.</summary>
+public enum LeaderClaim
+{
+    /// <summary>Does not lead.</summary>
+    None = 0,
+
+    /// <summary>Led when the server was last heard, and was awake since; another may have taken over.</summary>
+    Unconfirmed,
+
+    /// <summary>Leads: nobody else can.</summary>
+    Confirmed,
 }
 
 /// <summary>
@@ -35,6 +54,11 @@ public sealed partial class LeaderElector
     private string? _observedVersion;
     private long _observedAt;
     private volatile bool _isLeader;
+    private volatile bool _claims;
+    private volatile string? _holder;
+    private volatile int _term;
+    private long _renewedAt;
+    private long _triedAt;
 
     /// <summary>Creates a candidate.</summary>
     public LeaderElector(IKubernetesClient client, LeaderElectionOptions options, TimeProvider time, Random random, ILogger logger)
@@ -50,6 +74,18 @@ public sealed partial class LeaderElector
     public bool IsLeader => _isLeader;
 
     /// <summary>
+    /// How good our claim is at this moment, by the time provider's timestamps: after a pause of the process it is <see cref="LeaderClaim.None"/> at once,
+    /// before anything else has run. Holds until the work has ended. Thread-safe.
+    /// </summary>
+    public LeaderClaim Claimed => ClaimedAt(_time.GetTimestamp());
+
+    /// <summary>Who leads as far as we saw; null or empty when nobody does.</summary>
+    public string? Holder => _holder;
+
+    /// <summary>Rises whenever the Lease passes to another candidate.</summary>
+    public int Term => _term;
+
+    /// <summary>
     /// Waits for leadership, runs <paramref name="lead"/>, and starts over when leadership is lost. The token given to <paramref name="lead"/> is cancelled
     /// before the claim can have expired. On cancellation the claim is given up, so that another need not wait.
     /// </summary>
@@ -61,10 +97,13 @@ public sealed partial class LeaderElector
                 return;
             LogLeading(_logger, _options.Identity);
             using var leading = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-            _isLeader = true;
+            Confirm(claim.Lease, claim.SentAt);
+            Volatile.Write(ref _triedAt, claim.SentAt);
+            _claims = _isLeader = true;
             var work = lead(leading.Token);
             var lease = await RenewUntilLostAsync(claim, work, cancellationToken);
             _isLeader = false;
+            _claims = lease is not null;
             await leading.CancelAsync();
             LogStopped(_logger, _options.Identity);
             try
@@ -76,6 +115,7 @@ public sealed partial class LeaderElector
             }
             finally
             {
+                _claims = false;
                 if (lease is not null)
                     await GiveUpAsync(lease);
             }
@@ -121,6 +161,7 @@ public sealed partial class LeaderElector
             sentAt = _time.GetTimestamp();
             return new Held(await _client.CreateAsync(ResourceTypes.Leases, Claim(null), cancellationToken), sentAt);
         }
+        _holder = current.Spec.HolderIdentity;
         if (current.Metadata.ResourceVersion != _observedVersion)
         {
             _observedVersion = current.Metadata.ResourceVersion;
@@ -139,22 +180,28 @@ public sealed partial class LeaderElector
     /// <summary>Renews until the deadline passes, the work ends or we are stopped. The lease if it is still ours to give up, else null.</summary>
     private async Task<Lease?> RenewUntilLostAsync(Held claim, Task work, CancellationToken cancellationToken)
     {
-        var (lease, renewedAt) = claim;
+        var lease = claim.Lease;
         while (!cancellationToken.IsCancellationRequested && !work.IsCompleted)
         {
             await PauseAsync(cancellationToken);
             if (cancellationToken.IsCancellationRequested || work.IsCompleted)
                 break;
-            var left = _options.RenewDeadline - _time.GetElapsedTime(renewedAt);
-            if (left <= TimeSpan.Zero)
-                return null;
             long sentAt = _time.GetTimestamp();
+            if (ClaimedAt(sentAt) == LeaderClaim.None)
+                return null;
+            Volatile.Write(ref _triedAt, sentAt);
+            var left = _options.RenewDeadline - _time.GetElapsedTime(Volatile.Read(ref _renewedAt), sentAt);
+            if (_options.HoldWhileUnreachable)
+            {
+                // An attempt that hangs must not look like a pause.
+                left = left <= TimeSpan.Zero || left > _options.RenewDeadline / 2 ? _options.RenewDeadline / 2 : left;
+            }
             using var deadline = new CancellationTokenSource(left, _time);
             using var linked = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, deadline.Token);
             try
             {
                 lease = await _client.ReplaceAsync(ResourceTypes.Leases, Claim(lease), linked.Token);
-                renewedAt = sentAt;
+                Confirm(lease, sentAt);
             }
             catch (KubernetesApiException e) when (e.StatusCode is HttpStatusCode.Conflict or HttpStatusCode.NotFound)
             {
@@ -175,11 +222,29 @@ public sealed partial class LeaderElector
         return lease;
     }
 
+    private void Confirm(Lease lease, long sentAt)
+    {
+        _holder = _options.Identity;
+        _term = lease.Spec.LeaseTransitions ?? 0;
+        Volatile.Write(ref _renewedAt, sentAt);
+    }
+
+    private LeaderClaim ClaimedAt(long timestamp)
+    {
+        if (!_claims)
+            return LeaderClaim.None;
+        if (_time.GetElapsedTime(Volatile.Read(ref _renewedAt), timestamp) < _options.RenewDeadline)
+            return LeaderClaim.Confirmed;
+        return _options.HoldWhileUnreachable && _time.GetElapsedTime(Volatile.Read(ref _triedAt), timestamp) < _options.RenewDeadline
+            ? LeaderClaim.Unconfirmed : LeaderClaim.None;
+    }
+
     private async Task<Lease?> TryReadOwnAsync(CancellationToken cancellationToken)
     {
         try
         {
             var current = await _client.GetAsync(ResourceTypes.Leases, _options.Namespace, _options.Name, cancellationToken);
+            _holder = current.Spec.HolderIdentity;
             return current.Spec.HolderIdentity == _options.Identity ? current : null;
         }
         catch (Exception e) when (IsTransient(e) || e is OperationCanceledException)

@@ -83,6 +83,13 @@ public sealed record Secret : KubernetesObject
     public IReadOnlyDictionary<string, string>? Data { get; init; }
 }
 
+/// <summary>A ConfigMap (core/v1).</summary>
+public sealed record ConfigMap : KubernetesObject
+{
+    /// <summary>Values in plain text.</summary>
+    public IReadOnlyDictionary<string, string>? Data { get; init; }
+}
+
 /// <summary>An Event (core/v1).</summary>
 public sealed record CoreEvent : KubernetesObject
 {

@@ -55,6 +55,10 @@ public static class ResourceTypes
     /// <summary>Secrets (core/v1).</summary>
     public static ResourceType<Secret> Secrets { get; } = new("", "v1", "secrets", "Secret", true, Json.Secret, Json.ResourceListSecret);
 
+    /// <summary>ConfigMaps (core/v1).</summary>
+    public static ResourceType<ConfigMap> ConfigMaps { get; } =
+        new("", "v1", "configmaps", "ConfigMap", true, Json.ConfigMap, Json.ResourceListConfigMap);
+
     /// <summary>Events (core/v1).</summary>
     public static ResourceType<CoreEvent> Events { get; } = new("", "v1", "events", "Event", true, Json.CoreEvent, Json.ResourceListCoreEvent);
 
@@ -82,6 +86,7 @@ public static class ResourceTypes
 [JsonSerializable(typeof(ResourceList<Node>))]
 [JsonSerializable(typeof(ResourceList<Namespace>))]
 [JsonSerializable(typeof(ResourceList<Secret>))]
+[JsonSerializable(typeof(ResourceList<ConfigMap>))]
 [JsonSerializable(typeof(ResourceList<CoreEvent>))]
 [JsonSerializable(typeof(ResourceList<Lease>))]
 [JsonSerializable(typeof(ResourceList<EndpointSlice>))]

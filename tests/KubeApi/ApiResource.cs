@@ -14,6 +14,7 @@ internal sealed record ApiResource(string Group, string Version, string Plural, 
         new("", "v1", "secrets", "Secret", true, false),
         new("", "v1", "configmaps", "ConfigMap", true, false, "cm"),
         new("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", true, false),
+        new("dynamiclb.io", "v1beta1", "addressleases", "AddressLease", true, false),
         new("coordination.k8s.io", "v1", "leases", "Lease", true, false),
     ];
 

@@ -100,9 +100,56 @@ public sealed class LeaderElectorTests : IAsyncDisposable
         Assert.False(second.Elector.IsLeader);
     }
 
-    private async Task<Candidate> StartAsync(string name, bool leads)
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task One_that_holds_leads_unconfirmed_while_the_server_is_out_of_reach_and_confirmed_again_after(bool hangs)
     {
-        var elector = new LeaderElector(_store, new LeaderElectionOptions("ns", "lease", name), _time, new Random(1), NullLogger.Instance);
+        var first = await StartAsync("first", true, holds: true);
+        await PassAsync(TimeSpan.FromSeconds(20));
+        Assert.Equal(LeaderClaim.Confirmed, first.Elector.Claimed);
+        _store.Hangs = hangs;
+        _store.Fails = !hangs;
+        await PassUntilAsync(() => first.Elector.Claimed == LeaderClaim.Unconfirmed, TimeSpan.FromSeconds(15));
+        for (int i = 0; i < 240; i++)
+        {
+            await StepAsync();
+            Assert.Equal(LeaderClaim.Unconfirmed, first.Elector.Claimed);
+        }
+        _store.Hangs = _store.Fails = false;
+        await PassUntilAsync(() => first.Elector.Claimed == LeaderClaim.Confirmed, TimeSpan.FromSeconds(15));
+        Assert.False(first.Token.IsCancellationRequested);
+    }
+
+    [Fact]
+    public async Task One_that_holds_ends_when_another_took_over_meanwhile()
+    {
+        var first = await StartAsync("first", true, holds: true);
+        var second = await StartAsync("second", false);
+        await PassAsync(TimeSpan.FromSeconds(10));
+        _store.Refused = "first";
+        await PassUntilAsync(() => second.Elector.IsLeader, TimeSpan.FromSeconds(40));
+        Assert.Equal(LeaderClaim.Unconfirmed, first.Elector.Claimed);
+        _store.Refused = null;
+        await PassUntilAsync(() => first.Elector.Claimed == LeaderClaim.None && first.Token.IsCancellationRequested, TimeSpan.FromSeconds(10));
+    }
+
+    [Fact]
+    public async Task Case33_one_that_stood_still_has_no_claim_at_the_moment_it_wakes()
+    {
+        var first = await StartAsync("first", true, holds: true);
+        await PassAsync(TimeSpan.FromSeconds(10));
+        // No timer has fired and nothing has run yet: only the clock has gone on.
+        var term = first.Token;
+        _time.Freeze(TimeSpan.FromSeconds(11));
+        Assert.Equal(LeaderClaim.None, first.Elector.Claimed);
+        await PassUntilAsync(() => term.IsCancellationRequested, TimeSpan.FromSeconds(5));
+    }
+
+    private async Task<Candidate> StartAsync(string name, bool leads, bool holds = false)
+    {
+        var elector = new LeaderElector(
+            _store, new LeaderElectionOptions("ns", "lease", name) { HoldWhileUnreachable = holds }, _time, new Random(1), NullLogger.Instance);
         var candidate = new Candidate(elector, CancellationTokenSource.CreateLinkedTokenSource(_end.Token));
         candidate.Run = Task.Run(() => elector.RunAsync(
             async token =>

@@ -82,6 +82,13 @@ internal sealed class FakeTime : TimeProvider
         }
     }
 
+    /// <summary>Moves both clocks without firing a timer, as when the process stood still. What fell due fires at the next <see cref="Advance"/>.</summary>
+    public void Freeze(TimeSpan by)
+    {
+        lock (_lock)
+            MoveTo_NeedsLock(_elapsed + by);
+    }
+
     public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period)
     {
         var timer = new FakeTimer(this, callback, state);
