@@ -77,8 +77,9 @@ internal sealed partial class LeaseKeeper
         var config = Config("");
         return new OverviewAnswer(
             AnswerStatus.Success, _clock.UtcNow, Journal.Started, Journal.LastId, states, leases.Count(e => e.Client.UnansweredRenewals > 0),
+            leases.Count(e => e.OrphanedAt is not null),
             Utc(leases.Min(e => e.LeaseAt(_clock.Now)?.ExpiresAt)), config.MacSource, config.PoolMacs, config.FreeMacs,
-            _servers.Answer(servers), Journal.Watchers, _metrics.Totals());
+            _servers.Answer(servers), _metrics.LinksUp, Journal.Watchers, _metrics.Totals());
     }
 
     /// <summary>The MACs given to us, and who uses them.</summary>

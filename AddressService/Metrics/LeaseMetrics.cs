@@ -60,6 +60,9 @@ internal sealed class LeaseMetrics
         _webhooks = meter.CreateCounter<long>("dynamiclb_address_service_webhook_events_total", description: "Events for webhooks, by what became of them.");
     }
 
+    /// <summary>The interfaces that are leased on, and whether each can carry frames.</summary>
+    public IReadOnlyDictionary<string, bool> LinksUp => new SortedDictionary<string, bool>(_links, StringComparer.Ordinal);
+
     /// <summary>Whether an interface can carry frames.</summary>
     public void Link(string name, bool isUp) => _links[name] = isUp;
 

@@ -152,11 +152,13 @@ public sealed record ServerSeen(string Server, long Acks, long Naks, DateTimeOff
 /// <param name="EventId">The newest event.</param>
 /// <param name="LeasesByState">How many leases are in each state.</param>
 /// <param name="Unrenewed">Leases with a renewal that went unanswered.</param>
+/// <param name="Orphans">Leases without an owner.</param>
 /// <param name="NextExpiry">The end of the lease that ends first unless renewed.</param>
 /// <param name="MacSource"><c>generate</c>, <c>pool</c> or <c>poolThenGenerate</c>.</param>
 /// <param name="PoolMacs">MACs in the pool, those in use included.</param>
 /// <param name="FreeMacs">MACs in the pool that no lease uses.</param>
 /// <param name="Servers">The DHCP servers seen, a bounded number.</param>
+/// <param name="LinksUp">The interfaces that are leased on, and whether each can carry frames.</param>
 /// <param name="Watchers">Readers of <c>GET /v1/leases/watch</c>.</param>
 /// <param name="Counters">Totals since start, as in <see cref="StatusAnswer"/>.</param>
 public sealed record OverviewAnswer(
@@ -166,11 +168,13 @@ public sealed record OverviewAnswer(
     string EventId,
     IReadOnlyDictionary<string, int> LeasesByState,
     int Unrenewed,
+    int Orphans,
     DateTimeOffset? NextExpiry,
     string MacSource,
     int PoolMacs,
     int FreeMacs,
     IReadOnlyList<ServerSeen> Servers,
+    IReadOnlyDictionary<string, bool> LinksUp,
     int Watchers,
     IReadOnlyDictionary<string, long> Counters);
 

@@ -96,6 +96,7 @@ function renderOverview() {
   setText(byId('about'), `Up for ${span(Date.parse(o.now) - Date.parse(o.started))}`);
   setText(byId('tile-held-note'), servedBy(o.servers.filter(s => s.leases).length));
   tile('tile-unrenewed', String(o.unrenewed), o.unrenewed ? 'warn' : '');
+  reconcile(byId('troubles'), troubles(o), text => text, text => el('li', {}, text), () => {});
   const rate = model.rates.at(-1);
   tile('tile-rate', rate === undefined ? '–' : `${rate < 10 ? rate.toFixed(1) : Math.round(rate)}/s`);
   byId('tile-rate-chart').replaceChildren(chart(model.rates));
@@ -115,6 +116,11 @@ function renderOverview() {
   reconcile(byId('server-rows'), o.servers, s => s.server, s => el('tr', { role: 'row' },
     el('th', { role: 'rowheader', scope: 'row', class: 'mono' }, s.server), ...[0, 1, 2, 3].map(() => el('td', { role: 'cell', class: 'number' }))),
     (row, s) => [s.leases ?? 0, s.acks, s.naks, `${span(model.now() - Date.parse(s.lastSeen))} ago`].forEach((value, i) => setText(row.children[i + 1], String(value))));
+}
+
+function troubles(o) {
+  const down = Object.entries(o.linksUp).filter(([, isUp]) => !isUp).map(([name]) => `The interface ${name} is down: no DHCP message gets through.`);
+  return o.orphans ? [...down, `${o.orphans === 1 ? 'One lease has' : `${o.orphans} leases have`} no owner: GET /v1/ip/orphans lists what may be given back.`] : down;
 }
 
 function servedBy(count) {

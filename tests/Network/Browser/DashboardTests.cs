@@ -67,6 +67,11 @@ public sealed class DashboardTests
         // A wrong token is logged by the browser as a failed call; nothing else is.
         Assert.True(chromium.Complaints.All(complaint => complaint.Contains("401", StringComparison.Ordinal)), string.Join('\n', chromium.Complaints));
 
+        await lab.Network["node1"].Namespace.IpAsync("link set eth0 down", Cancelled);
+        await page.WaitForTextAsync("#troubles", "eth0 is down");
+        await lab.Network["node1"].Namespace.IpAsync("link set eth0 up", Cancelled);
+        await page.WaitAsync("!document.querySelector('#troubles li')", "the trouble to be over");
+
         await lab.Service.KillAsync();
         await page.WaitForTextAsync("#connection", "Connection lost");
         await lab.Service.StartAgainAsync(Cancelled);
