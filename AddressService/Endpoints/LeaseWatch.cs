@@ -16,8 +16,8 @@ internal static class LeaseWatch
     private static readonly TimeSpan OverviewEvery = TimeSpan.FromSeconds(5);
 
     public static async Task RunAsync(
-        [FromHeader(Name = "Last-Event-ID")] string? lastEventId, [FromQuery] string? overview, HttpContext context, LeaseLoop loop, TimeProvider time,
-        IHostApplicationLifetime lifetime)
+        [FromHeader(Name = "Last-Event-ID")] string? lastEventId, [FromQuery] string? overview, HttpContext context, LeaseLoop loop, Authenticator authenticator,
+        TimeProvider time, IHostApplicationLifetime lifetime)
     {
         var watcher = new LeaseWatcher(context.Caller().Covers);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, lifetime.ApplicationStopping);
@@ -34,9 +34,13 @@ internal static class LeaseWatch
             context.Response.Headers.CacheControl = "no-store";
             context.Response.Headers["X-Accel-Buffering"] = "no";
             var pumping = PumpAsync(context.Response.BodyWriter, start, lastEventId, overview == "true" ? loop : null, watcher, time, either.Token);
+            var revoked = authenticator.WaitUntilRevokedAsync(context, either.Token);
+            var first = await Task.WhenAny(pumping, watcher.Cut, revoked);
             // A write to a reader that has stopped reading hangs: only ending the connection ends it.
-            if (await Task.WhenAny(pumping, watcher.Cut) != pumping)
+            if (first == watcher.Cut)
                 context.Abort();
+            else if (first == revoked)
+                await either.CancelAsync();
             await pumping;
         }
         catch (Exception e) when (e is OperationCanceledException or ChannelClosedException or IOException)
@@ -45,6 +49,7 @@ internal static class LeaseWatch
         }
         finally
         {
+            await either.CancelAsync();
             await UnwatchAsync(loop, watcher, lifetime.ApplicationStopping);
         }
     }

@@ -20,7 +20,7 @@ internal static class AccessSetup
             services.AddSingleton(provider => new TokenReviewer(
                 provider.GetRequiredService<IKubernetesClient>(), options.TokenReview.Audience, provider.GetRequiredService<TimeProvider>()));
         }
-        services.AddSingleton(provider => new Authenticator(options, provider.GetService<AccessList>(), provider.GetService<TokenReviewer>()));
+        services.AddSingleton(provider => new Authenticator(options, provider.GetService<AccessList>(), provider.GetService<TokenReviewer>(), provider.GetRequiredService<TimeProvider>()));
         services.AddSingleton<AccessMiddleware>();
     }
 

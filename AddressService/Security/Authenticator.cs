@@ -5,10 +5,11 @@ namespace DynamicLb.AddressService.Security;
 
 /// <summary>Finds out who calls: by a token in <c>X-Auth-Token</c> or <c>Authorization: Bearer</c>, or, without one, by its certificate. A token
 /// is one of ours, or one of a Kubernetes service account. Thread-safe.</summary>
-internal sealed class Authenticator(AddressServiceOptions options, AccessList? list, TokenReviewer? reviewer)
+internal sealed class Authenticator(AddressServiceOptions options, AccessList? list, TokenReviewer? reviewer, TimeProvider time)
 {
     private const string Bearer = "Bearer ";
     private const int LongestToken = 8192;
+    private static readonly TimeSpan LookAgainAfter = TimeSpan.FromSeconds(15);
 
     /// <returns>The caller; null when it proves nothing that we know of.</returns>
     /// <exception cref="TokenReviewException">It cannot be found out now.</exception>
@@ -31,6 +32,32 @@ internal sealed class Authenticator(AddressServiceOptions options, AccessList? l
             return null;
         // Somebody, but nobody who may do anything: that is 403, not 401.
         return list.FindServiceAccount(account) ?? new Caller($"serviceaccount:{account}", Roles.None, new HashSet<string>(StringComparer.Ordinal));
+    }
+
+    /// <summary>For calls that go on and on: completes when their caller has no longer the rights that it came with.</summary>
+    public async Task WaitUntilRevokedAsync(HttpContext context, CancellationToken cancellationToken)
+    {
+        var caller = context.Caller();
+        using var timer = new PeriodicTimer(LookAgainAfter, time);
+        try
+        {
+            while (await timer.WaitForNextTickAsync(cancellationToken))
+            {
+                try
+                {
+                    if (await FindAsync(context) is not { } now || !now.HasRightsOf(caller))
+                        return;
+                }
+                catch (TokenReviewException)
+                {
+                    // Nothing says that they are gone.
+                }
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            // The call has ended.
+        }
     }
 
     /// <summary>Whether a call shows a token, right or wrong.</summary>

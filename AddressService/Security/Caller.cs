@@ -33,6 +33,11 @@ internal sealed record Caller(string Name, Roles Roles, IReadOnlySet<string>? Na
     /// <param name="service">A valid <c>namespace/name</c>.</param>
     public bool Covers(string service) => Namespaces is null || Namespaces.Contains(ServiceName.Namespace(service));
 
+    /// <summary>Whether this one may do all that another may.</summary>
+    public bool HasRightsOf(Caller other) =>
+        (Roles.HasFlag(Roles.Admin) || (other.Roles & ~Roles) == Roles.None)
+        && (Namespaces is null || (other.Namespaces is { } theirs && theirs.IsSubsetOf(Namespaces)));
+
     /// <summary>Why a call that needs a role is refused.</summary>
     public string Lacks(Roles role) => $"role: '{Name}' lacks {Text(role)}; it has {Text(Roles)}";
 

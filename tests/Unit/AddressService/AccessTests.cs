@@ -114,6 +114,46 @@ public sealed class AccessTests
         Assert.DoesNotContain("team-b", told, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("team-a read,lease team-a,team-b token-of-team-a\n", false)]
+    [InlineData("team-a read team-b token-of-team-a\n", true)]
+    [InlineData("", true)]
+    public async Task A_stream_ends_when_its_token_loses_rights_and_goes_on_otherwise(string then, bool ends)
+    {
+        var time = new FakeTime();
+        await using var host = await ApiHost.StartAsync(tokens: Tokens, time: time);
+        using var request = new HttpRequestMessage(HttpMethod.Get, "/v1/leases/watch");
+        request.Headers.Add("X-Auth-Token", "token-of-team-a");
+        using var watch = await host.Anonymous.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, TestContext.Current.CancellationToken);
+        using var reader = new StreamReader(await watch.Content.ReadAsStreamAsync(TestContext.Current.CancellationToken));
+        while (await reader.ReadLineAsync(TestContext.Current.CancellationToken) is { } begun && !begun.StartsWith("event: synced", StringComparison.Ordinal))
+        {
+        }
+        await File.WriteAllTextAsync(host.TokenPath, $"{ApiHost.Token}\n{then}", TestContext.Current.CancellationToken);
+        // The server may set its timer a moment after we read that it is synced: no tick of it is the first for certain.
+        await PassAsync(time);
+        await host.PostAsync("/v1/ip", """{"service":"team-a/web"}""");
+        var reading = ReadAsync();
+        while (!reading.IsCompleted)
+            await PassAsync(time);
+        Assert.Equal(ends, await reading is null);
+
+        async Task<string?> ReadAsync()
+        {
+            string? line;
+            do
+                line = await reader.ReadLineAsync(TestContext.Current.CancellationToken);
+            while (line is not null && (ends || !line.Contains("team-a/web", StringComparison.Ordinal)));
+            return line;
+        }
+    }
+
+    private static Task PassAsync(FakeTime time)
+    {
+        time.Advance(TimeSpan.FromSeconds(15));
+        return Task.Delay(TimeSpan.FromMilliseconds(20), TimeProvider.System, TestContext.Current.CancellationToken);
+    }
+
     [Fact]
     public async Task Each_change_and_each_refusal_is_told_to_the_audit_log_and_no_token_is()
     {
