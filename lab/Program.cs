@@ -2,7 +2,9 @@ using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using DynamicLb.Lab.Demo;
+using DynamicLb.Lab.Dhcp;
 using DynamicLb.Lab.Networks;
+using DynamicLb.Networking.Addresses;
 
 using var stop = new CancellationTokenSource();
 Console.CancelKeyPress += (_, e) => { e.Cancel = true; stop.Cancel(); };
@@ -25,6 +27,10 @@ switch (args)
             await Relay.RunAsync(listener, token => Relay.ConnectUnixAsync(path, token), stop.Token);
         }
 
+        return 0;
+
+    case ["forge-acks", var own, var granted]:
+        await ForgedAcks.RunAsync(IPv4Address.Parse(own), IPv4Address.Parse(granted), stop.Token);
         return 0;
 
     case ["vlan-cable", var access, var trunk, var vlan]:

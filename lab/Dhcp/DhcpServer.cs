@@ -85,6 +85,9 @@ public abstract class DhcpServer : IAsyncDisposable
         }
     }
 
+    /// <summary>Sends it a signal, such as STOP or CONT.</summary>
+    public void Signal(string name) => _process!.Signal(name);
+
     /// <summary>Kills it.</summary>
     public async Task StopAsync()
     {

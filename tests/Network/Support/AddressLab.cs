@@ -57,6 +57,15 @@ internal sealed class AddressLab : IAsyncDisposable
         await server.StartAsync(Cancelled);
     }
 
+    /// <summary>Starts a host that grants 10.20.0.99 to everybody who asks another server.</summary>
+    public async Task StartRogueAsync(LabHost host)
+    {
+        Network.StartOurs(host, "rogue", "Lab", "forge-acks", $"{host.Address}", "10.20.0.99");
+        var log = Path.Combine(Network.Folder, "rogue.log");
+        await Wait.UntilAsync(
+            () => Task.FromResult(File.Exists(log) && File.ReadAllText(log).Contains("ready", StringComparison.Ordinal)), TimeSpan.FromSeconds(20), "the rogue server", Cancelled);
+    }
+
     /// <summary>The lease of a service.</summary>
     public async Task<LeaseAnswer?> LeaseAsync(string service) =>
         (await Service.StatusAsync(Cancelled)).Allocations.FirstOrDefault(l => l.Service == service);
