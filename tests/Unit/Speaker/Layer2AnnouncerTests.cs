@@ -88,7 +88,7 @@ public sealed class Layer2AnnouncerTests
         var channel = _parts.Channels["eth0"];
 
         // One loop takes frames in order: when the malformed one behind it has been counted, the request was judged.
-        using var counted = new FrameCount("Malformed");
+        using var counted = new FrameCount(_parts.Meters, "Malformed");
         channel.Deliver(Request(Ip));
         channel.Deliver(new byte[10]);
         await counted.Seen;
@@ -149,11 +149,11 @@ public sealed class Layer2AnnouncerTests
         private readonly System.Diagnostics.Metrics.MeterListener _listener = new();
         private readonly TaskCompletionSource _seen = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-        public FrameCount(string verdict)
+        public FrameCount(object scope, string verdict)
         {
-            _listener.InstrumentPublished = static (instrument, listener) =>
+            _listener.InstrumentPublished = (instrument, listener) =>
             {
-                if (instrument.Name == "dynamiclb_layer2_frames_total")
+                if (instrument.Meter.Scope == scope && instrument.Name == "dynamiclb_layer2_frames_total")
                     listener.EnableMeasurementEvents(instrument);
             };
             _listener.SetMeasurementEventCallback<long>((_, _, tags, _) =>

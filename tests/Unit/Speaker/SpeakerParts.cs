@@ -31,7 +31,7 @@ internal sealed class SpeakerParts
         Options = new SpeakerOptions(
             new KubernetesProgramSettings("none", null, null, "", "http://127.0.0.1:0", LogLevel.None), Me,
             new Regex(SpeakerCommand.DefaultExcluded, RegexOptions.ExplicitCapture, TimeSpan.FromSeconds(1)), false, TimeSpan.FromSeconds(3));
-        var metrics = new SpeakerMetrics(new Meters(), Options, new ConfigFileWatcher("none", Time, NullLogger<ConfigFileWatcher>.Instance));
+        var metrics = new SpeakerMetrics(Meters, Options, new ConfigFileWatcher("none", Time, NullLogger<ConfigFileWatcher>.Instance));
         Table = new AnnouncementTable(Time);
         Guard = new PauseGuard(Time, TimeSpan.FromHours(1));
         var context = new ResponderContext(Table, Guard, metrics, Time);
@@ -41,6 +41,9 @@ internal sealed class SpeakerParts
             NullLogger<ServiceReconciler>.Instance);
         Claim = context.Claimed!;
     }
+
+    /// <summary>The scope of this speaker's meters: tests beside it have the same names.</summary>
+    public IMeterFactory Meters { get; } = new MeterScope();
 
     public FakeTime Time { get; } = new(new DateTimeOffset(2026, 1, 1, 12, 0, 0, TimeSpan.Zero));
 
@@ -77,9 +80,13 @@ internal sealed class SpeakerParts
         _ = Reconciler.ConfigureAsync(result.Config!);
     }
 
-    private sealed class Meters : IMeterFactory
+    private sealed class MeterScope : IMeterFactory
     {
-        public Meter Create(MeterOptions options) => new(options);
+        public Meter Create(MeterOptions options)
+        {
+            options.Scope = this;
+            return new Meter(options);
+        }
 
         public void Dispose()
         {
