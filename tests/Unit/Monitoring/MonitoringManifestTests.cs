@@ -1,5 +1,4 @@
 using System.Diagnostics.Metrics;
-using System.Runtime.CompilerServices;
 using System.Text.Json;
 using System.Text.RegularExpressions;
 using DynamicLb.AddressService.Metrics;
@@ -17,9 +16,10 @@ namespace DynamicLb.Tests.Unit.Monitoring;
 /// <summary>The manifests for Prometheus and Grafana speak of what the programs really expose.</summary>
 public sealed partial class MonitoringManifestTests
 {
-    private static readonly string s_repository = Path.GetFullPath(Path.Combine(Path.GetDirectoryName(ThisFile())!, "../../.."));
+    private static readonly string s_repository = Find(new DirectoryInfo(AppContext.BaseDirectory));
 
-    private static string ThisFile([CallerFilePath] string path = "") => path;
+    private static string Find(DirectoryInfo folder) =>
+        File.Exists(Path.Combine(folder.FullName, "DynamicLb.sln")) ? folder.FullName : Find(folder.Parent ?? throw new DirectoryNotFoundException("no DynamicLb.sln above"));
 
     private static string Read(string path) => File.ReadAllText(Path.Combine(s_repository, path));
 
