@@ -1,3 +1,4 @@
+using System.Diagnostics.Metrics;
 using DynamicLb.AddressService.Configuration;
 using DynamicLb.AddressService.Store;
 using DynamicLb.Kubernetes.LeaderElection;
@@ -20,13 +21,17 @@ internal sealed partial class Leadership : IStoreFence
     /// <param name="options">The settings in force.</param>
     /// <param name="electors">The election, if there is one; without, the lock on the data folder says who leads.</param>
     /// <param name="lifetime">Ends the program.</param>
+    /// <param name="meters">Metrics.</param>
     /// <param name="logger">Log.</param>
-    public Leadership(AddressServiceOptions options, IEnumerable<LeaderElector> electors, IHostApplicationLifetime lifetime, ILogger<Leadership> logger)
+    public Leadership(
+        AddressServiceOptions options, IEnumerable<LeaderElector> electors, IHostApplicationLifetime lifetime, IMeterFactory meters, ILogger<Leadership> logger)
     {
         _elector = electors.FirstOrDefault();
         _lifetime = lifetime;
         _logger = logger;
         _serves = _elector is null && !options.Standby;
+        meters.Create("DynamicLb.AddressService").CreateObservableGauge(
+            "dynamiclb_address_service_leader", () => Refusal is null ? 1 : 0, description: "1 while this replica leases, 0 while it stands by.");
     }
 
     /// <summary>Why calls are refused now; null when this process serves them.</summary>

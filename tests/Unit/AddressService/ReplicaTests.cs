@@ -59,20 +59,30 @@ public sealed class ReplicaTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task While_the_API_server_is_away_calls_are_refused_and_the_leader_goes_on()
+    public async Task While_the_API_server_is_away_leases_are_renewed_and_nothing_else_is_sent_and_calls_are_refused()
     {
-        await using var only = await StartAsync();
+        var server = new FakeDhcpServer { LeaseSeconds = 6 };
+        var dhcp = new ReplicaTransportCounter(server);
+        await using var only = await StartAsync(dhcp);
         await ReadyAsync(only);
         await only.PostAsync("/v1/ip", """{"service":"demo/web"}""");
+        await only.PostAsync("/v1/ip", """{"service":"demo/gone"}""");
         _server.Faults.AnswerWith(HttpStatusCode.InternalServerError);
+        int before = dhcp.Sent;
 
-        var (code, _) = await only.SendAsync(HttpMethod.Delete, "/v1/ip?service=demo/web");
-        Assert.Equal(HttpStatusCode.ServiceUnavailable, code);
-        await Task.Delay(TimeSpan.FromSeconds(4), TimeProvider.System, Cancelled);
-        Assert.Equal(HttpStatusCode.OK, (await only.SendAsync(HttpMethod.Get, "/v1/status")).Code);
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, (await only.SendAsync(HttpMethod.Delete, "/v1/ip?service=demo/gone")).Code);
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, (await only.PostAsync("/v1/ip", """{"service":"demo/new"}""")).Code);
+        await Task.Delay(TimeSpan.FromSeconds(7), TimeProvider.System, Cancelled);
+
+        var (code, status) = await only.SendAsync(HttpMethod.Get, "/v1/status");
+        Assert.Equal(HttpStatusCode.OK, code);
+        var web = status.GetProperty("allocations").EnumerateArray().Single(l => l.GetProperty("service").GetString() == "demo/web");
+        Assert.Equal("bound", web.GetProperty("state").GetString());
+        Assert.Equal([DhcpMessageType.Request], dhcp.Types.Skip(before).Distinct());
 
         _server.Faults.Heal();
-        await EventuallyAsync(async () => (await only.SendAsync(HttpMethod.Delete, "/v1/ip?service=demo/web")).Code == HttpStatusCode.OK);
+        await EventuallyAsync(async () => (await only.SendAsync(HttpMethod.Delete, "/v1/ip?service=demo/gone")).Code == HttpStatusCode.OK);
+        await EventuallyAsync(() => Task.FromResult(dhcp.Types.Contains(DhcpMessageType.Release)));
     }
 
     [Fact]

@@ -1,7 +1,9 @@
 using System.Diagnostics.Metrics;
 using System.Text.Json;
 using System.Text.RegularExpressions;
+using DynamicLb.AddressService.Configuration;
 using DynamicLb.AddressService.Metrics;
+using DynamicLb.AddressService.Replicas;
 using DynamicLb.Contracts.Configuration;
 using DynamicLb.Contracts.Metrics;
 using DynamicLb.Controller.Status;
@@ -93,6 +95,7 @@ public sealed partial class MonitoringManifestTests
         };
         listener.Start();
         _ = new LeaseMetrics(factory);
+        _ = new Leadership(new AddressServiceOptions(), [], null!, factory, NullLogger<Leadership>.Instance);
         _ = new ControllerMetrics(factory, null!, null!);
         _ = new SpeakerMetrics(
             factory, new SpeakerOptions(null!, "node1", MetricName(), false, TimeSpan.FromSeconds(3)),
