@@ -13,7 +13,7 @@ flock 9
 key="$(echo "${*:-all}" | tr ' /' '__')"
 stamp="artifacts/.built-$key"
 if [ -e "$stamp" ] && [ -z "$(find . -path ./artifacts -prune -o -path ./.git -prune -o -path ./docs -prune -o \
-        \( -name '*.cs' -o -name '*.csproj' -o -name '*.props' -o -name '*.targets' -o -name '.editorconfig' -o -name '*.html' -o -name global.json \) \
+        \( -name '*.cs' -o -name '*.csproj' -o -name '*.props' -o -name '*.targets' -o -name '.editorconfig' -o -path './AddressService/Dashboard/Files/*' -o -name '*.html' -o -name global.json \) \
         -newer "$stamp" -print -quit)" ]; then
     exit 0
 fi

@@ -9,15 +9,9 @@ internal static class DemoCommand
     /// <summary>Returns the exit code: 0 when every step was observed.</summary>
     public static async Task<int> RunAsync(IReadOnlyList<string> args, CancellationToken cancellationToken)
     {
-        if (args.Any(a => a is "--help" or "-h"))
-        {
-            Console.WriteLine(DemoOptions.Usage);
-            return 0;
-        }
-
         if (DemoOptions.Parse(args, out var fault) is not { } options)
         {
-            await Console.Error.WriteLineAsync($"{fault}\n\n{DemoOptions.Usage}");
+            await Console.Error.WriteLineAsync($"{fault}: see ./demo.sh --help");
             return 2;
         }
 

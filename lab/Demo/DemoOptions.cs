@@ -15,22 +15,9 @@ internal enum DemoKube
     Existing,
 }
 
-/// <summary>The command line of the demo.</summary>
+/// <summary>The command line of the demo, which demo.sh has looked at before.</summary>
 internal sealed record DemoOptions
 {
-    public const string Usage = """
-        usage: ./demo.sh [--check] [--dhcp dnsmasq|isc|kea|udhcpd] [--kube inprocess|real|existing]
-
-          --check   unattended: ends after the last step, exit 0 only if every step was observed;
-                    the last line is a JSON object with the time of each step in seconds
-          --dhcp    the DHCP server on the demo's LAN (default: dnsmasq)
-          --kube    the Kubernetes API: an in-process API server (default), or a real kube-apiserver
-                    with etcd, built once from Debian's source package; or the cluster that KUBECONFIG names,
-                    in which the demo makes (and removes) the namespaces demo and dynamiclb-system
-
-        Everything runs in network namespaces of its own, which are removed at the end.
-        """;
-
     public bool Check { get; init; }
 
     public string Dhcp { get; init; } = "dnsmasq";
