@@ -61,8 +61,15 @@ rm -f "$policy"
 printf '#!/bin/sh\n# dynamiclb-lab: temporary, no service starts while packages are installed\nexit 101\n' >"$policy"
 chmod 755 "$policy"
 
-servers() { ps -eo pid=,comm= | awk '$2 ~ /^(dhcpd|kea-dhcp4|udhcpd|dnsmasq|etcd)$/ { print $1 }' | while read -r pid; do
-    [ "$(readlink "/proc/$pid/ns/net" 2>/dev/null)" = "$(readlink /proc/self/ns/net)" ] && echo "$pid"; done; true; }
+# From /proc, since ps may be among what is missing.
+servers() {
+    for process in /proc/[0-9]*; do
+        case "$(cat "$process/comm" 2>/dev/null)" in
+            dhcpd|kea-dhcp4|kea-dhcp6|udhcpd|dnsmasq|etcd)
+                [ "$(readlink "$process/ns/net" 2>/dev/null)" != "$(readlink /proc/self/ns/net)" ] || echo "${process#/proc/}" ;;
+        esac
+    done
+}
 before="$(servers)"
 
 export DEBIAN_FRONTEND=noninteractive
