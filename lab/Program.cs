@@ -37,6 +37,10 @@ switch (args)
         await VlanCable.RunAsync(access, trunk, ushort.Parse(vlan, CultureInfo.InvariantCulture), stop.Token);
         return 0;
 
+    case ["dhcp6-clients", var link, .. var task]:
+        await Dhcp6Clients.RunAsync(link, task, stop.Token);
+        return 0;
+
     case ["web", var listenPort, var node]:
         await WebBackend.RunAsync(listenPort, node, stop.Token);
         return 0;

@@ -20,6 +20,7 @@ kubernetes-client:kubectl:playing with the demo
 dnsmasq-base:dnsmasq:DHCP server (the base package, which has no service)
 isc-dhcp-server:dhcpd:DHCP server
 kea-dhcp4-server:kea-dhcp4:DHCP server
+kea-dhcp6-server:kea-dhcp6:DHCPv6 server
 udhcpd:udhcpd:DHCP server"
 network="$demo
 chromium:chromium:browser of the dashboard's tests"
@@ -95,7 +96,7 @@ fi
 if command -v systemctl >/dev/null 2>&1; then
     for package in "${!reason[@]}"; do
         case "$package" in
-            isc-dhcp-server|kea-dhcp4-server|udhcpd) systemctl disable "$package" >/dev/null 2>&1 || true ;;
+            isc-dhcp-server|kea-dhcp4-server|kea-dhcp6-server|udhcpd) systemctl disable "$package" >/dev/null 2>&1 || true ;;
             etcd-server) systemctl disable etcd >/dev/null 2>&1 || true ;;
         esac
     done

@@ -90,7 +90,11 @@ public sealed partial class Dhcp6Client
             return;
         _effects.Send(this, new Dhcp6Message
         {
-            Type = Dhcp6MessageType.Release, TransactionId = _ids.Next(), ClientId = Identity.Duid, ServerId = server, ElapsedTime = 0,
+            Type = Dhcp6MessageType.Release,
+            TransactionId = _ids.Next(),
+            ClientId = Identity.Duid,
+            ServerId = server,
+            ElapsedTime = 0,
             Associations = [new Dhcp6Association(Identity.Iaid, 0, 0, unwanted)],
         });
     }

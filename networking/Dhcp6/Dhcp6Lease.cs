@@ -44,7 +44,12 @@ public sealed record Dhcp6Lease
     {
         var lease = new Dhcp6Lease
         {
-            Address = address.Address, ServerId = server, PreferredSeconds = address.Preferred, ValidSeconds = address.Valid, ObtainedAt = at, Verified = true,
+            Address = address.Address,
+            ServerId = server,
+            PreferredSeconds = address.Preferred,
+            ValidSeconds = address.Valid,
+            ObtainedAt = at,
+            Verified = true,
         };
         // A deprecated address is still ours: its times come from the valid lifetime.
         double basis = address.Preferred == 0 ? address.Valid : address.Preferred;
@@ -66,7 +71,9 @@ public sealed record Dhcp6Lease
         double first = Math.Clamp(t1 ?? valid, Math.Min(MinimumRenewal, 0.5 * valid), 0.5 * valid);
         return lease with
         {
-            T1 = at + TimeSpan.FromSeconds(Math.Min(first, second)), T2 = at + TimeSpan.FromSeconds(second), ExpiresAt = at + TimeSpan.FromSeconds(valid),
+            T1 = at + TimeSpan.FromSeconds(Math.Min(first, second)),
+            T2 = at + TimeSpan.FromSeconds(second),
+            ExpiresAt = at + TimeSpan.FromSeconds(valid),
         };
     }
 

@@ -55,7 +55,11 @@ internal sealed class Dhcp6Lab : IDhcp6ClientEffects
 
     public static Dhcp6Message Reply(Dhcp6Message question, Dhcp6MessageType type, params Dhcp6Association[] associations) => new()
     {
-        Type = type, TransactionId = question.TransactionId, ClientId = question.ClientId, ServerId = Server, Associations = associations,
+        Type = type,
+        TransactionId = question.TransactionId,
+        ClientId = question.ClientId,
+        ServerId = Server,
+        Associations = associations,
     };
 
     public Dhcp6Lab Bind()

@@ -125,8 +125,16 @@ public sealed class Dhcp6MessageTests
 
     private static Dhcp6Message Full() => new()
     {
-        Type = Dhcp6MessageType.Reply, TransactionId = 0xabcdef, ClientId = Dhcp6Lab.Duid, ServerId = Dhcp6Lab.Server, ElapsedTime = 7, Preference = 255,
-        RapidCommit = true, SolMaxRt = 120, Fqdn = new byte[] { 1, 1, (byte)'a' }, RequestedOptions = [Dhcp6OptionCode.SolMaxRt],
+        Type = Dhcp6MessageType.Reply,
+        TransactionId = 0xabcdef,
+        ClientId = Dhcp6Lab.Duid,
+        ServerId = Dhcp6Lab.Server,
+        ElapsedTime = 7,
+        Preference = 255,
+        RapidCommit = true,
+        SolMaxRt = 120,
+        Fqdn = new byte[] { 1, 1, (byte)'a' },
+        RequestedOptions = [Dhcp6OptionCode.SolMaxRt],
         Status = new Dhcp6Status(Dhcp6StatusCode.UseMulticast, "text"),
         Associations = [new Dhcp6Association(1, 150, 240, [new Dhcp6Address(Dhcp6Lab.First, 300, 600, new Dhcp6Status(Dhcp6StatusCode.NotOnLink, "here"))])],
     };
