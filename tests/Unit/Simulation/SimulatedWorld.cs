@@ -1,0 +1,311 @@
+using DynamicLb.AddressService.Configuration;
+using DynamicLb.AddressService.Leasing;
+using DynamicLb.AddressService.Metrics;
+using DynamicLb.Networking.Addresses;
+using DynamicLb.Networking.Dhcp4;
+using DynamicLb.Tests.Unit.AddressService;
+using DynamicLb.Tests.Unit.Support;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace DynamicLb.Tests.Unit.Simulation;
+
+/// <summary>
+/// The address service's real keeper and DHCP clients in a world where everything goes wrong: a network that loses, doubles and reorders, servers that
+/// crash, forget and contradict each other, forged replies, kills and power cuts, clocks that jump. One seed makes one world, always the same.
+/// This part holds time, the network and the process.
+/// </summary>
+internal sealed partial class SimulatedWorld : ILeaseWire, ILeaseClock, IDisposable
+{
+    private static readonly DateTimeOffset Epoch = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
+
+    private readonly ServiceProvider _services = new ServiceCollection().AddMetrics().BuildServiceProvider();
+    private readonly PriorityQueue<Action, (TimeSpan At, long Order)> _events = new();
+    private readonly Queue<(DhcpMessage Message, DhcpDestination Destination)> _outbox = new();
+    private readonly Queue<string> _trace = new();
+    private readonly HashSet<MacAddress> _joined = [];
+    private readonly List<SimulatedServer> _servers = [];
+    private readonly AddressServiceOptions _options = new();
+    private readonly LeaseMetrics _metrics;
+    private readonly SimulatedStore _store;
+    private readonly DhcpRandom _random;
+    private readonly ulong _seed;
+    private readonly TimeSpan _lease;
+    private readonly int _count;
+    private readonly bool _reboots;
+    private readonly bool _leavesStoreAlone;
+    private LeaseKeeper? _keeper;
+    private bool _isSuspended;
+    private bool _isCalm;
+    private long _order;
+    private TimeSpan _now = TimeSpan.FromDays(1);
+    private TimeSpan _bootedAt;
+    private TimeSpan _wallOffset;
+    private int _boots;
+    private ulong _starts;
+    private double _loss;
+    private double _duplicates;
+    private double _forgeries;
+    private double _kills;
+    private TimeSpan _delay;
+
+    public SimulatedWorld(ulong seed)
+    {
+        _seed = seed;
+        _random = DhcpRandom.Seeded(seed * 0x9e3779b97f4a7c15);
+        _metrics = new LeaseMetrics(_services.GetRequiredService<System.Diagnostics.Metrics.IMeterFactory>());
+        uint[] lengths = [60, 120, 600, 3600, 3600, 14400, 43200];
+        uint seconds = lengths[Below(lengths.Length)];
+        _lease = TimeSpan.FromSeconds(seconds);
+        _count = 4 + Below(12);
+        _reboots = Chance(0.5);
+        _leavesStoreAlone = Chance(0.2);
+        _loss = Chance(0.3) ? 0 : Uniform() * 0.3;
+        _duplicates = Uniform() * 0.1;
+        _forgeries = Uniform() * 0.2;
+        _kills = Chance(0.2) ? 0 : Uniform() * 0.004;
+        _delay = TimeSpan.FromMilliseconds(1 + (Uniform() * Uniform() * 3000));
+        _store = new SimulatedStore(Chance(0.5), Chance)
+        {
+            PowerCuts = Chance(0.3) ? 0 : Uniform() * 0.02,
+            Failures = _leavesStoreAlone ? 0 : Uniform() * 0.05,
+            HasPending = () => In(TimeSpan.FromMilliseconds(Below(200)), CatchUp),
+            Wrote = text => Trace($"store: {text}"),
+        };
+        if (Chance(0.3))
+        {
+            _options.MacSource = MacSource.Pool;
+            _options.Macs = [.. Enumerable.Range(0, _count + 4).Select(i => new MacAddress(0x0200_0000_0100 + (ulong)i))];
+        }
+        if (Chance(0.5))
+            _options.Cidrs = [IPv4Network.Parse("10.77.0.0/16")];
+        int servers = Chance(0.5) ? 1 : 2;
+        for (int i = 0; i < servers; i++)
+        {
+            var server = new SimulatedServer(new IPv4Address(0x0a4d0001 + (uint)i), 0x0a4d0100 + ((uint)i << 8), _count + 1 + Below(6))
+            {
+                LeaseSeconds = seconds,
+                IsAuthoritative = Chance(0.5),
+                Recreates = Chance(0.6),
+                SendsTimers = Chance(0.5),
+                AnswersOthers = Below(3) switch { 0 => DhcpMessageType.Nak, 1 => DhcpMessageType.Ack, _ => null },
+            };
+            server.Granted = (mac, address, until) => _grants[(mac, address)] = until;
+            server.HasLease = mac => _grants.Any(g => g.Key.Item1 == mac && g.Value > _now);
+            _servers.Add(server);
+        }
+        Trace($"{_count} services, {servers} servers, {seconds} s, loss {_loss:0.00}, delay {_delay.TotalMilliseconds:0} ms, kills {_kills:0.0000}");
+        Start();
+    }
+
+    public TimeSpan Now => _now - _bootedAt;
+
+    public DateTimeOffset UtcNow => Epoch + _now + _wallOffset;
+
+    public string BootId => $"boot-{_boots}";
+
+    /// <summary>Hours for which services had their leases, summed up.</summary>
+    public double LeaseHours { get; private set; }
+
+    public int Steps { get; private set; }
+
+    public int Kills { get; private set; }
+
+    /// <summary>A number that differs when anything went differently.</summary>
+    public ulong Fingerprint { get; private set; }
+
+    /// <summary>The last that happened, and the seed.</summary>
+    public string Story => $"seed {_seed} at {_now}:\n{string.Join('\n', _trace)}";
+
+    /// <summary>Runs the whole life of the world: faults, then calm, then the end of all services.</summary>
+    public void Run()
+    {
+        BeginFaults();
+        RunUntil(_now + (_lease * 120));
+        CalmDown();
+        RunUntil(_now + (_lease * 1.1) + TimeSpan.FromMinutes(12));
+        CheckCalm();
+        DeleteAll();
+        RunUntil(_now + TimeSpan.FromMinutes(1));
+        CheckReleased();
+        // A record that could not be deleted is dropped by the next process.
+        Die();
+        RunUntil(_now + (_lease * 2) + TimeSpan.FromMinutes(11));
+        CheckForgotten();
+    }
+
+    public void Dispose() => _services.Dispose();
+
+    void ILeaseWire.Send(DhcpMessage message, in DhcpDestination destination) => _outbox.Enqueue((message, destination));
+
+    void ILeaseWire.Join(MacAddress mac) => _joined.Add(mac);
+
+    void ILeaseWire.Leave(MacAddress mac) => _joined.Remove(mac);
+
+    private void RunUntil(TimeSpan end)
+    {
+        int still = 0;
+        while (true)
+        {
+            var next = _events.TryPeek(out _, out var due) ? due.At : TimeSpan.MaxValue;
+            bool ticks = false;
+            if (_keeper is { } keeper && !_isSuspended && keeper.NextDeadline is { } deadline
+                && (deadline == TimeSpan.MinValue ? TimeSpan.MinValue : deadline + _bootedAt) <= next)
+            {
+                next = deadline == TimeSpan.MinValue ? _now : deadline + _bootedAt;
+                ticks = true;
+            }
+            if (next > end)
+                break;
+            still = next > _now ? 0 : still + 1;
+            Require(still < 20_000, "time stands still: something is due for ever");
+            Advance(next);
+            if (ticks)
+                Guarded(k => k.Tick());
+            else
+                _events.Dequeue()();
+            Steps++;
+            Check();
+        }
+        Advance(end);
+    }
+
+    private void Advance(TimeSpan to)
+    {
+        if (to <= _now)
+            return;
+        LeaseHours += (to - _now).TotalHours * _entitled;
+        _now = to;
+    }
+
+    /// <summary>Calls the keeper as its loop does: then what it sent goes out, unless the process dies meanwhile.</summary>
+    private void Guarded(Action<LeaseKeeper> action)
+    {
+        if (_keeper is not { } keeper || _isSuspended)
+            return;
+        try
+        {
+            action(keeper);
+            // The loop lets nothing wait that is due.
+            while (keeper.NextDeadline <= Now)
+                keeper.Tick();
+            if (!_isCalm && Chance(_kills))
+                throw new PowerCutException();
+            while (_outbox.TryDequeue(out var item))
+            {
+                Transmit(item.Message, item.Destination);
+                if (!_isCalm && Chance(_kills))
+                    throw new PowerCutException();
+            }
+        }
+        catch (PowerCutException)
+        {
+            Die();
+        }
+    }
+
+    private void Start()
+    {
+        if (_keeper is not null)
+            return;
+        Trace("start");
+        try
+        {
+            _keeper = new LeaseKeeper(
+                _options, _store, this, this, _ => false, _metrics, NullLogger<LeaseKeeper>.Instance, DhcpRandom.Seeded(_seed + (++_starts << 32)));
+            _keeper.Load();
+            CheckLoaded();
+        }
+        catch (PowerCutException)
+        {
+            Die();
+        }
+    }
+
+    private void Die()
+    {
+        Kills++;
+        Trace("killed");
+        _keeper = null;
+        _isSuspended = false;
+        _outbox.Clear();
+        _joined.Clear();
+        _store.Crash();
+        ForgetCalls();
+        if (_reboots && Chance(0.3))
+        {
+            _boots++;
+            _bootedAt = _now;
+        }
+        In(Chance(0.8) ? TimeSpan.FromMilliseconds(100 + Below(3000)) : Outage(), Start);
+    }
+
+    private void CatchUp()
+    {
+        if (_keeper is null)
+            return;
+        var records = _store.CatchUp();
+        Guarded(keeper =>
+        {
+            foreach (var record in records)
+                keeper.Stored(record);
+        });
+    }
+
+    private void Transmit(DhcpMessage message, DhcpDestination destination)
+    {
+        var seen = InMemoryDhcpTransport.Recode(message);
+        Trace($"{seen.Type} {seen.TransactionId:x8} {seen.HardwareAddress} wants {Requested(seen)} to {(destination.IsBroadcast ? "all" : destination.Server)}");
+        foreach (var server in _servers.Where(s => destination.IsBroadcast || s.Id == destination.Server))
+        {
+            foreach (var delay in Copies())
+                In(delay, () => Serve(server, seen));
+        }
+        if (!_isCalm && Chance(_forgeries))
+            Forge(seen);
+    }
+
+    private void Serve(SimulatedServer server, DhcpMessage message)
+    {
+        if (!server.IsUp || server.Handle(message, _now) is not { } answer)
+            return;
+        foreach (var delay in Copies())
+            In(delay, () => Deliver(answer, server.Mac, server.Id));
+    }
+
+    private void Deliver(DhcpMessage answer, MacAddress from, IPv4Address source)
+    {
+        Trace($"  {answer.Type} {answer.TransactionId:x8} {answer.HardwareAddress} {answer.YourAddress} by {answer.ServerId}");
+        if (answer.Type == DhcpMessageType.Nak && _servers.Any(s => s.Id == answer.ServerId))
+            _refused.Add((answer.HardwareAddress, answer.ServerId));
+        Guarded(keeper => keeper.Receive(new DhcpReply(InMemoryDhcpTransport.Recode(answer), from, source)));
+    }
+
+    private IEnumerable<TimeSpan> Copies()
+    {
+        int copies = Chance(_loss) ? 0 : Chance(_duplicates) ? 2 : 1;
+        for (int i = 0; i < copies; i++)
+            yield return TimeSpan.FromMilliseconds(0.1) + (_delay * (Uniform() * Uniform()));
+    }
+
+    private void In(TimeSpan delay, Action action) => _events.Enqueue(action, (_now + delay, ++_order));
+
+    private void Trace(string text)
+    {
+        foreach (char c in text)
+            Fingerprint = (Fingerprint ^ c) * 0x100000001b3;
+        Fingerprint ^= (ulong)_now.Ticks;
+        _trace.Enqueue($"{_now:d\\.hh\\:mm\\:ss\\.fff} {text}");
+        if (_trace.Count > 150)
+            _trace.Dequeue();
+    }
+
+    private static IPv4Address Requested(DhcpMessage message) =>
+        message.Options.TryGetAddress(DhcpOptionCode.RequestedAddress, out var address) ? address : message.ClientAddress;
+
+    private double Uniform() => _random.NextDouble();
+
+    private bool Chance(double probability) => probability > 0 && Uniform() < probability;
+
+    private int Below(int limit) => (int)(Uniform() * limit);
+}
