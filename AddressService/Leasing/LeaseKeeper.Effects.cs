@@ -132,10 +132,13 @@ internal sealed partial class LeaseKeeper
             CompleteIfLeased(entry);
     }
 
-    /// <summary>A plain renewal is written when the end moved by a tenth of the lease or by half a minute.</summary>
+    /// <summary>
+    /// A plain renewal is written when the end moved by a tenth of the lease or by half a minute: on the clock that only runs forward, for the wall clock
+    /// may have gone back since the last one.
+    /// </summary>
     private static bool IsNotWorthSaving(LeaseRecord before, LeaseRecord after) =>
-        before.ServerId == after.ServerId && before.LeaseSeconds == after.LeaseSeconds && before.ExpiresAt is { } was && after.ExpiresAt is { } now
-        && now - was < TimeSpan.FromSeconds(Math.Min(30, after.LeaseSeconds / 10.0));
+        before.ServerId == after.ServerId && before.LeaseSeconds == after.LeaseSeconds && after.ExpiresAt is not null
+        && before.BootId == after.BootId && after.SentAtBoot - before.SentAtBoot < Math.Min(30, after.LeaseSeconds / 10.0);
 
     private void Note(DhcpClient client, string what, string error)
     {

@@ -90,7 +90,9 @@ internal sealed partial class SimulatedWorld : ILeaseWire, ILeaseClock, IDisposa
                 SendsTimers = Chance(0.5),
                 AnswersOthers = Below(3) switch { 0 => DhcpMessageType.Nak, 1 => DhcpMessageType.Ack, _ => null },
             };
-            server.Granted = (mac, address, until) => _grants[(mac, address)] = until;
+            // What was promised once stands, also when the server forgot it and promises less.
+            server.Granted = (mac, address, until) =>
+                _grants[(mac, address)] = _grants.TryGetValue((mac, address), out var before) && before > until ? before : until;
             server.HasLease = mac => _grants.Any(g => g.Key.Item1 == mac && g.Value > _now);
             _servers.Add(server);
         }
