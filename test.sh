@@ -84,7 +84,9 @@ for suite in "${run[@]}"; do
     failed=$((failed + bad))
     [ "$(count Total)" -gt 0 ] || fault "the $suite suite ran no test"
     [ "$status" = 0 ] || [ "$bad" -gt 0 ] || fault "the $suite suite ended with $status"
-    grep -aE '\[FAIL\]|\[SKIP\]|^MEASURED' "$log" || true
+    grep -aE '\[SKIP\]|^MEASURED' "$log" || true
+    # With what failed, the first lines of why.
+    grep -aE -A 12 '\[FAIL\]' "$log" || true
     echo "$suite: $summary, $((SECONDS - start)) s, log in $log"
 done
 finish

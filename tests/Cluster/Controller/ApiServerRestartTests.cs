@@ -49,7 +49,7 @@ public sealed class ApiServerRestartTests
         TestContext.Current.TestOutputHelper?.WriteLine(
             $"{Count} Services created in {created.TotalSeconds:F1} s, all had addresses after {all.TotalSeconds:F1} s; controller peak memory {memory[6..].Trim()}");
         // Printed by the cluster suite.
-        Console.WriteLine($"{Count} Services, API server crashed: created {created.TotalSeconds:F1} s, all addresses {all.TotalSeconds:F1} s, peak memory {memory[6..].Trim()}");
+        Console.WriteLine($"MEASURED {Count} Services, API server crashed: created {created.TotalSeconds:F1} s, all addresses {all.TotalSeconds:F1} s, peak memory {memory[6..].Trim()}");
         Assert.Equal(Count, addresses.Distinct(StringComparer.Ordinal).Count());
         Assert.All(addresses, static address => Assert.StartsWith("10.77.", address, StringComparison.Ordinal));
 

@@ -8,7 +8,15 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace DynamicLb.Tests.Unit.AddressService;
 
+/// <summary>Tests whose programs must get the processor when their timers say so: they run after all others, one at a time.</summary>
+[CollectionDefinition(Name, DisableParallelization = true)]
+public sealed class RealTime
+{
+    public const string Name = "real time";
+}
+
 /// <summary>Two replicas of the whole program before one API server and one DHCP server.</summary>
+[Collection(RealTime.Name)]
 public sealed class ReplicaTests : IAsyncLifetime
 {
     private readonly string _kubeConfig = Path.GetTempFileName();
