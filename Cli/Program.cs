@@ -1,0 +1,3 @@
+using DynamicLb.Cli;
+
+return await CommandTable.Create().Parse(args).InvokeAsync();
