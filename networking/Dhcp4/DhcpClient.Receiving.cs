@@ -77,7 +77,8 @@ public sealed partial class DhcpClient
         }
         if (message.Options.TryGet(DhcpOptionCode.ClientId, out var clientId) && !clientId.SequenceEqual(Identity.ClientId.Span))
             return DhcpDropReason.OtherClientId;
-        if (!IsAllowed(server) || !IsAllowed(reply.SourceAddress))
+        // To a relay a server may answer from another of its addresses.
+        if (!IsAllowed(server) || (!_settings.IsRelayed && !IsAllowed(reply.SourceAddress)))
             return DhcpDropReason.RogueServer;
         bool expected = type == DhcpMessageType.Offer
             ? State == DhcpClientState.Selecting

@@ -68,6 +68,8 @@ public sealed partial class DhcpClient
     {
         if (_settings.RenewForm != DhcpRenewForm.Auto)
             return _settings.RenewForm;
+        if (_settings.IsRelayed)
+            return DhcpRenewForm.ClientAddress;
         if (State == DhcpClientState.Renewing)
             return DhcpRenewForm.InitReboot;
         if (now >= DhcpLeaseTimes.LastStretch(lease))
@@ -102,7 +104,7 @@ public sealed partial class DhcpClient
         }
         EndExchange();
         Forget();
-        _effects.Send(this, message, DhcpDestination.Broadcast);
+        _effects.Send(this, message, _settings.IsRelayed ? DhcpDestination.Unicast(lease.Address, lease.ServerId, lease.ServerMac) : DhcpDestination.Broadcast);
         Enter(DhcpClientState.Idle);
         _effects.Released(this, lease);
     }
@@ -137,7 +139,7 @@ public sealed partial class DhcpClient
         return (limit < TimeSpan.FromSeconds(1) ? limit : TimeSpan.FromSeconds(1)) * _random.NextSigned();
     }
 
-    private static bool CanUnicast(DhcpLease lease) => lease.ServerMac != MacAddress.Zero && !lease.ServerId.IsAny;
+    private bool CanUnicast(DhcpLease lease) => (_settings.IsRelayed || lease.ServerMac != MacAddress.Zero) && !lease.ServerId.IsAny;
 
     private static ushort SecondsSince(TimeSpan start, TimeSpan now) => (ushort)Math.Clamp((now - start).TotalSeconds, 0, ushort.MaxValue);
 }

@@ -5,7 +5,9 @@ namespace DynamicLb.Networking.Dhcp4;
 /// <summary>In which form a lease is renewed. In layer-2 networks where another node answers ARP for the address, only the first reaches us always.</summary>
 public enum DhcpRenewForm
 {
-    /// <summary>INIT-REBOOT form first; after T2 in turn with the standard form; near the end the selecting form, too.</summary>
+    /// <summary>
+    /// INIT-REBOOT form first; after T2 in turn with the standard form; near the end the selecting form, too. Through a relay always the standard's form.
+    /// </summary>
     Auto = 0,
 
     /// <summary>Always a broadcast REQUEST with option 50, no option 54, <c>ciaddr</c> 0 (RFC 2131 §4.3.2, INIT-REBOOT).</summary>
@@ -66,6 +68,12 @@ public sealed record DhcpClientSettings
 
     /// <summary>Whether answers are asked for by broadcast: switches may not know the generated MAC.</summary>
     public bool Broadcast { get; init; } = true;
+
+    /// <summary>
+    /// Whether messages travel through a relay's socket, <see cref="RelayDhcpTransport"/>: servers answer to the relay, so that the standard's own form
+    /// of renewal works, and what is for one server goes to it alone.
+    /// </summary>
+    public bool IsRelayed { get; init; }
 
     /// <summary>In which form leases are renewed.</summary>
     public DhcpRenewForm RenewForm { get; init; }

@@ -42,6 +42,9 @@ public enum DhcpDropReason
     /// <summary>Not an OFFER, ACK or NAK.</summary>
     UnexpectedMessageType,
 
+    /// <summary>An answer to a relay, <c>giaddr</c>, that is not this one.</summary>
+    OtherRelay,
+
     /// <summary>No exchange with this transaction id is outstanding: another host's, or an answer to an exchange that is over.</summary>
     UnknownTransaction,
 

@@ -66,6 +66,9 @@ public enum DhcpOptionCode
     /// <summary>Relay agent information (RFC 3046); always the last option.</summary>
     RelayAgentInformation = 82,
 
+    /// <summary>Subnet to lease from, four bytes (RFC 3011).</summary>
+    SubnetSelection = 118,
+
     /// <summary>End of the options, one byte.</summary>
     End = 255,
 }
