@@ -86,7 +86,7 @@ internal static partial class Settings
             uint.TryParse(v, NumberStyles.None, CultureInfo.InvariantCulture, out uint seconds) && seconds >= 30
                 ? Do(() => o.LeaseSeconds = seconds) : "is not a number of seconds from 30"),
         new("release-delay", "SECONDS", "pause before a released address is given back, 0 to 60 (2)", (o, v) => Seconds(v, 0, 60, x => o.ReleaseDelay = x)),
-        new("messages-per-second", "N", "DHCP messages a second, 1 to 1000 (50)", (o, v) => Number(v, 1, 1000, x => o.MessagesPerSecond = x)),
+        new("messages-per-second", "N", "DHCP messages a second, 1 to 1000; 0 for no limit (50)", (o, v) => Number(v, 0, 1000, x => o.MessagesPerSecond = x)),
         new("message-burst", "N", "DHCP messages at once, 1 to 150 (20)", (o, v) => Number(v, 1, 150, x => o.MessageBurst = x)),
         new("watchers", "N", "readers of /v1/leases/watch at once, 1 to 1000 (64)", (o, v) => Number(v, 1, 1000, x => o.Watchers = x)),
         new("webhooks", "YAML", "receivers of events: [{url: https://..., secret-file: FILE, events: [lost, changed]}] (none)",

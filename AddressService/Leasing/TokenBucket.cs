@@ -1,7 +1,7 @@
 namespace DynamicLb.AddressService.Leasing;
 
 /// <summary>Paces what is sent: DHCP servers lose what exceeds their receive buffer, about 166 messages at once.</summary>
-/// <param name="perSecond">Messages a second in the long run.</param>
+/// <param name="perSecond">Messages a second in the long run; 0 for no limit.</param>
 /// <param name="burst">Messages at once after a pause.</param>
 internal sealed class TokenBucket(double perSecond, int burst)
 {
@@ -36,6 +36,8 @@ internal sealed class TokenBucket(double perSecond, int burst)
     {
         if (_filledAt is { } at && now > at)
             _tokens = Math.Min(burst, _tokens + ((now - at).TotalSeconds * perSecond));
+        if (perSecond == 0)
+            _tokens = Math.Max(1, burst);
         _filledAt = now;
     }
 }

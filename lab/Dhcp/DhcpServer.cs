@@ -11,6 +11,9 @@ public sealed record DhcpServerOptions
     /// <summary>Last number of the last address.</summary>
     public int Last { get; init; } = 199;
 
+    /// <summary>Kea only: 10.20.16.0 to 10.20.127.255 instead, for tens of thousands of leases.</summary>
+    public bool IsLarge { get; init; }
+
     /// <summary>How long leases are. dnsmasq has none shorter than 120 s.</summary>
     public TimeSpan Lease { get; init; } = TimeSpan.FromSeconds(600);
 

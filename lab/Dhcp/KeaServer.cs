@@ -24,12 +24,13 @@ internal sealed class KeaServer(LabNetwork network, LabHost host, DhcpServerOpti
     private protected override (string Program, string[] Arguments) Prepare()
     {
         var configuration = Path.Combine(Folder, "kea.json");
+        var (subnet, pool) = Options.IsLarge ? ("10.20.0.0/16", "10.20.16.0 - 10.20.127.255") : ("10.20.0.0/24", $"{First} - {Last}");
         File.WriteAllText(configuration, $$"""
             { "Dhcp4": {
               "interfaces-config": { "interfaces": ["eth0"] },
               "lease-database": { "type": "memfile", "persist": true, "name": "{{Path.Combine(Folder, "leases.csv")}}", "lfc-interval": 0 },
               "valid-lifetime": {{LeaseSeconds}}, "authoritative": true,
-              "subnet4": [ { "id": 1, "subnet": "10.20.0.0/24", "pools": [ { "pool": "{{First}} - {{Last}}" } ] } ],
+              "subnet4": [ { "id": 1, "subnet": "{{subnet}}", "pools": [ { "pool": "{{pool}}" } ] } ],
               "loggers": [ { "name": "kea-dhcp4", "severity": "WARN", "output_options": [ { "output": "stderr" } ] } ]
             } }
             """);

@@ -1,7 +1,12 @@
+using System.ComponentModel;
+using System.Net.Sockets;
+using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
+
 namespace DynamicLb.Lab.Networks;
 
 /// <summary>A network namespace of the lab; deleted, with everything that runs in it, on disposal.</summary>
-public sealed class NetworkNamespace : IAsyncDisposable
+public sealed partial class NetworkNamespace : IAsyncDisposable
 {
     private NetworkNamespace(string name) => Name = name;
 
@@ -28,6 +33,35 @@ public sealed class NetworkNamespace : IAsyncDisposable
     /// <summary>Starts a program in the namespace.</summary>
     public ChildProcess Start(string program, IReadOnlyList<string> arguments, string logFile, IReadOnlyDictionary<string, string>? environment = null) =>
         ChildProcess.Start(program, arguments, logFile, environment, Name);
+
+    /// <summary>A socket in this namespace, where it stays whoever uses it: made on a thread that enters the namespace and ends there.</summary>
+    public Socket CreateTcpSocket()
+    {
+        const int NewNetwork = 0x40000000;
+        Socket? socket = null;
+        Exception? fault = null;
+        var thread = new Thread(() =>
+        {
+            try
+            {
+                using var handle = File.OpenHandle(Path.Combine("/run/netns", Name));
+                if (SetNamespace(handle, NewNetwork) != 0)
+                    throw new Win32Exception(Marshal.GetLastPInvokeError(), $"The namespace {Name} cannot be entered");
+                socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+            }
+            catch (Exception e)
+            {
+                fault = e;
+            }
+        });
+        thread.Start();
+        thread.Join();
+        return socket ?? throw new InvalidOperationException(fault!.Message, fault);
+    }
+
+    [LibraryImport("libc", EntryPoint = "setns", SetLastError = true)]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    private static partial int SetNamespace(SafeFileHandle handle, int kind);
 
     /// <inheritdoc/>
     public async ValueTask DisposeAsync() => await Leftovers.RemoveNamespaceAsync(Name, CancellationToken.None);

@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# Benchmarks: ./bench.sh [--short] [NAME]...   The last lines are a table; ends with 1 when a target is missed. --help lists the names.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+command -v dotnet >/dev/null || { echo "bench.sh needs the .NET 10 SDK (dotnet)." >&2; exit 1; }
+export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1
+[ "$(id -u)" != 0 ] || lab/install.sh benchmarks
+lab/build.sh lab AddressService tests/Benchmarks
+exec dotnet artifacts/bin/Benchmarks/release/DynamicLb.Tests.Benchmarks.dll "$@"
