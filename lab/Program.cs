@@ -41,6 +41,17 @@ switch (args)
         await Dhcp6Clients.RunAsync(link, task, stop.Token);
         return 0;
 
+    // Stands for a program of the host that has a port.
+    case ["hold-udp", var held]:
+        using (var holder = new Socket(AddressFamily.InterNetworkV6, SocketType.Dgram, ProtocolType.Udp))
+        {
+            holder.Bind(new IPEndPoint(IPAddress.IPv6Any, int.Parse(held, CultureInfo.InvariantCulture)));
+            Console.WriteLine("ready");
+            await Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, stop.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+
+        return 0;
+
     case ["web", var listenPort, var node]:
         await WebBackend.RunAsync(listenPort, node, stop.Token);
         return 0;

@@ -1,9 +1,11 @@
 using System.Globalization;
-using System.Net.NetworkInformation;
 using System.Threading.Channels;
 using DynamicLb.Networking.Addresses;
 using DynamicLb.Networking.Dhcp4;
 using DynamicLb.Networking.Dhcp6;
+using DynamicLb.Networking.Ndp;
+using DynamicLb.Networking.Netlink;
+using DynamicLb.Networking.PacketSocket;
 
 namespace DynamicLb.Lab.Dhcp;
 
@@ -13,24 +15,45 @@ namespace DynamicLb.Lab.Dhcp;
 /// </summary>
 internal sealed class Dhcp6Clients : IDhcp6ClientEffects, IDhcp6Receiver
 {
-    private readonly Channel<(Dhcp6Message Message, IPv6Address Source)> _inbox = Channel.CreateBounded<(Dhcp6Message, IPv6Address)>(256);
+    private static readonly TimeSpan _probe = TimeSpan.FromSeconds(1);
+
+    // A message and who sent it, or a client and the address that somebody else uses.
+    private readonly Channel<(object Subject, IPv6Address Address)> _inbox = Channel.CreateBounded<(object, IPv6Address)>(256);
     private readonly Dhcp6TransactionIds _ids = new(DhcpRandom.Secure);
     private readonly List<Dhcp6Client> _clients = [];
     private readonly Queue<Dhcp6Message> _outbox = new();
     private readonly long _start = TimeProvider.System.GetTimestamp();
+    private Func<IPv6Address, Task<MacAddress?>>? _detect;
 
     private TimeSpan Now => TimeProvider.System.GetElapsedTime(_start);
 
-    /// <summary>Runs until cancelled: <c>acquire COUNT</c>, <c>rapid COUNT</c>, <c>resume NUMBER ADDRESS SERVER</c> or <c>release NUMBER ADDRESS SERVER</c>.</summary>
+    /// <summary>
+    /// Runs until cancelled: <c>acquire COUNT</c>, <c>rapid COUNT</c>, <c>detect ADDRESS</c> (asks for it, and looks whether somebody else uses it),
+    /// <c>resume NUMBER ADDRESS SERVER</c> or <c>release NUMBER ADDRESS SERVER</c>.
+    /// </summary>
+    /// <param name="link">An interface, or <c>relay=OWN,SERVER</c> to be a relay agent.</param>
+    /// <param name="task">What to do.</param>
+    /// <param name="cancellationToken">Ends it.</param>
     public static async Task RunAsync(string link, string[] task, CancellationToken cancellationToken)
     {
-        var properties = NetworkInterface.GetAllNetworkInterfaces().First(one => string.Equals(one.Name, link, StringComparison.Ordinal)).GetIPProperties();
-        var own = properties.UnicastAddresses.First(one => one.Address.IsIPv6LinkLocal).Address;
-        _ = IPv6Address.TryFrom(own, out var linkLocal);
-        await using var transport = new UdpDhcp6Transport(linkLocal, properties.GetIPv6Properties().Index, TimeProvider.System);
+        await using var transport = Open(link);
         var clients = new Dhcp6Clients();
+        await using var detector = task is ["detect", ..]
+            ? new DuplicateAddressDetector(PacketLinkChannel.Open(NetworkInterfaces.TryRead(link)!.Link, NeighborFilter.For(0)), TimeProvider.System) : null;
+        clients._detect = detector is null ? null : address => detector.ProbeAsync(address, _probe, cancellationToken);
         clients.Begin(task);
-        await Task.WhenAll(transport.RunAsync(clients, cancellationToken), clients.LoopAsync(transport, cancellationToken));
+        await Task.WhenAll(
+            transport.RunAsync(clients, cancellationToken), clients.LoopAsync(transport, cancellationToken),
+            detector?.RunAsync(cancellationToken) ?? Task.CompletedTask);
+    }
+
+    private static IDhcp6Transport Open(string link)
+    {
+        if (!link.StartsWith("relay=", StringComparison.Ordinal))
+            return new PacketDhcp6Transport(PacketLinkChannel.Open(NetworkInterfaces.TryRead(link)!.Link, Dhcp6Filter.Program), TimeProvider.System);
+        var addresses = link["relay=".Length..].Split(',').Select(IPv6Address.Parse).ToArray();
+        var header = new Dhcp6RelayHeader(addresses[0], IPv6Address.Parse("fe80::1234"), "lab"u8.ToArray());
+        return new RelayDhcp6Transport(addresses[0], header, [addresses[1]], TimeProvider.System);
     }
 
     public void Received(Dhcp6Message message, IPv6Address source) => _inbox.Writer.TryWrite((message, source));
@@ -45,13 +68,9 @@ internal sealed class Dhcp6Clients : IDhcp6ClientEffects, IDhcp6Receiver
 
     public string? RefuseAddress(Dhcp6Client client, IPv6Address address) => null;
 
-    public void DetectDuplicate(Dhcp6Client client, IPv6Address address)
-    {
-    }
+    public void DetectDuplicate(Dhcp6Client client, IPv6Address address) => _ = ProbeAsync(client, address);
 
-    public void Conflict(Dhcp6Client client, IPv6Address address)
-    {
-    }
+    public void Conflict(Dhcp6Client client, IPv6Address address) => Print("conflict", client, $"{address}");
 
     public void StateChanged(Dhcp6Client client, Dhcp6ClientState from, Dhcp6ClientState to)
     {
@@ -73,6 +92,11 @@ internal sealed class Dhcp6Clients : IDhcp6ClientEffects, IDhcp6Receiver
 
     private void Begin(string[] task)
     {
+        if (task is ["detect", var wanted])
+        {
+            NewClient(1, rapid: false).Acquire(Now, IPv6Address.Parse(wanted));
+            return;
+        }
         int number = int.Parse(task[1], CultureInfo.InvariantCulture);
         if (task is ["resume" or "release", _, var address, var server])
         {
@@ -103,12 +127,20 @@ internal sealed class Dhcp6Clients : IDhcp6ClientEffects, IDhcp6Receiver
     private Dhcp6Client NewClient(int number, bool rapid)
     {
         var settings = Dhcp6ClientSettings.Default with { FirstDelay = TimeSpan.Zero, ReleaseDelay = TimeSpan.Zero, RapidCommit = rapid };
+        if (_detect is not null)
+            settings = settings with { DuplicateDetection = 1.2 * _probe };
         var identity = new Dhcp6ClientIdentity(Dhcp6Duid.FromUuid(new Guid(number, 0, 0, new byte[8])));
         _clients.Add(new Dhcp6Client(identity, settings, this, _ids, DhcpRandom.Secure));
         return _clients[^1];
     }
 
-    private async Task LoopAsync(UdpDhcp6Transport transport, CancellationToken cancellationToken)
+    private async Task ProbeAsync(Dhcp6Client client, IPv6Address address)
+    {
+        if (await _detect!(address) is not null)
+            _inbox.Writer.TryWrite((client, address));
+    }
+
+    private async Task LoopAsync(IDhcp6Transport transport, CancellationToken cancellationToken)
     {
         while (!cancellationToken.IsCancellationRequested)
         {
@@ -116,11 +148,13 @@ internal sealed class Dhcp6Clients : IDhcp6ClientEffects, IDhcp6Receiver
                 client.Tick(Now);
             while (_inbox.Reader.TryRead(out var received))
             {
-                if (_ids.TryFind(received.Message.TransactionId, out var client))
-                    client.Receive(received.Message, received.Source, Now);
+                if (received.Subject is Dhcp6Client conflicted)
+                    conflicted.ReportConflict(received.Address, Now);
+                else if (received.Subject is Dhcp6Message message && _ids.TryFind(message.TransactionId, out var client))
+                    client.Receive(message, received.Address, Now);
             }
-            while (_outbox.TryDequeue(out var message))
-                await transport.SendAsync(message, cancellationToken);
+            while (_outbox.TryDequeue(out var outgoing))
+                await transport.SendAsync(outgoing, cancellationToken);
             var pause = _clients.Min(client => client.NextDeadline) - Now ?? TimeSpan.FromSeconds(1);
             pause = TimeSpan.FromMilliseconds(Math.Clamp(pause.TotalMilliseconds, 0, 1000));
             using var wake = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);

@@ -54,7 +54,7 @@ public static class Dhcp6Server
             case "kea":
                 File.WriteAllText(configuration, $$"""
                     { "Dhcp6": {
-                      "interfaces-config": { "interfaces": ["eth0"] }, "server-id": { "type": "LL", "persist": false },
+                      "interfaces-config": { "interfaces": ["eth0", "eth0/fd77::1"] }, "server-id": { "type": "LL", "persist": false },
                       "lease-database": { "type": "memfile", "persist": true, "name": "{{leases}}", "lfc-interval": 0 },
                       "valid-lifetime": {{valid}}, "preferred-lifetime": {{valid / 2}},
                       "subnet6": [ { "id": 1, "subnet": "fd77::/64", "interface": "eth0", "rapid-commit": true, "pools": [ { "pool": "fd77::1:0 - {{last}}" } ] } ],

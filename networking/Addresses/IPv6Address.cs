@@ -38,6 +38,9 @@ public readonly record struct IPv6Address(ulong High, ulong Low) : IComparable<I
     /// <summary>The multicast address that neighbours of this one listen to, ff02::1:ffXX:XXXX (RFC 4291 §2.7.1).</summary>
     public IPv6Address SolicitedNode => new(0xff02_0000_0000_0000, 0x0000_0001_ff00_0000 | (Low & 0xff_ffff));
 
+    /// <summary>The Ethernet address that a multicast address is sent to: 33:33 and its last four bytes (RFC 2464 §7).</summary>
+    public MacAddress MulticastMac => new(0x3333_0000_0000UL | (uint)Low);
+
     /// <summary>Reads the first sixteen bytes of <paramref name="source"/> (network order).</summary>
     /// <exception cref="ArgumentOutOfRangeException">Fewer than sixteen bytes.</exception>
     public static IPv6Address Read(ReadOnlySpan<byte> source) =>

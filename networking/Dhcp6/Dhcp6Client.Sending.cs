@@ -17,6 +17,8 @@ public sealed partial class Dhcp6Client
             Attempt!.SolicitsSent++;
         if (State == Dhcp6ClientState.Requesting)
             Attempt!.RequestsSent++;
+        if (State is Dhcp6ClientState.Renewing or Dhcp6ClientState.Rebinding or Dhcp6ClientState.Rebooting)
+            UnansweredRenewals++;
         _effects.Send(this, Build(now));
     }
 

@@ -68,6 +68,12 @@ public sealed partial class Dhcp6Client
     /// <summary>What happened since the client last began to look for an address; null before.</summary>
     public Dhcp6Attempt? Attempt { get; private set; }
 
+    /// <summary>Renews and Rebinds for the held lease that were sent since the last grant.</summary>
+    public int UnansweredRenewals { get; private set; }
+
+    /// <summary>Whether the message that awaits an answer was sent once so far.</summary>
+    public bool IsFirstTransmission => _transmissions == 1;
+
     /// <summary>When <see cref="Tick"/> has something to do; null for never. Changes only within the client's methods.</summary>
     public TimeSpan? NextDeadline
     {
@@ -118,6 +124,24 @@ public sealed partial class Dhcp6Client
             Step(now);
     }
 
+    /// <summary>
+    /// The link is back: what waits for its next transmission is sent at once, and a lease is verified (RFC 8415 §18.2.12: the network may be another
+    /// one). Only sets <see cref="NextDeadline"/>; <see cref="Tick"/> does the rest.
+    /// </summary>
+    public void Hurry(TimeSpan now)
+    {
+        switch (State)
+        {
+            case Dhcp6ClientState.Bound:
+                _nextSend = now;
+                break;
+            case Dhcp6ClientState.Init or Dhcp6ClientState.Soliciting or Dhcp6ClientState.Requesting or Dhcp6ClientState.Rebooting
+                or Dhcp6ClientState.Renewing or Dhcp6ClientState.Rebinding when _nextSend > now:
+                _nextSend = now;
+                break;
+        }
+    }
+
     /// <summary>Says that somebody else uses the address that is being looked at. Ignored in any other state, and for any other address.</summary>
     public void ReportConflict(IPv6Address address, TimeSpan now)
     {
@@ -140,7 +164,8 @@ public sealed partial class Dhcp6Client
         if (State == Dhcp6ClientState.Releasing)
             return;
         // A Request may have been granted without our knowing: give that back, too.
-        var lease = _lease ?? _pending;
+        // One that is being declined is the server's affair already.
+        var lease = _lease ?? (State == Dhcp6ClientState.Declining ? null : _pending);
         if (State == Dhcp6ClientState.Requesting && _offer is { } offer && (lease is null || lease.Address == offer.Address))
             lease = Unconfirmed(offer.Address, offer.Server);
         EndExchange();
@@ -183,6 +208,9 @@ public sealed partial class Dhcp6Client
         {
             case Dhcp6ClientState.Init:
                 StartSolicit(now, TimeSpan.Zero);
+                break;
+            case Dhcp6ClientState.Bound:
+                Start(Dhcp6ClientState.Rebooting, now, TimeSpan.Zero);
                 break;
             case Dhcp6ClientState.Soliciting when _offer is not null:
                 StartRequest(now, _offer);
@@ -295,6 +323,7 @@ public sealed partial class Dhcp6Client
             or Dhcp6ClientState.Detecting or Dhcp6ClientState.Declining;
         var lost = _lease!;
         _lease = null;
+        UnansweredRenewals = 0;
         if (!searching)
         {
             _wanted = reason == Dhcp6LossReason.Expired ? lost.Address : IPv6Address.Any;
@@ -323,6 +352,7 @@ public sealed partial class Dhcp6Client
         _lastHeld = null;
         _pending = null;
         _refusalsInRow = 0;
+        UnansweredRenewals = 0;
         _declined.Clear();
     }
 

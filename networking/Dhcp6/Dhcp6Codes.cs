@@ -35,6 +35,12 @@ public enum Dhcp6MessageType : byte
 
     /// <summary>A server's wish that the client ask again. Never accepted here.</summary>
     Reconfigure = 10,
+
+    /// <summary>A client's message, wrapped by a relay agent.</summary>
+    RelayForward = 12,
+
+    /// <summary>A server's answer for a relay agent to unwrap.</summary>
+    RelayReply = 13,
 }
 
 /// <summary>Options of DHCPv6 that are read or written (RFC 8415 §21, RFC 4704).</summary>
@@ -61,11 +67,17 @@ public enum Dhcp6OptionCode : ushort
     /// <summary>Time since the exchange began, in hundredths of a second.</summary>
     ElapsedTime = 8,
 
+    /// <summary>A relayed message.</summary>
+    RelayMessage = 9,
+
     /// <summary>A status code.</summary>
     StatusCode = 13,
 
     /// <summary>Two messages instead of four.</summary>
     RapidCommit = 14,
+
+    /// <summary>A relay agent's name for the link it relays for.</summary>
+    InterfaceId = 18,
 
     /// <summary>The client's name for DNS.</summary>
     Fqdn = 39,
@@ -102,7 +114,10 @@ public enum Dhcp6DropReason
     /// <summary>Not dropped.</summary>
     None = 0,
 
-    /// <summary>Shorter than the header of four bytes.</summary>
+    /// <summary>Not a whole UDP datagram to port 546 over IPv6, or one with extension headers, a fragment among them.</summary>
+    BadHeader,
+
+    /// <summary>Shorter than the header of its message type.</summary>
     TooShort,
 
     /// <summary>An option ends outside the message or the option around it, has a wrong length, or is there twice.</summary>
@@ -110,6 +125,9 @@ public enum Dhcp6DropReason
 
     /// <summary>Neither an Advertise nor a Reply.</summary>
     UnexpectedMessageType,
+
+    /// <summary>An answer that was sent to another relay agent, or by it.</summary>
+    OtherRelay,
 
     /// <summary>No exchange with this transaction id is outstanding.</summary>
     UnknownTransaction,

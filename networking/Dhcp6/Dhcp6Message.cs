@@ -253,7 +253,7 @@ public sealed class Dhcp6Message
         return true;
     }
 
-    private static bool TryTake(ref ReadOnlySpan<byte> rest, out Dhcp6OptionCode code, out ReadOnlySpan<byte> value)
+    internal static bool TryTake(ref ReadOnlySpan<byte> rest, out Dhcp6OptionCode code, out ReadOnlySpan<byte> value)
     {
         code = default;
         value = default;
@@ -268,7 +268,7 @@ public sealed class Dhcp6Message
         return true;
     }
 
-    private static Span<byte> Put(ref Span<byte> rest, Dhcp6OptionCode code, int length)
+    internal static Span<byte> Put(ref Span<byte> rest, Dhcp6OptionCode code, int length)
     {
         BinaryPrimitives.WriteUInt16BigEndian(rest, (ushort)code);
         BinaryPrimitives.WriteUInt16BigEndian(rest[2..], checked((ushort)length));

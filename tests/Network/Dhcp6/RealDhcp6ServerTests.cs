@@ -4,7 +4,7 @@ using DynamicLb.Lab.Networks;
 
 namespace DynamicLb.Tests.Network.Dhcp6;
 
-/// <summary>The DHCPv6 client over UDP against real servers in namespaces.</summary>
+/// <summary>The DHCPv6 client on the link and as a relay agent, against real servers in namespaces.</summary>
 public sealed class RealDhcp6ServerTests
 {
     public static TheoryData<string> Kinds => new(Dhcp6Server.Kinds);
@@ -67,6 +67,40 @@ public sealed class RealDhcp6ServerTests
         Assert.DoesNotContain("Request", Output(lab, "clients"), StringComparison.Ordinal);
     }
 
+    [Theory]
+    [MemberData(nameof(Kinds))]
+    public async Task Case51_an_address_in_use_is_declined_and_another_taken_while_the_hosts_own_client_has_the_port(string kind)
+    {
+        await using var lab = await StartAsync(kind, 2, 600);
+        await lab["server"].Namespace.IpAsync("-6 address add fd77::1:0/64 dev eth0 nodad", Cancelled);
+        lab.StartOurs(lab["node"], "holder", "Lab", "hold-udp", "546");
+        await Wait.UntilAsync(() => Task.FromResult(Output(lab, "holder").Contains("ready", StringComparison.Ordinal)), TimeSpan.FromSeconds(20), "the port", Cancelled);
+        Run(lab, "clients", "detect", "fd77::1:0");
+        Assert.Contains(" fd77::1:1 ", (await LinesAsync(lab, "clients", "bound", 1))[0], StringComparison.Ordinal);
+        Assert.Contains("conflict 1 fd77::1:0", Output(lab, "clients"), StringComparison.Ordinal);
+        Assert.Contains("Decline", Output(lab, "clients"), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [MemberData(nameof(Kinds))]
+    public async Task Case51_a_relay_agent_leases_resumes_and_releases(string kind)
+    {
+        await using var lab = await StartAsync(kind, 256, 600);
+        await lab["node"].Namespace.IpAsync("-6 address add fd77::2/64 dev eth0 nodad", Cancelled);
+        var clients = RunOn("relay=fd77::2,fd77::1", lab, "first", "acquire", "2");
+        string[] addresses = await LinesAsync(lab, "first", "bound", 2);
+        Assert.NotEqual(addresses[0].Split(' ')[2], addresses[1].Split(' ')[2]);
+        await clients.DisposeAsync();
+
+        var lease = addresses.First(line => line.StartsWith("bound 1 ", StringComparison.Ordinal)).Split(' ');
+        var again = RunOn("relay=fd77::2,fd77::1", lab, "again", "resume", "1", lease[2], lease[3]);
+        Assert.Contains($" {lease[2]} ", (await LinesAsync(lab, "again", "renewed", 1))[0], StringComparison.Ordinal);
+        await again.DisposeAsync();
+        RunOn("relay=fd77::2,fd77::1", lab, "release", "release", "1", lease[2], lease[3]);
+        await LinesAsync(lab, "release", "released", 1);
+        Assert.Single(await LinesAsync(lab, "release", "sent", 1));
+    }
+
     private static async Task<LabNetwork> StartAsync(string kind, int addresses, int validSeconds)
     {
         var lab = await LabNetwork.CreateAsync(Cancelled);
@@ -85,8 +119,10 @@ public sealed class RealDhcp6ServerTests
         }
     }
 
-    private static ChildProcess Run(LabNetwork lab, string log, params string[] task) =>
-        lab.StartOurs(lab["node"], log, "Lab", ["dhcp6-clients", "eth0", .. task]);
+    private static ChildProcess Run(LabNetwork lab, string log, params string[] task) => RunOn("eth0", lab, log, task);
+
+    private static ChildProcess RunOn(string link, LabNetwork lab, string log, params string[] task) =>
+        lab.StartOurs(lab["node"], log, "Lab", ["dhcp6-clients", link, .. task]);
 
     private static string Output(LabNetwork lab, string log)
     {

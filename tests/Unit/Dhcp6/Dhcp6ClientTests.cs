@@ -325,4 +325,51 @@ public sealed class Dhcp6ClientTests
         Assert.Null(lab.Client.Lease!.ExpiresAt);
         Assert.InRange(lab.Count(Dhcp6MessageType.Renew), 8, 12);
     }
+
+    [Fact]
+    public void A_link_that_is_back_has_a_lease_verified_and_a_waiting_message_repeated()
+    {
+        var lab = new Dhcp6Lab().Bind();
+        lab.Client.Hurry(lab.Now);
+        lab.Run(1);
+        Assert.Equal(Dhcp6MessageType.Rebind, Assert.Single(lab.Sent).Message.Type);
+        Assert.Equal(["renewed fd77::1:0"], lab.Events);
+        Assert.Equal(0, lab.Client.UnansweredRenewals);
+
+        lab = new Dhcp6Lab(NoDelay);
+        lab.Client.Acquire(lab.Now, null);
+        Assert.True(lab.Client.IsFirstTransmission);
+        lab.Run(60);
+        lab.Sent.Clear();
+        lab.Client.Hurry(lab.Now);
+        lab.Run(0);
+        Assert.Equal(Dhcp6MessageType.Solicit, Assert.Single(lab.Sent).Message.Type);
+        Assert.False(lab.Client.IsFirstTransmission);
+    }
+
+    [Fact]
+    public void Unanswered_renewals_are_counted_until_one_is_granted()
+    {
+        var lab = new Dhcp6Lab().Bind();
+        lab.Answer = _ => null;
+        lab.Run(200);
+        Assert.Equal(lab.Sent.Count, lab.Client.UnansweredRenewals);
+        Assert.True(lab.Client.UnansweredRenewals >= 2);
+        lab.Receive(Reply(lab.Last, Dhcp6MessageType.Reply, Granted()));
+        Assert.Equal(0, lab.Client.UnansweredRenewals);
+    }
+
+    [Fact]
+    public void A_release_while_an_address_is_declined_leaves_that_address_alone()
+    {
+        var lab = new Dhcp6Lab(NoDelay with { DuplicateDetection = TimeSpan.FromSeconds(1) }) { Answer = question => question.Type == Dhcp6MessageType.Decline ? null : Usual(question) };
+        lab.Client.Acquire(lab.Now, null);
+        lab.Run(1.2);
+        lab.Client.ReportConflict(First, lab.Now);
+        Assert.Equal(Dhcp6ClientState.Declining, lab.Client.State);
+        lab.Client.Release(lab.Now);
+        lab.Run(20);
+        Assert.Equal(0, lab.Count(Dhcp6MessageType.Release));
+        Assert.Equal("released -", lab.Events[^1]);
+    }
 }
