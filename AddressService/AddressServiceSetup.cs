@@ -10,6 +10,7 @@ using DynamicLb.AddressService.Store;
 using DynamicLb.AddressService.Webhooks;
 using DynamicLb.Contracts.AddressServices;
 using DynamicLb.Contracts.Hosting;
+using DynamicLb.Networking.Addresses;
 using DynamicLb.Networking.Dhcp4;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Microsoft.OpenApi;
@@ -54,13 +55,16 @@ internal static class AddressServiceSetup
         services.AddReplicas(options);
         services.AddSingleton<WriteBehindStore>();
         services.AddSingleton<ILeaseStore>(provider => provider.GetRequiredService<WriteBehindStore>());
-        services.AddSingleton(provider => DhcpLink.Find(options, provider.GetRequiredService<TimeProvider>()));
-        services.AddSingleton(provider => provider.GetRequiredService<DhcpLink>().Open(options.Transport, options.Vlan));
+        services.AddSingleton(provider => DhcpLinks.Open(options, provider.GetRequiredService<TimeProvider>()));
+        services.AddSingleton<HostAddresses>();
         services.AddSingleton<LeaseOutbox>();
-        services.AddSingleton(provider => new LeaseKeeper(
-            options, provider.GetRequiredService<ILeaseStore>(), provider.GetRequiredService<LeaseOutbox>(), provider.GetRequiredService<ILeaseClock>(),
-            provider.GetRequiredService<DhcpLink>().IsOwnAddress, provider.GetRequiredService<LeaseMetrics>(),
-            provider.GetRequiredService<ILogger<LeaseKeeper>>(), provider.GetRequiredService<DhcpRandom>()));
+        services.AddSingleton<IReadOnlyList<LeaseLink>>(provider =>
+        {
+            var outbox = provider.GetRequiredService<LeaseOutbox>();
+            Func<IPv4Address, bool> isOwn = provider.GetRequiredService<HostAddresses>().Contains;
+            return [.. provider.GetRequiredService<DhcpLinks>().Items.Select(link => new LeaseLink(options, link.Options, link.Device, outbox.To(link.Transport), isOwn))];
+        });
+        services.AddSingleton<LeaseKeeper>();
         services.AddSingleton<LeaseLoop>();
         services.AddSingleton<LinkWatch>();
         services.AddSingleton<WebhookSender>();

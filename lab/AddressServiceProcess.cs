@@ -53,7 +53,7 @@ public sealed class AddressServiceProcess : IDisposable
     public async Task StartAgainAsync(CancellationToken cancellationToken)
     {
         Process = _network.StartOurs(_host, $"address-service-{_host.Name}", "AddressService",
-            ["--interface", "eth0", "--listen", "http://0.0.0.0:8080", "--data", Data, "--token-file", TokenFile, .. _arguments]);
+            [.. _arguments.Contains("--interfaces") ? (string[])[] : ["--interface", "eth0"], "--listen", "http://0.0.0.0:8080", "--data", Data, "--token-file", TokenFile, .. _arguments]);
         try
         {
             await Wait.UntilAsync(() => AnswersAsync(cancellationToken), TimeSpan.FromSeconds(30), "the address service", cancellationToken);

@@ -34,10 +34,14 @@ internal enum StoreKind
 /// <summary>The settings in force. Set once at start by <see cref="Settings"/>, validated as a whole, then only read.</summary>
 internal sealed class AddressServiceOptions
 {
-    public string Interface { get; set; } = "auto";
+    /// <summary>The only interface, or what the listed ones start from.</summary>
+    public InterfaceOptions Interface { get; } = new();
 
-    /// <summary>The VLAN on that interface, 1 to 4094; 0 for untagged.</summary>
-    public int Vlan { get; set; }
+    /// <summary>The list of interfaces as it was written.</summary>
+    public IReadOnlyList<ListedInterface> Listed { get; set; } = [];
+
+    /// <summary>The interfaces in force, at least one.</summary>
+    public IReadOnlyList<InterfaceOptions> Interfaces => field ??= Listed.Count == 0 ? [Interface] : [.. Listed.Select(entry => entry.On(Interface))];
 
     public string Listen { get; set; } = "http://0.0.0.0:8080";
 
@@ -59,11 +63,6 @@ internal sealed class AddressServiceOptions
 
     public bool AllowAnonymous { get; set; }
 
-    public TransportMode Transport { get; set; }
-
-    /// <summary>Addresses outside are refused; empty takes what the servers give.</summary>
-    public IReadOnlyList<IPv4Network> Cidrs { get; set; } = [];
-
     /// <summary>How long a POST waits for DHCP.</summary>
     public TimeSpan RequestTimeout { get; set; } = TimeSpan.FromSeconds(30);
 
@@ -82,22 +81,7 @@ internal sealed class AddressServiceOptions
     /// <summary>File with the secret behind generated MACs; without one it is made and kept in the data folder.</summary>
     public string? MacKeyFile { get; set; }
 
-    /// <summary>Whether DHCP option 61 is sent, as 01 and the MAC.</summary>
-    public bool SendClientId { get; set; } = true;
-
-    public string VendorClass { get; set; } = "address-service";
-
-    /// <summary>DHCP servers that are listened to; empty for all.</summary>
-    public IReadOnlyList<IPv4Network> Servers { get; set; } = [];
-
-    /// <summary>Lease time to ask for.</summary>
-    public uint? LeaseSeconds { get; set; }
-
     public TimeSpan ReleaseDelay { get; set; } = TimeSpan.FromSeconds(2);
-
-    public int MessagesPerSecond { get; set; } = 50;
-
-    public int MessageBurst { get; set; } = 20;
 
     /// <summary>Readers of the event stream at once.</summary>
     public int Watchers { get; set; } = 64;

@@ -58,6 +58,7 @@ internal static class OptionSources
             without.Add((Security.CredentialKind.ServiceAccount, "--token-review"));
         faults.AddRange(Security.AccessList.Faults(options.TokenFiles, [.. without]).Select(static fault => $"--token-file {fault}"));
         faults.AddRange(options.Tls.Faults(options.Listen));
+        faults.AddRange(InterfaceList.Faults(options));
         if (options.MacKeyFile is { } key && Security.MacKeyFile.Fault(key) is { } keyFault)
             faults.Add($"--mac-key-file {keyFault}");
     }
@@ -122,14 +123,7 @@ internal static class OptionSources
         {
             string key = (keyNode as YamlScalarNode)?.Value ?? "";
             var setting = Settings.All.FirstOrDefault(s => s.Name == key);
-            string? value = valueNode switch
-            {
-                not YamlScalarNode when setting?.IsStructured == true => Text(valueNode),
-                YamlScalarNode scalar => scalar.Value ?? "",
-                YamlSequenceNode list when list.Children.All(item => item is YamlScalarNode) =>
-                    string.Join(',', list.Children.Select(item => ((YamlScalarNode)item).Value)),
-                _ => null,
-            };
+            string? value = valueNode is not YamlScalarNode && setting?.IsStructured == true ? Text(valueNode) : Scalar(valueNode);
             string where = $"{file}:{keyNode.Start.Line}: {key}";
             if (setting is null)
                 faults.Add($"{where} is unknown");
@@ -139,6 +133,15 @@ internal static class OptionSources
                 faults.Add($"{where} {fault}");
         }
     }
+
+    /// <summary>A value, or a list of them with commas between; null for anything else.</summary>
+    public static string? Scalar(YamlNode node) => node switch
+    {
+        YamlScalarNode scalar => scalar.Value ?? "",
+        YamlSequenceNode list when list.Children.All(static item => item is YamlScalarNode) =>
+            string.Join(',', list.Children.Select(static item => ((YamlScalarNode)item).Value)),
+        _ => null,
+    };
 
     private static string Text(YamlNode node)
     {

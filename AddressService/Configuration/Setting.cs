@@ -1,8 +1,8 @@
-using System.Globalization;
 using DynamicLb.AddressService.MacPool;
 using DynamicLb.AddressService.Webhooks;
 using DynamicLb.Contracts.Hosting;
 using DynamicLb.Networking.Addresses;
+using static DynamicLb.AddressService.Configuration.Values;
 
 namespace DynamicLb.AddressService.Configuration;
 
@@ -26,8 +26,9 @@ internal static partial class Settings
 {
     public static IReadOnlyList<Setting> All { get; } =
     [
-        new("interface", "NAME", "network interface to lease on; auto is the one with the default route (auto)", (o, v) => Text(v, x => o.Interface = x)),
-        new("vlan", "ID", "802.1Q tag of the frames on that interface, 1 to 4094; 0 for none (0)", (o, v) => Number(v, 0, 4094, x => o.Vlan = x)),
+        .. InterfaceSettings.All.Select(static setting => new Setting(setting.Name, setting.Value, setting.Help, (o, v) => setting.Apply(o.Interface, v))),
+        new("interfaces", "YAML", "several interfaces: [{name: lan}, {name: dmz, interface: eth1, vlan: 7, cidrs: [...]}], each with any of the settings above (none)",
+            (o, v) => InterfaceList.Parse(v, x => o.Listed = x)) { IsStructured = true },
         new("listen", "URL", "where the REST API listens; several separated by ';' (http://0.0.0.0:8080)", (o, v) => Listen(o, v)),
         new("store", "files|kubernetes", "where leases are kept: in the data folder, or as AddressLease objects, for several replicas (files)", (o, v) => v switch
         {
@@ -41,13 +42,6 @@ internal static partial class Settings
         new("data", "DIR", "folder of the leases (/var/lib/dynamiclb)", (o, v) => Text(v, x => o.Data = x)),
         new("token-file", "LIST", "files of tokens, one a line, alone or as 'name roles namespaces token'; read again when they change", (o, v) => Text(v, x => o.TokenFiles = Items(x, ','))),
         new("allow-anonymous", "", "accept calls without a token", (o, v) => Switch(v, x => o.AllowAnonymous = x)),
-        new("transport", "nic|chaddr", "source of DHCP frames: the interface's MAC, or the generated one (nic)", (o, v) => v switch
-        {
-            "nic" => Do(() => o.Transport = TransportMode.Nic),
-            "chaddr" => Do(() => o.Transport = TransportMode.ChAddr),
-            _ => "is neither nic nor chaddr",
-        }),
-        new("cidrs", "LIST", "ranges to accept addresses from, such as 10.20.0.0/24,10.21.0.0/24 (all)", (o, v) => Networks(v, x => o.Cidrs = x)),
         new("request-timeout", "SECONDS", "how long a call waits for DHCP, 1 to 3600 (30)", (o, v) => Seconds(v, 1, 3600, x => o.RequestTimeout = x)),
         new("abandon-after", "SECONDS", "how long the search for a first address goes on after the last call for it, 1 to 86400 (600)",
             (o, v) => Seconds(v, 1, 86400, x => o.AbandonAfter = x)),
@@ -73,21 +67,7 @@ internal static partial class Settings
         }),
         new("mac-key-file", "FILE", "secret behind generated MACs, in hexadecimal (made at random, kept in the data folder)", (o, v) => Text(v, x => o.MacKeyFile = x)),
         new("mac", "LIST", "MACs for the pool: a list, or a file with one a line", (o, v) => Macs(o, v)),
-        new("client-id", "hw|none", "DHCP option 61: 01 and the MAC, or none (hw)", (o, v) => v switch
-        {
-            "hw" => Do(() => o.SendClientId = true),
-            "none" => Do(() => o.SendClientId = false),
-            _ => "is neither hw nor none",
-        }),
-        new("vendor-class", "TEXT", "DHCP option 60 (address-service)",
-            (o, v) => v.Length > 64 || !v.All(c => c is >= ' ' and <= '~') ? "is longer than 64 or not ASCII" : Do(() => o.VendorClass = v)),
-        new("servers", "LIST", "DHCP servers to listen to (all)", (o, v) => Networks(v, x => o.Servers = x)),
-        new("lease-seconds", "SECONDS", "lease time to ask for (the server's)", (o, v) =>
-            uint.TryParse(v, NumberStyles.None, CultureInfo.InvariantCulture, out uint seconds) && seconds >= 30
-                ? Do(() => o.LeaseSeconds = seconds) : "is not a number of seconds from 30"),
         new("release-delay", "SECONDS", "pause before a released address is given back, 0 to 60 (2)", (o, v) => Seconds(v, 0, 60, x => o.ReleaseDelay = x)),
-        new("messages-per-second", "N", "DHCP messages a second, 1 to 1000; 0 for no limit (50)", (o, v) => Number(v, 0, 1000, x => o.MessagesPerSecond = x)),
-        new("message-burst", "N", "DHCP messages at once, 1 to 150 (20)", (o, v) => Number(v, 1, 150, x => o.MessageBurst = x)),
         new("watchers", "N", "readers of /v1/leases/watch at once, 1 to 1000 (64)", (o, v) => Number(v, 1, 1000, x => o.Watchers = x)),
         new("webhooks", "YAML", "receivers of events: [{url: https://..., secret-file: FILE, events: [lost, changed]}] (none)",
             (o, v) => WebhookOptions.Parse(v, x => o.Webhooks = x)) { IsStructured = true },
@@ -95,16 +75,6 @@ internal static partial class Settings
             DynamicLbHostExtensions.ParseLogLevel(v) is { } level ? Do(() => o.LogLevel = level) : "is none of all, debug, info, warn, error, none"),
         .. Security(),
     ];
-
-    private static string? Do(Action set)
-    {
-        set();
-        return null;
-    }
-
-    private static string? Text(string value, Action<string> set) => value.Length == 0 ? "is empty" : Do(() => set(value));
-
-    private static string? Switch(string value, Action<bool> set) => bool.TryParse(value, out bool on) ? Do(() => set(on)) : "is neither true nor false";
 
     private static string? Listen(AddressServiceOptions options, string value)
     {
@@ -114,26 +84,6 @@ internal static partial class Settings
                 return $"has '{url}', which is no http or https URL";
         }
         return Text(value, x => options.Listen = x);
-    }
-
-    private static string? Number(string value, int from, int to, Action<int> set) =>
-        int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out int number) && number >= from && number <= to
-            ? Do(() => set(number)) : $"is not a whole number from {from} to {to}";
-
-    private static string? Seconds(string value, double from, double to, Action<TimeSpan> set) =>
-        double.TryParse(value, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double seconds) && seconds >= from && seconds <= to
-            ? Do(() => set(TimeSpan.FromSeconds(seconds))) : $"is not a number of seconds from {from} to {to}";
-
-    private static string? Networks(string value, Action<IReadOnlyList<IPv4Network>> set)
-    {
-        var networks = new List<IPv4Network>();
-        foreach (string item in Items(value, ','))
-        {
-            if (!IPv4Network.TryParse(item, out var network))
-                return $"has '{item}', which is no IPv4 network (bits beyond the prefix must be zero)";
-            networks.Add(network);
-        }
-        return Do(() => set(networks));
     }
 
     private static string? Macs(AddressServiceOptions options, string value)
@@ -159,7 +109,4 @@ internal static partial class Settings
         }
         return Do(() => options.Macs = macs);
     }
-
-    private static string[] Items(string value, char separator) =>
-        value.Split(separator, StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
 }

@@ -1,5 +1,6 @@
 using System.Globalization;
 using DynamicLb.AddressService.Leasing;
+using static DynamicLb.AddressService.Configuration.Values;
 
 namespace DynamicLb.AddressService.Configuration;
 

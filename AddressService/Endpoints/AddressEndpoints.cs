@@ -58,9 +58,9 @@ internal static class AddressEndpoints
         call.Subject = request.Service!;
         if (!call.Caller!.Covers(request.Service!))
             return Answer(new AcquireOutcome(AcquireKind.Denied, new AcquireAddressAnswer(AnswerStatus.Denied, "", Detail: call.Caller.DoesNotCover(request.Service!))));
-        IPv4Address? hint = IPv4Address.TryParse(request.Ip, out var wanted) ? wanted : null;
         string service = request.Service!;
-        string? uid = string.IsNullOrEmpty(request.Uid) ? null : request.Uid;
+        var acquire = new AcquireCall(
+            service, NullIfEmpty(request.Uid), IPv4Address.TryParse(request.Ip, out var wanted) ? wanted : null, NullIfEmpty(request.Interface));
 
         var waiter = new AcquireWaiter();
         using var either = CancellationTokenSource.CreateLinkedTokenSource(aborted, lifetime.ApplicationStopping);
@@ -69,7 +69,7 @@ internal static class AddressEndpoints
             await loop.InvokeAsync(
                 keeper =>
                 {
-                    keeper.Acquire(service, uid, hint, waiter);
+                    keeper.Acquire(acquire, waiter);
                     return true;
                 },
                 either.Token);
@@ -135,6 +135,8 @@ internal static class AddressEndpoints
                 ? "service: missing; it is namespace/name"
                 : $"service: '{Cut(request.Service)}' is not namespace/name in lower-case letters, digits and hyphens, at most 63 characters each";
         }
+        if (request.Interface is { Length: > LongestUid })
+            return $"interface: longer than {LongestUid} characters";
         if (request.Uid is { Length: > LongestUid })
             return $"uid: longer than {LongestUid} characters";
         return string.IsNullOrEmpty(request.Ip) || IPv4Address.TryParse(request.Ip, out _) ? null : $"ip: '{Cut(request.Ip)}' is not an IPv4 address";
@@ -147,7 +149,7 @@ internal static class AddressEndpoints
             AcquireKind.Success => StatusCodes.Status200OK,
             AcquireKind.Malformed => StatusCodes.Status400BadRequest,
             AcquireKind.Denied => StatusCodes.Status403Forbidden,
-            AcquireKind.Released => StatusCodes.Status409Conflict,
+            AcquireKind.Released or AcquireKind.Conflict => StatusCodes.Status409Conflict,
             AcquireKind.Limited => StatusCodes.Status429TooManyRequests,
             AcquireKind.Timeout => StatusCodes.Status504GatewayTimeout,
             _ => StatusCodes.Status503ServiceUnavailable,
@@ -161,7 +163,9 @@ internal static class AddressEndpoints
     private static JsonHttpResult<ReleaseAddressAnswer> Json(ReleaseAddressAnswer answer, int code) =>
         TypedResults.Json(answer, AddressServiceJsonContext.Default.ReleaseAddressAnswer, statusCode: code);
 
-    private static string? Choose(string? body, string? query) => !string.IsNullOrEmpty(body) ? body : string.IsNullOrEmpty(query) ? null : query;
+    private static string? Choose(string? body, string? query) => NullIfEmpty(body) ?? NullIfEmpty(query);
+
+    private static string? NullIfEmpty(string? text) => string.IsNullOrEmpty(text) ? null : text;
 
     private static string Cut(string text) => text.Length <= 80 ? text : text[..80] + "...";
 }

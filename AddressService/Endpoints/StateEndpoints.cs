@@ -29,8 +29,8 @@ internal static class StateEndpoints
         return api;
     }
 
-    private static async Task<Ok<ConfigAnswer>> ConfigAsync(LeaseLoop loop, DhcpLink link, CancellationToken aborted) =>
-        TypedResults.Ok(await loop.InvokeAsync(keeper => keeper.Config(link.Info.Name), aborted));
+    private static async Task<Ok<ConfigAnswer>> ConfigAsync(LeaseLoop loop, CancellationToken aborted) =>
+        TypedResults.Ok(await loop.InvokeAsync(keeper => keeper.Config(), aborted));
 
     private static async Task<Ok<OverviewAnswer>> OverviewAsync(LeaseLoop loop, CancellationToken aborted) =>
         TypedResults.Ok(await loop.InvokeAsync(keeper => keeper.Overview(), aborted));

@@ -1,4 +1,3 @@
-using System.Net.NetworkInformation;
 using System.Net.Sockets;
 using DynamicLb.AddressService.Configuration;
 using DynamicLb.Networking.Addresses;
@@ -8,76 +7,77 @@ using DynamicLb.Networking.PacketSocket;
 
 namespace DynamicLb.AddressService.Leasing;
 
-/// <summary>The interface that is leased on.</summary>
-internal sealed class DhcpLink
+/// <summary>An interface that is leased on, and its frames.</summary>
+/// <param name="options">Its settings.</param>
+/// <param name="device">The kernel's name for it.</param>
+/// <param name="transport">Its DHCP messages.</param>
+/// <param name="channel">Its frames, where they are sent as such.</param>
+internal sealed class DhcpLink(InterfaceOptions options, string device, IDhcpTransport transport, FollowingLinkChannel? channel)
 {
-    private static readonly TimeSpan AddressesAge = TimeSpan.FromSeconds(10);
-    private readonly TimeProvider _time;
-    private readonly LinkInfo _found;
-    private HashSet<IPv4Address> _addresses = [];
-    private long? _addressesAt;
+    public InterfaceOptions Options { get; } = options;
 
-    internal DhcpLink(LinkInfo link, ILinkMonitor monitor, TimeProvider time)
+    /// <summary>The kernel's name for it: that stays, while index and hardware address may change when it is made anew.</summary>
+    public string Device { get; } = device;
+
+    /// <summary>By which requests name it.</summary>
+    public string Name => Options.Name ?? Device;
+
+    public IDhcpTransport Transport { get; } = transport;
+
+    public FollowingLinkChannel? Channel { get; } = channel;
+
+    /// <exception cref="UnusableException">The packet socket cannot be opened.</exception>
+    public static DhcpLink Open(InterfaceOptions options, LinkInfo link, ILinkMonitor monitor, TimeProvider time)
     {
-        _found = link;
+        try
+        {
+            var channel = new FollowingLinkChannel(link, monitor, found => PacketLinkChannel.Open(found, DhcpFilter.For((ushort)options.Vlan)));
+            ILinkChannel tagged = options.Vlan == 0 ? channel : new TaggedLinkChannel(channel, (ushort)options.Vlan);
+            var transport = new PacketDhcpTransport(tagged, options.Transport == TransportMode.ChAddr ? DhcpFrameSource.ChAddr : DhcpFrameSource.Nic, time);
+            return new DhcpLink(options, link.Name, transport, channel);
+        }
+        catch (SocketException e)
+        {
+            throw new UnusableException($"No packet socket on {link.Name}: {e.Message}. It takes the capability NET_RAW.", e);
+        }
+    }
+}
+
+/// <summary>The interfaces that are leased on, in the order of the configuration.</summary>
+internal sealed class DhcpLinks : IAsyncDisposable
+{
+    public DhcpLinks(ILinkMonitor monitor, IReadOnlyList<DhcpLink> items)
+    {
         Monitor = monitor;
-        _time = time;
+        Items = items;
     }
 
-    /// <summary>Its name stays; index and hardware address may change when it is made anew.</summary>
-    public LinkInfo Info => Channel?.Link ?? _found;
+    public IReadOnlyList<DhcpLink> Items { get; }
 
     /// <summary>Follows the interfaces; <see cref="LinkWatch"/> runs it.</summary>
     public ILinkMonitor Monitor { get; }
 
-    /// <summary>Its frames, once <see cref="Open"/> was called.</summary>
-    public FollowingLinkChannel? Channel { get; private set; }
-
-    /// <exception cref="UnusableException">There is no such interface.</exception>
-    public static DhcpLink Find(AddressServiceOptions options, TimeProvider time)
+    /// <summary>One interface that is not there yet is waited for, as long as there is another.</summary>
+    /// <exception cref="UnusableException">There is none of the interfaces, or no packet socket can be opened.</exception>
+    public static DhcpLinks Open(AddressServiceOptions options, TimeProvider time)
     {
-        string? name = options.Interface;
-        if (name == "auto")
-        {
-            name = DefaultRoute.FindInterface()
-                ?? throw new UnusableException("No interface has an IPv4 default route: name one by --interface.");
-        }
-        var state = NetworkInterfaces.TryRead(name)
-            ?? throw new UnusableException($"There is no Ethernet interface '{name}': name another by --interface.");
-        return new DhcpLink(state.Link, new LinkMonitor(time), time);
+        var monitor = new LinkMonitor(time);
+        var found = options.Interfaces.Select(each => (Options: each, Link: Find(each))).ToList();
+        if (found.All(each => each.Link.Index == 0))
+            throw new UnusableException($"There is no Ethernet interface '{string.Join("', '", found.Select(each => each.Link.Name))}': name another by --interface.");
+        return new DhcpLinks(monitor, [.. found.Select(each => DhcpLink.Open(each.Options, each.Link, monitor, time))]);
     }
 
-    /// <exception cref="UnusableException">The packet socket cannot be opened.</exception>
-    public IDhcpTransport Open(TransportMode mode, int vlan)
+    public async ValueTask DisposeAsync()
     {
-        try
-        {
-            Channel = new FollowingLinkChannel(_found, Monitor, link => PacketLinkChannel.Open(link, DhcpFilter.For((ushort)vlan)));
-            ILinkChannel channel = vlan == 0 ? Channel : new TaggedLinkChannel(Channel, (ushort)vlan);
-            return new PacketDhcpTransport(channel, mode == TransportMode.ChAddr ? DhcpFrameSource.ChAddr : DhcpFrameSource.Nic, _time);
-        }
-        catch (SocketException e)
-        {
-            throw new UnusableException($"No packet socket on {Info.Name}: {e.Message}. It takes the capability NET_RAW.", e);
-        }
+        foreach (var link in Items)
+            await link.Transport.DisposeAsync();
     }
 
-    /// <summary>Whether this host itself has the address. Called on the loop only.</summary>
-    public bool IsOwnAddress(IPv4Address address)
+    private static LinkInfo Find(InterfaceOptions options)
     {
-        if (_addressesAt is not { } at || _time.GetElapsedTime(at) > AddressesAge)
-        {
-            _addressesAt = _time.GetTimestamp();
-            try
-            {
-                _addresses = [.. NetworkInterface.GetAllNetworkInterfaces().SelectMany(i => i.GetIPProperties().UnicastAddresses)
-                    .Select(a => IPv4Address.TryFrom(a.Address, out var own) ? own : default)];
-            }
-            catch (NetworkInformationException)
-            {
-                // An interface vanished meanwhile: what was read last still holds.
-            }
-        }
-        return _addresses.Contains(address);
+        string name = options.Device != "auto" ? options.Device
+            : DefaultRoute.FindInterface() ?? throw new UnusableException("No interface has an IPv4 default route: name one by --interface.");
+        return NetworkInterfaces.TryRead(name)?.Link ?? new LinkInfo(0, name, MacAddress.Zero);
     }
 }

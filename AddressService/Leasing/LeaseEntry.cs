@@ -23,12 +23,22 @@ internal enum AcquireKind
     /// <summary>The request cannot be served as it stands.</summary>
     Malformed,
 
+    /// <summary>The service has a lease that is not as the request wants it.</summary>
+    Conflict,
+
     /// <summary>The namespace, or all together, have as many leases as they may have; or the caller does not cover the namespace.</summary>
     Denied,
 
     /// <summary>Too many new leases in a short time.</summary>
     Limited,
 }
+
+/// <summary>A call for an address, its fields checked.</summary>
+/// <param name="Service">The service as namespace/name.</param>
+/// <param name="Uid">Its UID, if the caller knows it.</param>
+/// <param name="Ip">The address it would like.</param>
+/// <param name="Interface">The interface to lease on; null leaves it to the configuration.</param>
+internal sealed record AcquireCall(string Service, string? Uid = null, IPv4Address? Ip = null, string? Interface = null);
 
 /// <param name="Kind">How it ended.</param>
 /// <param name="Answer">What the caller is told.</param>
@@ -60,6 +70,9 @@ internal sealed class LeaseEntry
     public required LeaseRecord Record { get; set; }
 
     public required MacAddress Mac { get; init; }
+
+    /// <summary>Where it is leased.</summary>
+    public required LeaseLink Link { get; init; }
 
     public DhcpClient Client { get; set; } = null!;
 

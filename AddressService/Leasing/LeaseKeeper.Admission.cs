@@ -11,12 +11,14 @@ internal sealed partial class LeaseKeeper
     private static KeyedBuckets NewLeases(int perMinute) => new(perMinute / 60.0, 2 * Math.Max(1, perMinute));
 
     /// <returns>Null when it may.</returns>
-    private AcquireOutcome? Refusal(string service)
+    private AcquireOutcome? Refusal(string service, LeaseLink link)
     {
         var limits = _options.Limits;
         string @namespace = ServiceName.Namespace(service);
         if (_byService.Count >= limits.MaxLeases)
             return Denied($"max-leases: all {limits.MaxLeases} leases are taken");
+        if (link.Options.MaxLeases is { } most && _byService.Values.Count(entry => entry.Link == link) >= most)
+            return Denied($"interface-leases: {link.Name} has all {most} leases that it may have");
         if (limits.QuotaOf(@namespace) is { } quota && LeasesOf(@namespace) >= quota)
             return Denied($"namespace-quota: {@namespace} has all {quota} leases that it may have");
         if (limits.NamespaceRate == 0 || _newLeases.TryTake(@namespace, _clock.Now, out var retryAfter))

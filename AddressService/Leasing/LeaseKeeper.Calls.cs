@@ -28,9 +28,10 @@ internal sealed record ReleaseOutcome(ReleaseKind Kind, ReleaseAddressAnswer Ans
 internal sealed partial class LeaseKeeper
 {
     /// <summary>Leases an address for a service, joins the search for one, or completes at once with the one it has.</summary>
-    public void Acquire(string service, string? uid, IPv4Address? hint, AcquireWaiter waiter)
+    public void Acquire(AcquireCall call, AcquireWaiter waiter)
     {
         var now = _clock.Now;
+        var (service, uid) = (call.Service, call.Uid);
         if (_byService.TryGetValue(service, out var entry) && uid is not null && entry.Record.Uid is { } known && known != uid)
         {
             // Another object under the same name: the address of the old one must not pass to it unnoticed.
@@ -41,8 +42,13 @@ internal sealed partial class LeaseKeeper
             }
             entry = null;
         }
-        if (entry is null && (entry = Create(service, uid, hint, waiter)) is null)
+        if (entry is null && (entry = Create(call, waiter)) is null)
             return;
+        if (call.Interface is { } wanted && wanted != entry.Link.Name)
+        {
+            waiter.Complete(Failed(AcquireKind.Conflict, $"interface: {service} has its lease on {entry.Link.Name}, not on {wanted}: release it first"));
+            return;
+        }
         if (entry.Record.Uid is null && uid is not null)
             Save(entry, entry.Record with { Uid = uid });
         if (entry.AbandonAt is not null)
@@ -142,21 +148,36 @@ internal sealed partial class LeaseKeeper
         return new StatusAnswer(AnswerStatus.Success, leases, free, _metrics.Totals());
     }
 
-    /// <param name="interfaceName">The interface, <c>auto</c> resolved.</param>
-    public ConfigAnswer Config(string interfaceName)
+    public ConfigAnswer Config()
     {
-        var cidrs = _options.Cidrs.Count > 0 ? _options.Cidrs : [.. _byService.Values
-            .Select(e => e.LeaseAt(_clock.Now)).Where(l => l is { PrefixLength: < 32 }).Select(l => l!.Network).Distinct().OrderBy(n => n.Address)];
+        var interfaces = Links.Select(Describe).ToList();
         var prefix = new MacAddress((ulong)_options.MacPrefix << 24).ToString()[..8];
         return new ConfigAnswer(
-            [.. cidrs.Select(c => c.ToString())], interfaceName, _options.Transport == TransportMode.Nic ? "nic" : "chaddr",
-            _options.MacSource switch { MacSource.Pool => "pool", MacSource.PoolThenGenerate => "poolThenGenerate", _ => "generate" },
-            prefix, _macs.Count, FreeMacs(), (int)Math.Ceiling(_options.RequestTimeout.TotalSeconds));
+            [.. interfaces.SelectMany(i => i.Cidrs).Distinct()], interfaces[0].Interface, interfaces[0].Transport, MacSourceName,
+            prefix, _macs.Count, FreeMacs(), (int)Math.Ceiling(_options.RequestTimeout.TotalSeconds), interfaces);
     }
 
-    private LeaseEntry? Create(string service, string? uid, IPv4Address? hint, AcquireWaiter waiter)
+    private string MacSourceName => _options.MacSource switch { MacSource.Pool => "pool", MacSource.PoolThenGenerate => "poolThenGenerate", _ => "generate" };
+
+    private InterfaceAnswer Describe(LeaseLink link)
     {
-        if (Refusal(service) is { } refusal)
+        var entries = _byService.Values.Where(e => e.Link == link).ToList();
+        var cidrs = link.Options.Cidrs.Count > 0 ? link.Options.Cidrs : [.. entries
+            .Select(e => e.LeaseAt(_clock.Now)).Where(l => l is { PrefixLength: < 32 }).Select(l => l!.Network).Distinct().OrderBy(n => n.Address)];
+        return new InterfaceAnswer(
+            link.Name, link.Device, link.Options.Vlan, link.Options.Transport == TransportMode.Nic ? "nic" : "chaddr", [.. cidrs.Select(c => c.ToString())],
+            entries.Count, link.Options.MaxLeases, link.Options.Namespaces);
+    }
+
+    private LeaseEntry? Create(AcquireCall call, AcquireWaiter waiter)
+    {
+        var (service, uid) = (call.Service, call.Uid);
+        if (LinkFor(call) is not { } link)
+        {
+            waiter.Complete(Failed(AcquireKind.Malformed, $"interface: there is no '{call.Interface}'; there is {LinkNames()}"));
+            return null;
+        }
+        if (Refusal(service, link) is { } refusal)
         {
             waiter.Complete(refusal);
             return null;
@@ -174,14 +195,15 @@ internal sealed partial class LeaseKeeper
             Id = Guid.NewGuid(),
             Mac = mac.ToString(),
             MacFromPool = fromPool,
-            ClientId = _options.SendClientId ? Convert.ToHexStringLower(DhcpClientIdentity.HardwareClientId(mac).Span) : "",
+            ClientId = link.Options.SendClientId ? Convert.ToHexStringLower(DhcpClientIdentity.HardwareClientId(mac).Span) : "",
             Hostname = ServiceName.Hostname(service),
-            VendorClass = _options.VendorClass.Length == 0 ? null : _options.VendorClass,
-            RequestedAddress = hint?.ToString(),
+            VendorClass = link.Options.VendorClass.Length == 0 ? null : link.Options.VendorClass,
+            Interface = link.Options.Name,
+            RequestedAddress = call.Ip?.ToString(),
             CreatedAt = _clock.UtcNow,
         };
-        var entry = NewEntry(record, mac);
-        entry.Hint = hint;
+        var entry = NewEntry(link, record, mac);
+        entry.Hint = call.Ip;
         entry.Pending = PendingStart.Acquire;
         entry.AbandonAt = _clock.Now + _options.AbandonAfter;
         if (Save(entry, record))
@@ -285,7 +307,7 @@ internal sealed partial class LeaseKeeper
             StateName(entry), record.Hostname, lease is null || lease.ServerId.IsAny ? null : lease.ServerId.ToString(),
             lease is null || lease.LeaseSeconds == DhcpLease.Infinite ? null : lease.LeaseSeconds, lease is null ? null : record.ObtainedAt,
             Utc(lease?.T1), Utc(lease?.T2), Utc(lease?.ExpiresAt), lease?.Verified ?? false, entry.Client.UnansweredRenewals, entry.LastError,
-            Utc(entry.OrphanedAt));
+            Utc(entry.OrphanedAt), entry.Link.Name);
     }
 
     private static string StateName(LeaseEntry entry) => entry.IsReleasing ? "releasing"

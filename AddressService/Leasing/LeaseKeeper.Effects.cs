@@ -11,16 +11,14 @@ internal sealed partial class LeaseKeeper
     void IDhcpClientEffects.Send(DhcpClient client, DhcpMessage message, in DhcpDestination destination)
     {
         _metrics.Sent(Lower(message.Type.ToString()));
-        _wire.Send(message, destination);
+        _byClient[client].Link.Wire.Send(message, destination);
     }
 
     string? IDhcpClientEffects.RefuseAddress(DhcpClient client, IPv4Address address, in DhcpReply reply)
     {
         if (_byAddress.TryGetValue(address, out var other) && other.Client != client)
             return $"held by our own lease of {other.Record.Service}";
-        if (_options.Cidrs.Count > 0 && !_options.Cidrs.Any(network => network.Contains(address)))
-            return "outside the configured ranges";
-        return _isOwnAddress(address) ? "this host's own address" : null;
+        return _byClient[client].Link.RefuseAddress(address);
     }
 
     void IDhcpClientEffects.StateChanged(DhcpClient client, DhcpClientState from, DhcpClientState to)

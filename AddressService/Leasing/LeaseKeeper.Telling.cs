@@ -74,11 +74,10 @@ internal sealed partial class LeaseKeeper
         var servers = leases.Where(e => e.Record.State == LeaseRecordState.Bound && e.Record.ServerId is not null)
             .CountBy(e => e.Record.ServerId!).ToDictionary(StringComparer.Ordinal);
         var states = new SortedDictionary<string, int>(leases.CountBy(StateName).ToDictionary(StringComparer.Ordinal), StringComparer.Ordinal);
-        var config = Config("");
         return new OverviewAnswer(
             AnswerStatus.Success, _clock.UtcNow, Journal.Started, Journal.LastId, states, leases.Count(e => e.Client.UnansweredRenewals > 0),
             leases.Count(e => e.OrphanedAt is not null),
-            Utc(leases.Min(e => e.LeaseAt(_clock.Now)?.ExpiresAt)), config.MacSource, config.PoolMacs, config.FreeMacs,
+            Utc(leases.Min(e => e.LeaseAt(_clock.Now)?.ExpiresAt)), MacSourceName, _macs.Count, FreeMacs(),
             _servers.Answer(servers), _metrics.LinksUp, Journal.Watchers, _metrics.Totals());
     }
 

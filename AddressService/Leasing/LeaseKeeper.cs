@@ -8,16 +8,6 @@ using DynamicLb.Networking.Dhcp4;
 
 namespace DynamicLb.AddressService.Leasing;
 
-/// <summary>What the keeper does to the network.</summary>
-internal interface ILeaseWire
-{
-    void Send(DhcpMessage message, in DhcpDestination destination);
-
-    void Join(MacAddress mac);
-
-    void Leave(MacAddress mac);
-}
-
 /// <summary>
 /// Owns all leases, their DHCP clients and the MAC list: a state machine without threads or timers, driven by <see cref="LeaseLoop"/>.
 /// This part holds the start, the schedule and the pacing.
@@ -33,17 +23,13 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
 
     private readonly AddressServiceOptions _options;
     private readonly ILeaseStore _store;
-    private readonly ILeaseWire _wire;
     private readonly ILeaseClock _clock;
-    private readonly Func<IPv4Address, bool> _isOwnAddress;
     private readonly LeaseMetrics _metrics;
     private readonly ILogger _logger;
     private readonly DhcpRandom _random;
-    private readonly DhcpClientSettings _settings;
     private readonly TransactionIds _ids;
     private readonly MacGenerator _generator;
     private readonly MacList _macs = new();
-    private readonly TokenBucket _bucket;
 
     private readonly SortedDictionary<string, LeaseEntry> _byService = new(StringComparer.Ordinal);
     private readonly Dictionary<IPv4Address, LeaseEntry> _byAddress = [];
@@ -56,27 +42,19 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
 
     /// <exception cref="UnusableException">The secret behind generated MACs cannot be read.</exception>
     public LeaseKeeper(
-        AddressServiceOptions options, ILeaseStore store, ILeaseWire wire, ILeaseClock clock, Func<IPv4Address, bool> isOwnAddress,
-        LeaseMetrics metrics, ILogger<LeaseKeeper> logger, DhcpRandom random)
+        AddressServiceOptions options, ILeaseStore store, IReadOnlyList<LeaseLink> links, ILeaseClock clock, LeaseMetrics metrics,
+        ILogger<LeaseKeeper> logger, DhcpRandom random)
     {
         _options = options;
         _store = store;
-        _wire = wire;
+        Links = links;
         _clock = clock;
-        _isOwnAddress = isOwnAddress;
         _metrics = metrics;
         _logger = logger;
         _random = random;
         _ids = new TransactionIds(random);
-        _settings = new DhcpClientSettings
-        {
-            AllowedServers = options.Servers,
-            RequestedLeaseSeconds = options.LeaseSeconds,
-            ReleaseDelay = options.ReleaseDelay,
-        };
         _generator = new MacGenerator(options.MacPrefix, options.MacKeyFile is { } file ? Security.MacKeyFile.Read(file) : store.MacKey());
         _newLeases = NewLeases(options.Limits.NamespaceRate);
-        _bucket = new TokenBucket(options.MessagesPerSecond, options.MessageBurst);
     }
 
     /// <summary>Whether every lease from before the start was verified, or went unanswered once.</summary>
@@ -88,10 +66,9 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
         get
         {
             TimeSpan? next = _schedule.TryPeek(out _, out var due) ? due : null;
-            if (!HasReady)
-                return next;
-            var ready = _bucket.NextAt(_clock.Now);
-            return next < ready ? next : ready;
+            foreach (var link in Links)
+                next = Earlier(next, link.NextAt(_clock.Now));
+            return next;
         }
     }
 
@@ -128,13 +105,15 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
             if (item.Version == item.Entry.Version && !item.Entry.IsGone)
                 Due(item.Entry, now);
         }
-        while (HasReady && _bucket.TryTake(now))
+        foreach (var link in Links)
         {
-            var entry = DequeueReady();
-            if (entry.IsGone || IsHeld(entry))
-                continue;
-            Run(entry, now);
-            Reschedule(entry);
+            while (link.TryDequeue(now, out var entry))
+            {
+                if (entry.IsGone || IsHeld(entry))
+                    continue;
+                Run(entry, now);
+                Reschedule(entry);
+            }
         }
         if (now >= _sweepAt)
             SweepOrphans(now);
@@ -142,10 +121,10 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
             UpdateGauges();
     }
 
-    /// <summary>Hands a reply to the client that waits for it.</summary>
-    public void Receive(in DhcpReply reply)
+    /// <summary>Hands a reply to the client that waits for it on the interface that it came by.</summary>
+    public void Receive(LeaseLink link, in DhcpReply reply)
     {
-        if (!_ids.TryFind(reply.Message.TransactionId, out var client) || !_byClient.TryGetValue(client, out var entry))
+        if (!_ids.TryFind(reply.Message.TransactionId, out var client) || !_byClient.TryGetValue(client, out var entry) || entry.Link != link)
         {
             Dropped(DhcpDropReason.UnknownTransaction);
             return;
@@ -161,6 +140,13 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
     private void Take(LeaseRecord record)
     {
         var now = _clock.Now;
+        if (LinkOf(record) is not { } link)
+        {
+            // Whoever puts the interface back finds the lease as it was left.
+            _metrics.Event("unconfigured");
+            Log.StoreFault(_logger, $"the lease of {record.Service} is on the interface {record.Interface}, which is not configured: it is neither renewed nor released");
+            return;
+        }
         var mac = MacAddress.Parse(record.Mac);
         var lease = LeaseRecords.Restore(record, _clock);
         if (record.State == LeaseRecordState.Released || (record.State == LeaseRecordState.Releasing && (lease is null || lease.ExpiresAt <= now)))
@@ -169,7 +155,7 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
             if (left <= TimeSpan.Zero || left > RememberReleased)
                 Delete(record);
             else
-                _ = NewEntry(record with { State = LeaseRecordState.Released, ReleasedAt = record.ReleasedAt ?? _clock.UtcNow }, mac, forgetAt: now + left);
+                _ = NewEntry(link, record with { State = LeaseRecordState.Released, ReleasedAt = record.ReleasedAt ?? _clock.UtcNow }, mac, forgetAt: now + left);
             return;
         }
         if (_byMac.ContainsKey(mac))
@@ -188,7 +174,7 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
         {
             record = record with { State = LeaseRecordState.Releasing };
         }
-        var entry = NewEntry(record, mac);
+        var entry = NewEntry(link, record, mac);
         entry.Restored = lease;
         entry.Hint = lease?.Address ?? (IPv4Address.TryParse(record.RequestedAddress, out var wanted) ? wanted : null);
         switch (record.State)
@@ -215,11 +201,20 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
         Reschedule(entry);
     }
 
-    private LeaseEntry NewEntry(LeaseRecord record, MacAddress mac, TimeSpan? forgetAt = null)
+    private LeaseEntry NewEntry(LeaseLink link, LeaseRecord record, MacAddress mac, TimeSpan? forgetAt = null)
     {
         var now = _clock.Now;
-        var entry = new LeaseEntry { Record = record, Mac = mac, History = new LeaseHistory(record.Counts), StartedAt = now, ClaimedAt = now, ForgetAt = forgetAt };
-        entry.Client = new DhcpClient(LeaseRecords.Identity(record), _settings, this, _ids, _random);
+        var entry = new LeaseEntry
+        {
+            Record = record,
+            Mac = mac,
+            Link = link,
+            History = new LeaseHistory(record.Counts),
+            StartedAt = now,
+            ClaimedAt = now,
+            ForgetAt = forgetAt,
+        };
+        entry.Client = new DhcpClient(LeaseRecords.Identity(record), link.Settings, this, _ids, _random);
         if (record.State == LeaseRecordState.Released)
         {
             _releasing.Add(entry);
@@ -232,7 +227,7 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
             _releasing.Add(entry);
         else
             _byService[record.Service] = entry;
-        _wire.Join(mac);
+        link.Wire.Join(mac);
         return entry;
     }
 
@@ -240,11 +235,9 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
     private void Retire(LeaseEntry entry)
     {
         _byClient.Remove(entry.Client);
-        if (entry.IsUnanswered)
-            _unanswered--;
-        entry.IsUnanswered = false;
+        entry.Link.SetUnanswered(entry, false);
         if (_byMac.TryGetValue(entry.Mac, out var owner) && owner == entry && _byMac.Remove(entry.Mac))
-            _wire.Leave(entry.Mac);
+            entry.Link.Wire.Leave(entry.Mac);
         Unclaim(entry);
         if (_byService.TryGetValue(entry.Record.Service, out var live) && live == entry)
             _byService.Remove(entry.Record.Service);
@@ -287,7 +280,7 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
         if (entry.Client.Lease?.ExpiresAt <= now)
             entry.Client.Tick(now);
         if (!entry.InReady && !IsHeld(entry) && (entry.Pending != PendingStart.None || entry.Client.NextDeadline <= now))
-            Enqueue(entry);
+            entry.Link.Enqueue(entry);
         Reschedule(entry);
     }
 
@@ -315,7 +308,7 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
 
     private void Reschedule(LeaseEntry entry)
     {
-        CountUnanswered(entry);
+        entry.Link.CountUnanswered(entry);
         entry.Version++;
         if (entry.IsGone)
             return;

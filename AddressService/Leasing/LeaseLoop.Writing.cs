@@ -38,7 +38,7 @@ internal sealed partial class LeaseLoop
         bool failed = faults.Any(fault => fault is not null);
         try
         {
-            await _queue.Writer.WriteAsync(new Item(default, keeper => Wrote(keeper, batch, faults)), cancellationToken);
+            await _queue.Writer.WriteAsync(new Item(default, 0, keeper => Wrote(keeper, batch, faults)), cancellationToken);
             if (!failed)
                 return;
             await Task.Delay(WriteBehindStore.RepeatAfter, _time, cancellationToken);

@@ -12,7 +12,7 @@ internal sealed class LoopBusyException() : Exception("too many calls wait to be
 /// The one loop that owns the leases: a channel into it, a timer that wakes it. Calls wait for their answer outside of it, so that none waits for
 /// another's DHCP exchange. Stopping releases nothing.
 /// </summary>
-internal sealed partial class LeaseLoop : BackgroundService, IDhcpReceiver
+internal sealed partial class LeaseLoop : BackgroundService
 {
     /// <summary>Calls that wait at a time; the rest of the queue is for replies of DHCP servers, on which leases depend.</summary>
     public const int MaxCalls = 1024;
@@ -26,7 +26,7 @@ internal sealed partial class LeaseLoop : BackgroundService, IDhcpReceiver
     private readonly LeaseKeeper _keeper;
     private readonly WriteBehindStore _store;
     private readonly LeaseOutbox _outbox;
-    private readonly IDhcpTransport _transport;
+    private readonly DhcpLinks _links;
     private readonly ILeaseClock _clock;
     private readonly TimeProvider _time;
     private readonly LeaseMetrics _metrics;
@@ -36,13 +36,13 @@ internal sealed partial class LeaseLoop : BackgroundService, IDhcpReceiver
     private int _calls;
 
     public LeaseLoop(
-        LeaseKeeper keeper, WriteBehindStore store, LeaseOutbox outbox, IDhcpTransport transport, ILeaseClock clock, TimeProvider time, LeaseMetrics metrics,
+        LeaseKeeper keeper, WriteBehindStore store, LeaseOutbox outbox, DhcpLinks links, ILeaseClock clock, TimeProvider time, LeaseMetrics metrics,
         ILogger<LeaseLoop> logger)
     {
         _keeper = keeper;
         _store = store;
         _outbox = outbox;
-        _transport = transport;
+        _links = links;
         _clock = clock;
         _time = time;
         _metrics = metrics;
@@ -85,7 +85,7 @@ internal sealed partial class LeaseLoop : BackgroundService, IDhcpReceiver
     {
         var completion = new TaskCompletionSource<T>(TaskCreationOptions.RunContinuationsAsynchronously);
         completed = completion.Task;
-        return new Item(default, keeper =>
+        return new Item(default, 0, keeper =>
         {
             Interlocked.Decrement(ref _calls);
             // Nobody waits for it any more: what it would take, nobody would own.
@@ -106,16 +106,12 @@ internal sealed partial class LeaseLoop : BackgroundService, IDhcpReceiver
         });
     }
 
-    public void Received(in DhcpReply reply)
-    {
-        if (!_queue.Writer.TryWrite(new Item(reply, null)))
-            _metrics.Dropped("queuefull");
-    }
+    /// <summary>Takes what one interface receives, given by its place among the interfaces. Thread-safe.</summary>
+    public IDhcpReceiver ReceiverOf(int link) => new Receiver(this, link);
 
-    /// <summary>The link is back. Thread-safe.</summary>
-    public void LinkReturned() => _queue.Writer.TryWrite(new Item(default, static keeper => keeper.LinkReturned()));
-
-    public void Dropped(DhcpDropReason reason) => _metrics.Dropped(reason.ToString().ToLowerInvariant());
+    /// <summary>An interface is back. Thread-safe.</summary>
+    /// <param name="link">Its place among the interfaces.</param>
+    public void LinkReturned(int link) => _queue.Writer.TryWrite(new Item(default, link, keeper => keeper.LinkReturned(keeper.Links[link])));
 
     public override async Task StartAsync(CancellationToken cancellationToken)
     {
@@ -127,7 +123,7 @@ internal sealed partial class LeaseLoop : BackgroundService, IDhcpReceiver
     {
         await using var timer = _time.CreateTimer(_ => _queue.Writer.TryWrite(default), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         // Before the first message is sent, or its answer would be lost.
-        var receiving = _transport.RunAsync(this, stoppingToken);
+        var receiving = Task.WhenAll(_links.Items.Select((link, place) => link.Transport.RunAsync(ReceiverOf(place), stoppingToken)));
         try
         {
             while (!stoppingToken.IsCancellationRequested)
@@ -173,7 +169,7 @@ internal sealed partial class LeaseLoop : BackgroundService, IDhcpReceiver
         if (item.Command is { } command)
             command(keeper);
         else if (item.Reply.Message is not null)
-            keeper.Receive(item.Reply);
+            keeper.Receive(keeper.Links[item.Link], item.Reply);
     }
 
     private TimeSpan Sleep()
@@ -185,7 +181,18 @@ internal sealed partial class LeaseLoop : BackgroundService, IDhcpReceiver
     }
 
     /// <summary>A reply, a call, or neither: only look at the clock.</summary>
-    private readonly record struct Item(DhcpReply Reply, Action<LeaseKeeper>? Command);
+    private readonly record struct Item(DhcpReply Reply, int Link, Action<LeaseKeeper>? Command);
+
+    private sealed class Receiver(LeaseLoop loop, int link) : IDhcpReceiver
+    {
+        public void Received(in DhcpReply reply)
+        {
+            if (!loop._queue.Writer.TryWrite(new Item(reply, link, null)))
+                loop._metrics.Dropped("queuefull");
+        }
+
+        public void Dropped(DhcpDropReason reason) => loop._metrics.Dropped(reason.ToString().ToLowerInvariant());
+    }
 
     private static partial class Log
     {

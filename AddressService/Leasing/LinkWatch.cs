@@ -1,48 +1,56 @@
 using DynamicLb.AddressService.Metrics;
+using DynamicLb.Networking.PacketSocket;
 
 namespace DynamicLb.AddressService.Leasing;
 
-/// <summary>Watches the interface that is leased on: says when it goes and comes, and has everything verified when it is back.</summary>
+/// <summary>Watches the interfaces that are leased on: says when one goes and comes, and has its leases verified when it is back.</summary>
 internal sealed partial class LinkWatch : BackgroundService
 {
-    private readonly DhcpLink _link;
+    private readonly DhcpLinks _links;
     private readonly ILogger<LinkWatch> _logger;
 
-    public LinkWatch(DhcpLink link, LeaseLoop loop, LeaseMetrics metrics, ILogger<LinkWatch> logger)
+    public LinkWatch(DhcpLinks links, LeaseLoop loop, LeaseMetrics metrics, ILogger<LinkWatch> logger)
     {
-        _link = link;
+        _links = links;
         _logger = logger;
-        if (link.Channel is not { } channel)
-            return;
+        for (int i = 0; i < links.Items.Count; i++)
+        {
+            if (links.Items[i].Channel is { } channel)
+                Watch(links.Items[i].Name, channel, i, loop, metrics);
+        }
+    }
+
+    protected override Task ExecuteAsync(CancellationToken stoppingToken) => _links.Monitor.RunAsync(stoppingToken);
+
+    private void Watch(string name, FollowingLinkChannel channel, int index, LeaseLoop loop, LeaseMetrics metrics)
+    {
         channel.Gone += cause =>
         {
-            metrics.Link(link.Info.Name, false);
-            Log.Gone(logger, link.Info.Name, cause);
+            metrics.Link(name, false);
+            Log.Gone(_logger, name, cause);
         };
         channel.Returned += () =>
         {
-            metrics.Link(link.Info.Name, true);
-            Log.Returned(logger, link.Info.Name, link.Info.Index);
-            loop.LinkReturned();
+            metrics.Link(name, true);
+            Log.Returned(_logger, name, channel.Link.Index);
+            loop.LinkReturned(index);
         };
-        metrics.Link(link.Info.Name, true);
-    }
-
-    protected override Task ExecuteAsync(CancellationToken stoppingToken)
-    {
-        Log.Watching(_logger, _link.Info.Name, _link.Info.Mac);
-        return _link.Monitor.RunAsync(stoppingToken);
+        metrics.Link(name, channel.IsUp);
+        if (channel.IsUp)
+            Log.Watching(_logger, name, channel.Link.Name, channel.Link.Mac);
+        else
+            Log.Gone(_logger, name, $"there is no interface {channel.Link.Name}");
     }
 
     private static partial class Log
     {
-        [LoggerMessage(Level = LogLevel.Information, Message = "Leasing on {Interface}, hardware address {Mac}")]
-        public static partial void Watching(ILogger logger, string @interface, Networking.Addresses.MacAddress mac);
+        [LoggerMessage(Level = LogLevel.Information, Message = "Leasing on {Interface}: device {Device}, hardware address {Mac}")]
+        public static partial void Watching(ILogger logger, string @interface, string device, Networking.Addresses.MacAddress mac);
 
         [LoggerMessage(Level = LogLevel.Error, Message = "{Interface} cannot carry DHCP now: {Cause}. Leases stand until they end.")]
         public static partial void Gone(ILogger logger, string @interface, string cause);
 
-        [LoggerMessage(Level = LogLevel.Information, Message = "{Interface} (index {Index}) is back: all leases are verified")]
+        [LoggerMessage(Level = LogLevel.Information, Message = "{Interface} (index {Index}) is back: all its leases are verified")]
         public static partial void Returned(ILogger logger, string @interface, int index);
     }
 }

@@ -41,6 +41,9 @@ internal sealed record LeaseRecord
     /// <summary>DHCP option 61 in hexadecimal; empty for none. Servers key the lease on it, so it is kept, not derived again.</summary>
     public string ClientId { get; init; } = "";
 
+    /// <summary>Name of the interface that it is leased on; null for the first.</summary>
+    public string? Interface { get; init; }
+
     public string? Hostname { get; init; }
 
     public string? VendorClass { get; init; }

@@ -22,7 +22,8 @@ public static class AnswerStatus
 /// <param name="Service">The service as <c>namespace/name</c>: the key of the lease.</param>
 /// <param name="Uid">The Service's UID, if known: a stable source for the generated MAC. A different UID for a known name replaces the lease.</param>
 /// <param name="Ip">An address to ask the DHCP server for (option 50); the server decides.</param>
-public sealed record AcquireAddressRequest(string? Service, string? Uid = null, string? Ip = null);
+/// <param name="Interface">Name of the interface to lease on, as <c>GET /v1/config</c> lists them; without it the address service's configuration decides.</param>
+public sealed record AcquireAddressRequest(string? Service, string? Uid = null, string? Ip = null, string? Interface = null);
 
 /// <summary>Answer to <c>POST /v1/ip</c>.</summary>
 /// <param name="Status">One of <see cref="AnswerStatus"/>.</param>
@@ -87,13 +88,14 @@ public sealed record RemoveMacsAnswer(string Status, IReadOnlyList<string> Unpro
 
 /// <summary>Answer to <c>GET /v1/config</c>: the settings in force, without secrets.</summary>
 /// <param name="Cidrs">The ranges it leases from: configured, or learned from the subnets in DHCP answers.</param>
-/// <param name="Interface">The network interface it leases on.</param>
-/// <param name="Transport">How DHCP frames travel: <c>nic</c> (borrowed source, the default) or <c>chaddr</c> (full client).</param>
+/// <param name="Interface">The network interface it leases on; the first of several.</param>
+/// <param name="Transport">How DHCP frames travel on it: <c>nic</c> (borrowed source, the default) or <c>chaddr</c> (full client).</param>
 /// <param name="MacSource">Where MACs come from: <c>generate</c>, <c>pool</c> or <c>poolThenGenerate</c>.</param>
 /// <param name="MacPrefix">Prefix of generated MACs, such as <c>02:4c:42</c>.</param>
 /// <param name="PoolMacs">MACs in the configured pool, those in use included.</param>
 /// <param name="FreeMacs">MACs in the configured pool that no lease uses.</param>
 /// <param name="RequestTimeoutSeconds">How long a <c>POST /v1/ip</c> waits for DHCP, in seconds.</param>
+/// <param name="Interfaces">All interfaces that it leases on.</param>
 public sealed record ConfigAnswer(
     IReadOnlyList<string> Cidrs,
     string Interface,
@@ -102,7 +104,20 @@ public sealed record ConfigAnswer(
     string MacPrefix,
     int PoolMacs,
     int FreeMacs,
-    int RequestTimeoutSeconds);
+    int RequestTimeoutSeconds,
+    IReadOnlyList<InterfaceAnswer>? Interfaces = null);
+
+/// <summary>One interface in <c>GET /v1/config</c>.</summary>
+/// <param name="Name">By which <c>POST /v1/ip</c> names it.</param>
+/// <param name="Interface">The kernel's name for it.</param>
+/// <param name="Vlan">802.1Q VLAN on it, 1 to 4094; 0 for untagged frames.</param>
+/// <param name="Transport">How DHCP frames travel: <c>nic</c> or <c>chaddr</c>.</param>
+/// <param name="Cidrs">The ranges it leases from: configured, or learned from the subnets in DHCP answers.</param>
+/// <param name="Leases">Leases on it now.</param>
+/// <param name="MaxLeases">Leases on it at most; null without a limit of its own.</param>
+/// <param name="Namespaces">Namespaces whose Services lease here unless they name another interface.</param>
+public sealed record InterfaceAnswer(
+    string Name, string Interface, int Vlan, string Transport, IReadOnlyList<string> Cidrs, int Leases, int? MaxLeases, IReadOnlyList<string> Namespaces);
 
 /// <summary>One lease in <c>GET /v1/status</c>. Times are UTC; null where they do not apply.</summary>
 /// <param name="Service">The service as <c>namespace/name</c>.</param>
@@ -122,6 +137,7 @@ public sealed record ConfigAnswer(
 /// <param name="RenewFailures">Renewal messages that went unanswered since the last success.</param>
 /// <param name="LastError">What went wrong last, or null.</param>
 /// <param name="OrphanedSince">Since when it has no owner, as far as the address service was told or found out; null when it has one.</param>
+/// <param name="Interface">Name of the interface that it is leased on.</param>
 public sealed record LeaseAnswer(
     string Service,
     string? Uid,
@@ -139,7 +155,8 @@ public sealed record LeaseAnswer(
     bool Verified,
     int RenewFailures,
     string? LastError,
-    DateTimeOffset? OrphanedSince = null);
+    DateTimeOffset? OrphanedSince = null,
+    string? Interface = null);
 
 /// <summary>Body of <c>POST /v1/ip/orphans</c>: the leases that have no owner as far as the caller knows, all of them.</summary>
 /// <param name="Services">The services as <c>namespace/name</c>. One that was named before and is not any more has its owner again.</param>

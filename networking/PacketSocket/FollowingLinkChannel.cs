@@ -22,8 +22,8 @@ public sealed class FollowingLinkChannel : ILinkChannel
     private bool _isUp = true;
     private bool _isDisposed;
 
-    /// <summary>Opens the first socket.</summary>
-    /// <param name="link">The interface as it is now.</param>
+    /// <summary>Opens the first socket, or waits for the interface to come.</summary>
+    /// <param name="link">The interface as it is now; index 0 for one that is not there.</param>
     /// <param name="monitor">Tells of changes; somebody else runs it.</param>
     /// <param name="open">Opens a socket.</param>
     /// <exception cref="SocketException">Not permitted (CAP_NET_RAW), or the interface is gone.</exception>
@@ -32,7 +32,8 @@ public sealed class FollowingLinkChannel : ILinkChannel
         _link = link;
         _monitor = monitor;
         _open = open;
-        _inner = open(link);
+        _isUp = link.Index != 0;
+        _inner = _isUp ? open(link) : null;
         monitor.Changed += Follow;
     }
 

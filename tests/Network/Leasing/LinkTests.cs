@@ -54,6 +54,26 @@ public sealed class LinkTests
         static Task TagAsync(AddressLab lab) => lab.Network.ConnectByVlanAsync("router", "node1", 100, Cancelled);
     }
 
+    [Fact]
+    public async Task Several_interfaces_are_leased_on_and_one_that_is_not_there_yet_is_waited_for()
+    {
+        await using var lab = await AddressLab.StartAsync(
+            "dnsmasq", null, "--interfaces", "[{name: lan, interface: eth0}, {name: late, interface: late0, transport: chaddr, namespaces: [late]}]");
+        Assert.NotEmpty((await lab.Service.AcquireAsync("demo/web", Cancelled)).Ip);
+        var waiting = lab.Service.AcquireAsync("late/web", Cancelled);
+        await lab.WaitForLeaseAsync("late/web", l => l.Interface == "late", 5, "the search to begin");
+        Assert.False(waiting.IsCompleted);
+
+        await lab.Network["node1"].Namespace.IpAsync("link add link eth0 name late0 type macvlan mode bridge", Cancelled);
+        await lab.Network["node1"].Namespace.IpAsync("link set late0 up", Cancelled);
+        Assert.NotEmpty((await waiting.WaitAsync(TimeSpan.FromSeconds(10), TimeProvider.System, Cancelled)).Ip);
+        // A process of its own remembers where each was.
+        await lab.Service.KillAsync();
+        await lab.Service.StartAgainAsync(Cancelled);
+        await lab.WaitForLeaseAsync("late/web", l => l is { Interface: "late", State: "bound", Verified: true }, 10, "the lease to be verified");
+        await lab.WaitForLeaseAsync("demo/web", l => l is { Interface: "lan", State: "bound", Verified: true }, 10, "the other lease to be verified");
+    }
+
     private static async Task MakeLanAsync(AddressLab lab, string how)
     {
         await lab.Network["node1"].Namespace.IpAsync(how, Cancelled);

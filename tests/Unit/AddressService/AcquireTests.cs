@@ -117,7 +117,7 @@ public sealed class AcquireTests
     public void Case23_an_unusable_offer_is_refused_and_the_cause_told(string offered, string cause = "")
     {
         _ = IPv4Network.TryParse("10.77.0.0/24", out var range);
-        using var lab = new LeaseLab(new AddressServiceOptions { Cidrs = [range] });
+        using var lab = new LeaseLab(new AddressServiceOptions { Interface = { Cidrs = [range] } });
         lab.OwnAddresses.Add(IPv4Address.Parse("10.77.0.7"));
         lab.Server.Script = (message, _) =>
             message.Type == DhcpMessageType.Discover ? [lab.Server.Reply(message, DhcpMessageType.Offer, IPv4Address.Parse(offered))] : null;
@@ -255,12 +255,12 @@ public sealed class AcquireTests
     public void Config_tells_the_subnet_that_the_servers_lease_from()
     {
         using var lab = new LeaseLab();
-        Assert.Empty(lab.Keeper.Config("eth0").Cidrs);
+        Assert.Empty(lab.Keeper.Config().Cidrs);
 
         _ = lab.Lease("demo/web");
 
-        var config = lab.Keeper.Config("eth0");
+        var config = lab.Keeper.Config();
         Assert.Equal(["10.77.0.0/24"], config.Cidrs);
-        Assert.Equal(("eth0", "nic", "generate", "02:4c:42", 30), (config.Interface, config.Transport, config.MacSource, config.MacPrefix, config.RequestTimeoutSeconds));
+        Assert.Equal(("lan0", "nic", "generate", "02:4c:42", 30), (config.Interface, config.Transport, config.MacSource, config.MacPrefix, config.RequestTimeoutSeconds));
     }
 }

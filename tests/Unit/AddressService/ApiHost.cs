@@ -8,7 +8,6 @@ using DynamicLb.AddressService.Leasing;
 using DynamicLb.Networking.Addresses;
 using DynamicLb.Networking.Dhcp4;
 using DynamicLb.Networking.Netlink;
-using DynamicLb.Networking.PacketSocket;
 using DynamicLb.Tests.Unit.Support;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting.Server;
@@ -62,8 +61,7 @@ internal sealed class ApiHost : IAsyncDisposable
         if (time is not null)
             builder.Services.AddSingleton(time);
         builder.AddAddressService(options);
-        builder.Services.Replace(ServiceDescriptor.Singleton(new DhcpLink(new LinkInfo(7, "lan0", MacAddress.Parse("02:00:00:00:00:07")), new StillLinks(), TimeProvider.System)));
-        builder.Services.Replace(ServiceDescriptor.Singleton(host.Transport));
+        builder.Services.Replace(ServiceDescriptor.Singleton(new DhcpLinks(new StillLinks(), [.. options.Interfaces.Select(o => new DhcpLink(o, "lan0", host.Transport, null))])));
         build?.Invoke(builder);
         host._app = builder.Build();
         host._app.MapAddressService();

@@ -29,7 +29,7 @@ public sealed class ApiTests
     public async Task A_hundred_POSTs_run_side_by_side_and_none_waits_for_anothers_DHCP_exchange()
     {
         await using var host = await ApiHost.StartAsync(
-            o => (o.MessagesPerSecond, o.MessageBurst) = (1000, 150), server => new HoldingTransport(server, until: 100));
+            o => (o.Interface.MessagesPerSecond, o.Interface.MessageBurst) = (1000, 150), server => new HoldingTransport(server, until: 100));
         var answers = await Task.WhenAll(Enumerable.Range(0, 100).Select(i => host.PostAsync("/v1/ip", $$"""{"service":"demo/web{{i}}"}""")));
 
         Assert.All(answers, a => Assert.Equal(HttpStatusCode.OK, a.Code));
@@ -58,7 +58,7 @@ public sealed class ApiTests
         await using var host = await ApiHost.StartAsync(o =>
         {
             o.RequestTimeout = TimeSpan.FromMilliseconds(200);
-            o.Cidrs = [IPv4Network.Parse("192.168.7.0/24")];
+            o.Interface.Cidrs = [IPv4Network.Parse("192.168.7.0/24")];
         });
         var (code, body) = await host.PostAsync("/v1/ip", """{"service":"demo/web"}""");
         Assert.Equal(HttpStatusCode.GatewayTimeout, code);
@@ -166,7 +166,7 @@ public sealed class ApiTests
     [Fact]
     public async Task Case52_stopping_releases_nothing_and_answers_the_calls_that_wait()
     {
-        await using var host = await ApiHost.StartAsync(o => (o.MessagesPerSecond, o.MessageBurst) = (1000, 150));
+        await using var host = await ApiHost.StartAsync(o => (o.Interface.MessagesPerSecond, o.Interface.MessageBurst) = (1000, 150));
         await Task.WhenAll(Enumerable.Range(0, 50).Select(i => host.PostAsync("/v1/ip", $$"""{"service":"demo/web{{i}}"}""")));
         host.Server.IsSilent = true;
         var waiting = host.PostAsync("/v1/ip", """{"service":"demo/late"}""");

@@ -172,7 +172,7 @@ public sealed class JournalTests
     [Fact]
     public void Pages_hold_every_lease_once_also_when_leases_come_and_go_between_them()
     {
-        using var lab = new LeaseLab(new AddressServiceOptions { MessagesPerSecond = 1000, MessageBurst = 150 });
+        using var lab = new LeaseLab(new AddressServiceOptions { Interface = { MessagesPerSecond = 1000, MessageBurst = 150 } });
         for (int i = 0; i < 25; i++)
             lab.Lease($"demo/s{i:00}");
         var first = lab.Keeper.Leases(new LeaseFilter(null, null, 10, null));

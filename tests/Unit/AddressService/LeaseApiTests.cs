@@ -149,7 +149,7 @@ public sealed class LeaseApiTests
     [Fact]
     public async Task A_reader_that_stops_reading_is_cut_off()
     {
-        await using var host = await ApiHost.StartAsync(o => (o.MessagesPerSecond, o.MessageBurst) = (1000, 150));
+        await using var host = await ApiHost.StartAsync(o => (o.Interface.MessagesPerSecond, o.Interface.MessageBurst) = (1000, 150));
         using var response = await host.Http.GetAsync("/v1/leases/watch", HttpCompletionOption.ResponseHeadersRead, Cancelled);
         var loop = host.Services.GetRequiredService<LeaseLoop>();
         var record = new DynamicLb.AddressService.Store.LeaseRecord { Service = "demo/web", Id = Guid.Empty, Mac = new string('x', 8000) };

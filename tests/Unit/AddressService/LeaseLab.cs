@@ -33,10 +33,10 @@ internal sealed class PowerCutException : Exception
 /// The address service without threads, sockets and a clock of its own: a keeper in virtual time before a scripted DHCP server. Answers arrive at once.
 /// <see cref="Restart"/> makes a new keeper on the same store, as after SIGKILL.
 /// </summary>
-internal sealed class LeaseLab : ILeaseWire, IDisposable
+internal sealed class LeaseLab : IDisposable
 {
     private readonly ServiceProvider _services = new ServiceCollection().AddMetrics().BuildServiceProvider();
-    private readonly Queue<(DhcpMessage Message, DhcpDestination Destination)> _outbox = new();
+    private readonly Queue<(int Link, DhcpMessage Message)> _outbox = new();
     private ulong _seed;
 
     public LeaseLab(AddressServiceOptions? options = null)
@@ -68,6 +68,9 @@ internal sealed class LeaseLab : ILeaseWire, IDisposable
 
     public HashSet<IPv4Address> OwnAddresses { get; } = [];
 
+    /// <summary>The server behind each interface but the first.</summary>
+    public List<FakeDhcpServer> OtherServers { get; } = [];
+
     /// <summary>A new keeper on the same store; nothing else survives.</summary>
     public void Restart()
     {
@@ -76,7 +79,7 @@ internal sealed class LeaseLab : ILeaseWire, IDisposable
         Leaving = _ => { };
         Arriving = _ => { };
         Keeper = new LeaseKeeper(
-            Options, Store, this, Clock, OwnAddresses.Contains, new LeaseMetrics(_services.GetRequiredService<System.Diagnostics.Metrics.IMeterFactory>()),
+            Options, Store, [.. Options.Interfaces.Select((o, i) => new LeaseLink(Options, o, o.Name ?? "lan0", new Wire(this, i), OwnAddresses.Contains))], Clock, new LeaseMetrics(_services.GetRequiredService<System.Diagnostics.Metrics.IMeterFactory>()),
             NullLogger<LeaseKeeper>.Instance, DhcpRandom.Seeded(++_seed));
         Keeper.Load();
     }
@@ -93,7 +96,7 @@ internal sealed class LeaseLab : ILeaseWire, IDisposable
     public AcquireWaiter Call(string service, string? uid = null, string? ip = null)
     {
         var waiter = new AcquireWaiter();
-        Keeper.Acquire(service, uid, ip is null ? null : IPv4Address.Parse(ip), waiter);
+        Keeper.Acquire(new AcquireCall(service, uid, ip is null ? null : IPv4Address.Parse(ip)), waiter);
         return waiter;
     }
 
@@ -146,12 +149,6 @@ internal sealed class LeaseLab : ILeaseWire, IDisposable
         while (Keeper.NextDeadline <= Clock.Now);
     }
 
-    void ILeaseWire.Send(DhcpMessage message, in DhcpDestination destination) => _outbox.Enqueue((message, destination));
-
-    void ILeaseWire.Join(MacAddress mac) => Joined.Add(mac);
-
-    void ILeaseWire.Leave(MacAddress mac) => Joined.Remove(mac);
-
     public void Dispose() => _services.Dispose();
 
     private void Deliver()
@@ -161,12 +158,22 @@ internal sealed class LeaseLab : ILeaseWire, IDisposable
             Leaving(item.Message);
             var message = InMemoryDhcpTransport.Recode(item.Message);
             Sent.Add((Clock.Now, message));
-            foreach (var answer in Server.Handle(message))
+            var server = item.Link == 0 ? Server : OtherServers[item.Link - 1];
+            foreach (var answer in server.Handle(message))
             {
                 Arriving(answer);
-                Keeper.Receive(new DhcpReply(InMemoryDhcpTransport.Recode(answer), Server.Mac, Server.Id));
+                Keeper.Receive(Keeper.Links[item.Link], new DhcpReply(InMemoryDhcpTransport.Recode(answer), server.Mac, server.Id));
             }
         }
+    }
+
+    private sealed class Wire(LeaseLab lab, int link) : ILeaseWire
+    {
+        public void Send(DhcpMessage message, in DhcpDestination destination) => lab._outbox.Enqueue((link, message));
+
+        public void Join(MacAddress mac) => lab.Joined.Add(mac);
+
+        public void Leave(MacAddress mac) => lab.Joined.Remove(mac);
     }
 }
 

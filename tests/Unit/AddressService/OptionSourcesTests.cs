@@ -30,7 +30,7 @@ public sealed class OptionSourcesTests
         var result = OptionSources.Read(
             ["--allow-anonymous", "--transport", "chaddr"], name => name == "DYNAMICLB_TRANSPORT" ? "nic" : name == "DYNAMICLB_INTERFACE" ? "eth7" : null);
 
-        Assert.Equal((TransportMode.ChAddr, "eth7", true), (result.Options!.Transport, result.Options.Interface, result.Options.AllowAnonymous));
+        Assert.Equal((TransportMode.ChAddr, "eth7", true), (result.Options!.Interface.Transport, result.Options.Interface.Device, result.Options.AllowAnonymous));
     }
 
     [Fact]

@@ -109,7 +109,7 @@ public sealed class OrphanTests
 
     private static AddressServiceOptions Options()
     {
-        var options = new AddressServiceOptions { MessagesPerSecond = 1000, MessageBurst = 150 };
+        var options = new AddressServiceOptions { Interface = { MessagesPerSecond = 1000, MessageBurst = 150 } };
         options.Limits.ClaimTime = TimeSpan.FromHours(1);
         return options;
     }

@@ -6,7 +6,7 @@ namespace DynamicLb.Tests.Unit.AddressService;
 
 public sealed class PacingTests
 {
-    private static readonly AddressServiceOptions Unpaced = new() { MessagesPerSecond = 1000, MessageBurst = 150 };
+    private static readonly AddressServiceOptions Unpaced = new() { Interface = { MessagesPerSecond = 1000, MessageBurst = 150 } };
 
     [Fact]
     public void No_more_than_64_exchanges_await_their_first_answer()
@@ -16,7 +16,7 @@ public sealed class PacingTests
         for (int i = 0; i < 100; i++)
             lab.Post($"demo/w{i}");
         lab.Advance(TimeSpan.FromSeconds(2));
-        Assert.Equal(LeaseKeeper.MaxUnanswered, lab.Sent.Count);
+        Assert.Equal(LeaseLink.MaxUnanswered, lab.Sent.Count);
     }
 
     [Fact]
@@ -55,7 +55,7 @@ public sealed class PacingTests
         lab.Advance(TimeSpan.FromSeconds(40));
         lab.Server.IsSilent = false;
         lab.Sent.Clear();
-        lab.Keeper.LinkReturned();
+        lab.Keeper.LinkReturned(lab.Keeper.Links[0]);
         lab.Settle();
         Assert.Equal(AcquireKind.Success, LeaseLab.Outcome(waiter).Kind);
         Assert.Equal(1, lab.Sent.Count(s => s.Message.Type == DhcpMessageType.Discover));

@@ -66,7 +66,7 @@ internal sealed partial class SimulatedWorld
                 Want(service);
                 break;
             case 4:
-                Guarded(k => k.LinkReturned());
+                Guarded(k => k.LinkReturned(k.Links[0]));
                 break;
             default:
                 Want(service);
@@ -110,7 +110,7 @@ internal sealed partial class SimulatedWorld
                 In(Outage(), () =>
                 {
                     _loss = _isCalm ? 0 : before == 1 ? 0.1 : before;
-                    Guarded(k => k.LinkReturned());
+                    Guarded(k => k.LinkReturned(k.Links[0]));
                 });
                 break;
             case 6:
@@ -140,7 +140,7 @@ internal sealed partial class SimulatedWorld
             case 1:
                 forged = With(server.Reply(request, DhcpMessageType.Ack, Poison), chaddr: new MacAddress(request.HardwareAddress.Value ^ 1));
                 break;
-            case 2 when _options.SendClientId:
+            case 2 when _options.Interface.SendClientId:
                 forged = server.Reply(request, request.Type == DhcpMessageType.Discover ? DhcpMessageType.Offer : DhcpMessageType.Ack, Poison);
                 forged.Options.Set(DhcpOptionCode.ClientId, [1, 2, 3, 4, 5, 6, 7]);
                 break;
@@ -151,7 +151,7 @@ internal sealed partial class SimulatedWorld
             case 4:
                 forged = With(server.Reply(request, DhcpMessageType.Ack, Poison), isReply: false);
                 break;
-            case 5 when request.Type == DhcpMessageType.Discover && _options.Cidrs.Count > 0:
+            case 5 when request.Type == DhcpMessageType.Discover && _options.Interface.Cidrs.Count > 0:
                 forged = server.Reply(request, DhcpMessageType.Offer, Poison);
                 forged.Options.SetAddress(DhcpOptionCode.ServerId, Rogue);
                 break;
@@ -204,7 +204,7 @@ internal sealed partial class SimulatedWorld
         if (_keeper is null || _isSuspended)
             return;
         _calls.Add((service, waiter));
-        Guarded(keeper => keeper.Acquire(service, _wanted[service].Uid, null, waiter));
+        Guarded(keeper => keeper.Acquire(new AcquireCall(service, _wanted[service].Uid), waiter));
         In(TimeSpan.FromSeconds(30), () => Guarded(keeper =>
         {
             if (_calls.RemoveAll(c => c.Waiter == waiter) == 0 || waiter.Task.IsCompleted)

@@ -78,7 +78,7 @@ internal sealed partial class SimulatedWorld : ILeaseWire, ILeaseClock, IDisposa
             _options.Macs = [.. Enumerable.Range(0, _count + 4).Select(i => new MacAddress(0x0200_0000_0100 + (ulong)i))];
         }
         if (Chance(0.5))
-            _options.Cidrs = [IPv4Network.Parse("10.77.0.0/16")];
+            _options.Interface.Cidrs = [IPv4Network.Parse("10.77.0.0/16")];
         int servers = Chance(0.5) ? 1 : 2;
         for (int i = 0; i < servers; i++)
         {
@@ -217,7 +217,7 @@ internal sealed partial class SimulatedWorld : ILeaseWire, ILeaseClock, IDisposa
         try
         {
             _keeper = new LeaseKeeper(
-                _options, _store, this, this, _ => false, _metrics, NullLogger<LeaseKeeper>.Instance, DhcpRandom.Seeded(_seed + (++_starts << 32)));
+                _options, _store, [new LeaseLink(_options, _options.Interface, "lan0", this, static _ => false)], this, _metrics, NullLogger<LeaseKeeper>.Instance, DhcpRandom.Seeded(_seed + (++_starts << 32)));
             _keeper.Load();
             CheckLoaded();
         }
@@ -283,7 +283,7 @@ internal sealed partial class SimulatedWorld : ILeaseWire, ILeaseClock, IDisposa
         Trace($"  {answer.Type} {answer.TransactionId:x8} {answer.HardwareAddress} {answer.YourAddress} by {answer.ServerId}");
         if (answer.Type == DhcpMessageType.Nak && _servers.Any(s => s.Id == answer.ServerId))
             _refused.Add((answer.HardwareAddress, answer.ServerId));
-        Guarded(keeper => keeper.Receive(new DhcpReply(InMemoryDhcpTransport.Recode(answer), from, source)));
+        Guarded(keeper => keeper.Receive(keeper.Links[0], new DhcpReply(InMemoryDhcpTransport.Recode(answer), from, source)));
     }
 
     private IEnumerable<TimeSpan> Copies()

@@ -1,0 +1,44 @@
+using DynamicLb.Networking.Addresses;
+
+namespace DynamicLb.AddressService.Configuration;
+
+/// <summary>Where addresses are leased, and how: an interface, perhaps one VLAN of it.</summary>
+internal sealed class InterfaceOptions
+{
+    /// <summary>By which requests and stored leases name it; null for the only one, which has no other name than its device's.</summary>
+    public string? Name { get; set; }
+
+    /// <summary>The kernel's name for it; <c>auto</c> is the one with the default route.</summary>
+    public string Device { get; set; } = "auto";
+
+    /// <summary>The VLAN on it, 1 to 4094; 0 for untagged.</summary>
+    public int Vlan { get; set; }
+
+    public TransportMode Transport { get; set; }
+
+    /// <summary>Addresses outside are refused; empty takes what the servers give.</summary>
+    public IReadOnlyList<IPv4Network> Cidrs { get; set; } = [];
+
+    /// <summary>DHCP servers that are listened to; empty for all.</summary>
+    public IReadOnlyList<IPv4Network> Servers { get; set; } = [];
+
+    /// <summary>Lease time to ask for.</summary>
+    public uint? LeaseSeconds { get; set; }
+
+    /// <summary>Whether DHCP option 61 is sent, as 01 and the MAC.</summary>
+    public bool SendClientId { get; set; } = true;
+
+    public string VendorClass { get; set; } = "address-service";
+
+    public int MessagesPerSecond { get; set; } = 50;
+
+    public int MessageBurst { get; set; } = 20;
+
+    /// <summary>Leases on it at most; null for as many as all together may be.</summary>
+    public int? MaxLeases { get; set; }
+
+    /// <summary>Services of these namespaces lease here, unless they name another interface.</summary>
+    public IReadOnlyList<string> Namespaces { get; set; } = [];
+
+    public InterfaceOptions Clone() => (InterfaceOptions)MemberwiseClone();
+}

@@ -1,0 +1,54 @@
+using System.Globalization;
+using static DynamicLb.AddressService.Configuration.Values;
+
+namespace DynamicLb.AddressService.Configuration;
+
+/// <summary>A setting that each interface may have for itself.</summary>
+/// <param name="Name">Kebab-case.</param>
+/// <param name="Value">What stands for its value in the help.</param>
+/// <param name="Help">What it does, and the default.</param>
+/// <param name="Apply">Takes a value; returns what is wrong with it, or null.</param>
+internal sealed record InterfaceSetting(string Name, string Value, string Help, Func<InterfaceOptions, string, string?> Apply);
+
+/// <summary>
+/// What belongs to one interface. As flags and at the top of the file they hold for the only interface, or are what the entries of <c>interfaces</c>
+/// start from.
+/// </summary>
+internal static class InterfaceSettings
+{
+    public static IReadOnlyList<InterfaceSetting> All { get; } =
+    [
+        new("interface", "NAME", "network interface to lease on; auto is the one with the default route (auto)", (o, v) => Text(v, x => o.Device = x)),
+        new("vlan", "ID", "802.1Q tag of the frames on that interface, 1 to 4094; 0 for none (0)", (o, v) => Number(v, 0, 4094, x => o.Vlan = x)),
+        new("transport", "nic|chaddr", "source of DHCP frames: the interface's MAC, or the generated one (nic)", (o, v) => v switch
+        {
+            "nic" => Do(() => o.Transport = TransportMode.Nic),
+            "chaddr" => Do(() => o.Transport = TransportMode.ChAddr),
+            _ => "is neither nic nor chaddr",
+        }),
+        new("cidrs", "LIST", "ranges to accept addresses from, such as 10.20.0.0/24,10.21.0.0/24 (all)", (o, v) => Networks(v, x => o.Cidrs = x)),
+        new("client-id", "hw|none", "DHCP option 61: 01 and the MAC, or none (hw)", (o, v) => v switch
+        {
+            "hw" => Do(() => o.SendClientId = true),
+            "none" => Do(() => o.SendClientId = false),
+            _ => "is neither hw nor none",
+        }),
+        new("vendor-class", "TEXT", "DHCP option 60 (address-service)",
+            (o, v) => v.Length > 64 || !v.All(c => c is >= ' ' and <= '~') ? "is longer than 64 or not ASCII" : Do(() => o.VendorClass = v)),
+        new("servers", "LIST", "DHCP servers to listen to (all)", (o, v) => Networks(v, x => o.Servers = x)),
+        new("lease-seconds", "SECONDS", "lease time to ask for (the server's)", (o, v) =>
+            uint.TryParse(v, NumberStyles.None, CultureInfo.InvariantCulture, out uint seconds) && seconds >= 30
+                ? Do(() => o.LeaseSeconds = seconds) : "is not a number of seconds from 30"),
+        new("messages-per-second", "N", "DHCP messages a second, 1 to 1000; 0 for no limit (50)", (o, v) => Number(v, 0, 1000, x => o.MessagesPerSecond = x)),
+        new("message-burst", "N", "DHCP messages at once, 1 to 150 (20)", (o, v) => Number(v, 1, 150, x => o.MessageBurst = x)),
+        new("interface-leases", "N", "leases on one interface at most, 1 to 100000 (max-leases)", (o, v) => Number(v, 1, 100_000, x => o.MaxLeases = x)),
+    ];
+
+    // Would say nothing where there is but one interface.
+    private static readonly InterfaceSetting s_namespaces = new(
+        "namespaces", "LIST", "namespaces whose Services lease here unless they name another interface",
+        (o, v) => Items(v, ',') is { Length: > 0 } names ? Do(() => o.Namespaces = names) : "is empty");
+
+    /// <summary>A setting of an entry of <c>interfaces</c>, or null.</summary>
+    public static InterfaceSetting? Find(string name) => name == s_namespaces.Name ? s_namespaces : All.FirstOrDefault(s => s.Name == name);
+}

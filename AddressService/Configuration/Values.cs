@@ -1,0 +1,41 @@
+using System.Globalization;
+using DynamicLb.Networking.Addresses;
+
+namespace DynamicLb.AddressService.Configuration;
+
+/// <summary>Reads the values of settings. Each returns what is wrong with the value, or null when it was taken.</summary>
+internal static class Values
+{
+    public static string? Do(Action set)
+    {
+        set();
+        return null;
+    }
+
+    public static string? Text(string value, Action<string> set) => value.Length == 0 ? "is empty" : Do(() => set(value));
+
+    public static string? Switch(string value, Action<bool> set) => bool.TryParse(value, out bool on) ? Do(() => set(on)) : "is neither true nor false";
+
+    public static string? Number(string value, int from, int to, Action<int> set) =>
+        int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out int number) && number >= from && number <= to
+            ? Do(() => set(number)) : $"is not a whole number from {from} to {to}";
+
+    public static string? Seconds(string value, double from, double to, Action<TimeSpan> set) =>
+        double.TryParse(value, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double seconds) && seconds >= from && seconds <= to
+            ? Do(() => set(TimeSpan.FromSeconds(seconds))) : $"is not a number of seconds from {from} to {to}";
+
+    public static string? Networks(string value, Action<IReadOnlyList<IPv4Network>> set)
+    {
+        var networks = new List<IPv4Network>();
+        foreach (string item in Items(value, ','))
+        {
+            if (!IPv4Network.TryParse(item, out var network))
+                return $"has '{item}', which is no IPv4 network (bits beyond the prefix must be zero)";
+            networks.Add(network);
+        }
+        return Do(() => set(networks));
+    }
+
+    public static string[] Items(string value, char separator) =>
+        value.Split(separator, StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
+}

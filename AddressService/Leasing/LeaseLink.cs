@@ -1,0 +1,118 @@
+using DynamicLb.AddressService.Configuration;
+using DynamicLb.Networking.Addresses;
+using DynamicLb.Networking.Dhcp4;
+
+namespace DynamicLb.AddressService.Leasing;
+
+/// <summary>What is sent on an interface.</summary>
+internal interface ILeaseWire
+{
+    void Send(DhcpMessage message, in DhcpDestination destination);
+
+    void Join(MacAddress mac);
+
+    void Leave(MacAddress mac);
+}
+
+/// <summary>An interface as the keeper sees it: how clients behave on it, and whose turn it is. Each has its own pace. It belongs to the loop.</summary>
+internal sealed class LeaseLink
+{
+    /// <summary>
+    /// A server's socket buffer holds some 166 messages, and what exceeds it is lost: no new exchange begins while so many await their first answer.
+    /// One that was repeated in vain does not count any more, so that a server that is silent to some holds nobody else up for longer than the
+    /// first pause.
+    /// </summary>
+    internal const int MaxUnanswered = 64;
+
+    private readonly TokenBucket _bucket;
+    private readonly Func<IPv4Address, bool> _isOwnAddress;
+
+    // What begins an exchange stands in a queue of its own: when it has to wait, repetitions and renewals go on.
+    private readonly PriorityQueue<LeaseEntry, (int Class, TimeSpan Expiry)> _ready = new();
+    private readonly PriorityQueue<LeaseEntry, (int Class, TimeSpan Expiry)> _starting = new();
+    private int _unanswered;
+
+    /// <param name="all">The settings in force.</param>
+    /// <param name="options">Those of this interface.</param>
+    /// <param name="device">The kernel's name of the interface.</param>
+    /// <param name="wire">Its frames.</param>
+    /// <param name="isOwnAddress">Whether this host itself has an address.</param>
+    public LeaseLink(AddressServiceOptions all, InterfaceOptions options, string device, ILeaseWire wire, Func<IPv4Address, bool> isOwnAddress)
+    {
+        Options = options;
+        Device = device;
+        Wire = wire;
+        _isOwnAddress = isOwnAddress;
+        _bucket = new TokenBucket(options.MessagesPerSecond, options.MessageBurst);
+        Settings = new DhcpClientSettings
+        {
+            AllowedServers = options.Servers,
+            RequestedLeaseSeconds = options.LeaseSeconds,
+            ReleaseDelay = all.ReleaseDelay,
+        };
+    }
+
+    public InterfaceOptions Options { get; }
+
+    public string Device { get; }
+
+    /// <summary>By which requests name it.</summary>
+    public string Name => Options.Name ?? Device;
+
+    public ILeaseWire Wire { get; }
+
+    public DhcpClientSettings Settings { get; }
+
+    private bool MayStart => _starting.Count > 0 && _unanswered < MaxUnanswered;
+
+    private bool HasReady => _ready.Count > 0 || MayStart;
+
+    /// <summary>When the pace lets the next one go; null when none waits.</summary>
+    public TimeSpan? NextAt(TimeSpan now) => HasReady ? _bucket.NextAt(now) : null;
+
+    /// <summary>Why an address is not to be taken here, or null.</summary>
+    public string? RefuseAddress(IPv4Address address)
+    {
+        if (Options.Cidrs.Count > 0 && !Options.Cidrs.Any(network => network.Contains(address)))
+            return "outside the configured ranges";
+        return _isOwnAddress(address) ? "this host's own address" : null;
+    }
+
+    public void Enqueue(LeaseEntry entry)
+    {
+        entry.InReady = true;
+        var lease = entry.Restored ?? entry.Client.Lease;
+        var queue = entry.Pending is PendingStart.Acquire or PendingStart.Resume ? _starting : _ready;
+        queue.Enqueue(entry, (lease is null ? 1 : 0, lease?.ExpiresAt ?? entry.StartedAt));
+    }
+
+    /// <summary>The most urgent one, if the pace allows one now: leases before searches, the one that ends first before the others.</summary>
+    public bool TryDequeue(TimeSpan now, out LeaseEntry entry)
+    {
+        entry = null!;
+        if (!HasReady || !_bucket.TryTake(now))
+            return false;
+        bool start = MayStart && (!_ready.TryPeek(out _, out var ready) || (_starting.TryPeek(out _, out var starting) && starting.CompareTo(ready) < 0));
+        entry = (start ? _starting : _ready).Dequeue();
+        entry.InReady = false;
+        return true;
+    }
+
+    /// <summary>Takes note of whether a lease's exchange awaits its first answer.</summary>
+    public void CountUnanswered(LeaseEntry entry)
+    {
+        var client = entry.Client;
+        bool counts = !entry.IsGone && !entry.IsReleasing && client.IsFirstTransmission
+            && client.State is DhcpClientState.Selecting or DhcpClientState.Requesting or DhcpClientState.Rebooting;
+        if (counts != entry.IsUnanswered)
+            SetUnanswered(entry, counts);
+    }
+
+    public void SetUnanswered(LeaseEntry entry, bool isUnanswered)
+    {
+        if (entry.IsUnanswered == isUnanswered)
+            return;
+        entry.IsUnanswered = isUnanswered;
+        _unanswered += isUnanswered ? 1 : -1;
+    }
+}
