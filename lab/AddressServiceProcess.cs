@@ -72,9 +72,13 @@ public sealed class AddressServiceProcess : IDisposable
     }
 
     /// <summary>Leases an address; the answer may be an error as well.</summary>
-    public async Task<AcquireAddressAnswer> AcquireAsync(string service, CancellationToken cancellationToken)
+    public Task<AcquireAddressAnswer> AcquireAsync(string service, CancellationToken cancellationToken) =>
+        AcquireAsync(new AcquireAddressRequest(service), cancellationToken);
+
+    /// <summary>Leases an address.</summary>
+    public async Task<AcquireAddressAnswer> AcquireAsync(AcquireAddressRequest request, CancellationToken cancellationToken)
     {
-        using var answer = await Http.PostAsJsonAsync("/v1/ip", new AcquireAddressRequest(service), AddressServiceJsonContext.Default.AcquireAddressRequest, cancellationToken);
+        using var answer = await Http.PostAsJsonAsync("/v1/ip", request, AddressServiceJsonContext.Default.AcquireAddressRequest, cancellationToken);
         var body = await answer.Content.ReadAsStringAsync(cancellationToken);
         return answer.IsSuccessStatusCode
             ? System.Text.Json.JsonSerializer.Deserialize(body, AddressServiceJsonContext.Default.AcquireAddressAnswer)!
@@ -90,6 +94,13 @@ public sealed class AddressServiceProcess : IDisposable
         };
         using var answer = await Http.SendAsync(request, cancellationToken);
         return (int)answer.StatusCode;
+    }
+
+    /// <summary>Kills it and deletes its leases.</summary>
+    public async Task LoseStoreAsync()
+    {
+        await KillAsync();
+        Directory.Delete(Data, recursive: true);
     }
 
     /// <summary>All leases.</summary>

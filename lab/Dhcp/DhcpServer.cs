@@ -11,7 +11,7 @@ public sealed record DhcpServerOptions
     /// <summary>Last number of the last address.</summary>
     public int Last { get; init; } = 199;
 
-    /// <summary>Kea only: 10.20.16.0 to 10.20.127.255 instead, for tens of thousands of leases.</summary>
+    /// <summary>Kea and dnsmasq only: 10.20.16.0 to 10.20.127.255 instead, for tens of thousands of leases.</summary>
     public bool IsLarge { get; init; }
 
     /// <summary>How long leases are. dnsmasq has none shorter than 120 s.</summary>
@@ -58,7 +58,7 @@ public abstract class DhcpServer : IAsyncDisposable
     protected string Last => $"10.20.0.{Options.Last}";
 
     /// <summary>Lease time in seconds.</summary>
-    protected int LeaseSeconds => (int)Options.Lease.TotalSeconds;
+    protected long LeaseSeconds => (long)Options.Lease.TotalSeconds;
 
     /// <summary>A server of one of the <see cref="Kinds"/>, not started.</summary>
     public static DhcpServer Create(string kind, LabNetwork network, LabHost host, DhcpServerOptions? options = null) => kind switch
@@ -99,6 +99,15 @@ public abstract class DhcpServer : IAsyncDisposable
             await _process.DisposeAsync();
             _process = null;
         }
+    }
+
+    /// <summary>Kills it, deletes its leases and starts it again.</summary>
+    public async Task StartForgetfulAsync(CancellationToken cancellationToken)
+    {
+        await StopAsync();
+        foreach (string file in Directory.GetFiles(Folder, "leases*"))
+            File.Delete(file);
+        await StartAsync(cancellationToken);
     }
 
     /// <summary>Reads the server's own table: the newest entry of each address.</summary>
