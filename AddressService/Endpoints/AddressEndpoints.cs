@@ -60,7 +60,7 @@ internal static class AddressEndpoints
             return Answer(new AcquireOutcome(AcquireKind.Denied, new AcquireAddressAnswer(AnswerStatus.Denied, "", Detail: call.Caller.DoesNotCover(request.Service!))));
         string service = request.Service!;
         var acquire = new AcquireCall(
-            service, NullIfEmpty(request.Uid), IPv4Address.TryParse(request.Ip, out var wanted) ? wanted : null, NullIfEmpty(request.Interface));
+            service, NullIfEmpty(request.Uid), LeaseAddress.TryParse(request.Ip, out var wanted) ? wanted : null, NullIfEmpty(request.Interface));
 
         var waiter = new AcquireWaiter();
         using var either = CancellationTokenSource.CreateLinkedTokenSource(aborted, lifetime.ApplicationStopping);

@@ -2,7 +2,6 @@ using DynamicLb.AddressService.Journal;
 using DynamicLb.AddressService.Store;
 using DynamicLb.Contracts.AddressServices;
 using DynamicLb.Networking.Addresses;
-using DynamicLb.Networking.Dhcp4;
 
 namespace DynamicLb.AddressService.Leasing;
 
@@ -38,7 +37,8 @@ internal enum AcquireKind
 /// <param name="Uid">Its UID, if the caller knows it.</param>
 /// <param name="Ip">The address it would like.</param>
 /// <param name="Interface">The interface to lease on; null leaves it to the configuration.</param>
-internal sealed record AcquireCall(string Service, string? Uid = null, IPv4Address? Ip = null, string? Interface = null);
+/// <param name="Family">Of which family.</param>
+internal sealed record AcquireCall(string Service, string? Uid = null, LeaseAddress? Ip = null, string? Interface = null, LeaseFamily Family = LeaseFamily.IPv4);
 
 /// <param name="Kind">How it ended.</param>
 /// <param name="Answer">What the caller is told.</param>
@@ -74,17 +74,17 @@ internal sealed class LeaseEntry
     /// <summary>Where it is leased.</summary>
     public required LeaseLink Link { get; init; }
 
-    public DhcpClient Client { get; set; } = null!;
+    public LeaseClient Client { get; set; } = null!;
 
     public List<AcquireWaiter> Waiters { get; } = [];
 
     public PendingStart Pending { get; set; }
 
     /// <summary>The lease from before a restart, until the client took it up.</summary>
-    public DhcpLease? Restored { get; set; }
+    public HeldLease? Restored { get; set; }
 
     /// <summary>Address to ask for.</summary>
-    public IPv4Address? Hint { get; set; }
+    public LeaseAddress? Hint { get; set; }
 
     /// <summary>When a search that never found an address ends.</summary>
     public TimeSpan? AbandonAt { get; set; }
@@ -115,7 +115,7 @@ internal sealed class LeaseEntry
     public List<JournalEntry>? Untold { get; set; }
 
     /// <summary>The address that the client is asking a server for; ours already, as far as other leases are concerned.</summary>
-    public IPv4Address? Claimed { get; set; }
+    public LeaseAddress? Claimed { get; set; }
 
     /// <summary>Still to be verified for the first time after a start.</summary>
     public bool Unverified { get; set; }
@@ -136,10 +136,12 @@ internal sealed class LeaseEntry
     /// <summary>Tells entries in the heap that are out of date.</summary>
     public int Version { get; set; }
 
+    public LeaseKey Key => new(Record.Service, Record.Family);
+
     public bool IsReleasing => Record.State is LeaseRecordState.Releasing or LeaseRecordState.Released;
 
     /// <summary>The lease that entitles the service to its address at <paramref name="now"/>, or null.</summary>
-    public DhcpLease? LeaseAt(TimeSpan now)
+    public HeldLease? LeaseAt(TimeSpan now)
     {
         if (IsReleasing)
             return null;

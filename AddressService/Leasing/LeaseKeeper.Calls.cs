@@ -32,7 +32,7 @@ internal sealed partial class LeaseKeeper
     {
         var now = _clock.Now;
         var (service, uid) = (call.Service, call.Uid);
-        if (_byService.TryGetValue(service, out var entry) && uid is not null && entry.Record.Uid is { } known && known != uid)
+        if (_byService.TryGetValue(new LeaseKey(service, call.Family), out var entry) && uid is not null && entry.Record.Uid is { } known && known != uid)
         {
             // Another object under the same name: the address of the old one must not pass to it unnoticed.
             if (!StartRelease(entry, now, "replaced by a service of the same name"))
@@ -61,16 +61,16 @@ internal sealed partial class LeaseKeeper
 
     /// <summary>Ends a call's wait: it does not want the answer any more.</summary>
     /// <returns>Where the search stands.</returns>
-    public AcquireOutcome GiveUp(string service, AcquireWaiter waiter)
+    public AcquireOutcome GiveUp(string service, AcquireWaiter waiter, LeaseFamily family = LeaseFamily.IPv4)
     {
-        if (!_byService.TryGetValue(service, out var entry))
+        if (!_byService.TryGetValue(new LeaseKey(service, family), out var entry))
             return Failed(AcquireKind.Released, "the service was released meanwhile");
         entry.Waiters.Remove(waiter);
         if (entry.LeaseAt(_clock.Now) is { } lease && IsStored(entry))
             return new AcquireOutcome(AcquireKind.Success, Answer(entry, lease));
         string detail = entry.SaveAgainAt is not null && entry.LastError is { } error ? error
             : !IsStored(entry) ? "the store has not taken the lease yet"
-            : entry.Client.Attempt?.Describe() ?? "not begun: other leases go first";
+            : entry.Client.Progress ?? "not begun: other leases go first";
         return new AcquireOutcome(AcquireKind.Timeout, new AcquireAddressAnswer(AnswerStatus.Timeout, "", Detail: detail));
     }
 
@@ -78,11 +78,11 @@ internal sealed partial class LeaseKeeper
     /// <param name="address">The address, or null.</param>
     /// <param name="service">The service, or null.</param>
     /// <param name="mayRelease">Whether the caller may release a service's; null for any.</param>
-    public ReleaseOutcome Release(IPv4Address? address, string? service, Func<string, bool>? mayRelease = null)
+    public ReleaseOutcome Release(LeaseAddress? address, string? service, Func<string, bool>? mayRelease = null)
     {
         LeaseEntry? entry = null;
         if (service is not null)
-            _byService.TryGetValue(service, out entry);
+            _byService.TryGetValue(new LeaseKey(service, LeaseFamily.IPv4), out entry);
         var byAddress = address is { } wanted ? _byService.Values.FirstOrDefault(e => AddressOf(e) == wanted.ToString()) : null;
         if (service is not null && address is not null && entry != byAddress)
             return Refused(ReleaseKind.Mismatch, $"ip and service: {address} is not the address of {service}");
@@ -163,7 +163,7 @@ internal sealed partial class LeaseKeeper
     {
         var entries = _byService.Values.Where(e => e.Link == link).ToList();
         var cidrs = link.Options.Cidrs.Count > 0 ? link.Options.Cidrs : [.. entries
-            .Select(e => e.LeaseAt(_clock.Now)).Where(l => l is { PrefixLength: < 32 }).Select(l => l!.Network).Distinct().OrderBy(n => n.Address)];
+            .Select(e => e.LeaseAt(_clock.Now)?.Network).OfType<IPv4Network>().Distinct().OrderBy(n => n.Address)];
         return new InterfaceAnswer(
             link.Name, link.Device, link.Options.Vlan, link.Options.Transport == TransportMode.Nic ? "nic" : "chaddr", [.. cidrs.Select(c => c.ToString())],
             entries.Count, link.Options.MaxLeases, link.Options.Namespaces);
@@ -256,7 +256,7 @@ internal sealed partial class LeaseKeeper
         }
         Log.Releasing(_logger, before.Service, reason);
         Tell(entry, LeaseEventType.Releasing, before, reason);
-        _byService.Remove(before.Service);
+        _byService.Remove(entry.Key);
         _releasing.Add(entry);
         Settle(entry);
         entry.AbandonAt = null;
@@ -290,12 +290,12 @@ internal sealed partial class LeaseKeeper
     private string? AddressOf(LeaseEntry entry) => entry.LeaseAt(_clock.Now)?.Address.ToString() ?? entry.Client.Lease?.Address.ToString()
         ?? (entry.Record.State == LeaseRecordState.Lost ? entry.Record.Address : null);
 
-    private AcquireAddressAnswer Answer(LeaseEntry entry, DhcpLease lease)
+    private AcquireAddressAnswer Answer(LeaseEntry entry, HeldLease lease)
     {
-        bool ends = lease.LeaseSeconds != DhcpLease.Infinite;
+        bool ends = lease.Seconds != DhcpLease.Infinite;
         return new AcquireAddressAnswer(
-            AnswerStatus.Success, lease.Address.ToString(), entry.Record.Id.ToString(), entry.Record.Mac, ends ? lease.LeaseSeconds : null,
-            Utc(lease.ExpiresAt), lease.ServerId.IsAny ? null : lease.ServerId.ToString(), entry.Record.Hostname, lease.Verified);
+            AnswerStatus.Success, lease.Address.ToString(), entry.Record.Id.ToString(), entry.Record.Mac, ends ? lease.Seconds : null,
+            Utc(lease.ExpiresAt), lease.Server, entry.Record.Hostname, lease.Verified);
     }
 
     private LeaseAnswer Describe(LeaseEntry entry)
@@ -304,8 +304,8 @@ internal sealed partial class LeaseKeeper
         var record = entry.Record;
         return new LeaseAnswer(
             record.Service, record.Uid, lease?.Address.ToString() ?? (entry.IsReleasing ? record.Address ?? "" : ""), record.Id.ToString(), record.Mac,
-            StateName(entry), record.Hostname, lease is null || lease.ServerId.IsAny ? null : lease.ServerId.ToString(),
-            lease is null || lease.LeaseSeconds == DhcpLease.Infinite ? null : lease.LeaseSeconds, lease is null ? null : record.ObtainedAt,
+            StateName(entry), record.Hostname, lease?.Server,
+            lease is not { Seconds: not DhcpLease.Infinite and var seconds } ? null : seconds, lease is null ? null : record.ObtainedAt,
             Utc(lease?.T1), Utc(lease?.T2), Utc(lease?.ExpiresAt), lease?.Verified ?? false, entry.Client.UnansweredRenewals, entry.LastError,
             Utc(entry.OrphanedAt), entry.Link.Name);
     }

@@ -16,7 +16,7 @@ internal sealed partial class LeaseKeeper
 
     string? IDhcpClientEffects.RefuseAddress(DhcpClient client, IPv4Address address, in DhcpReply reply)
     {
-        if (_byAddress.TryGetValue(address, out var other) && other.Client != client)
+        if (_byAddress.TryGetValue(address, out var other) && other.Client.Machine != client)
             return $"held by our own lease of {other.Record.Service}";
         return _byClient[client].Link.RefuseAddress(address);
     }
@@ -104,7 +104,7 @@ internal sealed partial class LeaseKeeper
             entry.LastError = $"{reply.Message.YourAddress} from {reply.Message.ServerId} refused: {detail}";
     }
 
-    private void Leased(DhcpClient client, DhcpLease lease, string what, string? from = null)
+    private void Leased(object client, HeldLease lease, string what, string? from = null)
     {
         var entry = _byClient[client];
         bool renewed = what == "renewed" && entry.Record.State == LeaseRecordState.Bound;
@@ -123,7 +123,7 @@ internal sealed partial class LeaseKeeper
         if (entry.Record.ObtainedAt is null)
             _metrics.Acquired(_clock.Now - entry.StartedAt);
         if (!renewed)
-            Log.Leased(_logger, entry.Record.Service, lease.Address, entry.Mac, lease.ServerId, lease.LeaseSeconds);
+            Log.Leased(_logger, entry.Record.Service, lease.Address, entry.Mac, lease.Server, lease.Seconds);
         bool saved = Save(entry, record);
         Tell(entry, told);
         if (saved)
@@ -138,7 +138,7 @@ internal sealed partial class LeaseKeeper
         before.ServerId == after.ServerId && before.LeaseSeconds == after.LeaseSeconds && after.ExpiresAt is not null
         && before.BootId == after.BootId && after.SentAtBoot - before.SentAtBoot < Math.Min(30, after.LeaseSeconds / 10.0);
 
-    private void Note(DhcpClient client, string what, string error)
+    private void Note(object client, string what, string error)
     {
         _metrics.Event(what);
         if (_byClient.TryGetValue(client, out var entry))
@@ -148,7 +148,7 @@ internal sealed partial class LeaseKeeper
         }
     }
 
-    private void Claim(LeaseEntry entry, IPv4Address address)
+    private void Claim(LeaseEntry entry, LeaseAddress address)
     {
         if (entry.Claimed == address)
             return;

@@ -29,7 +29,7 @@ internal sealed partial class LeaseKeeper
             return Links.FirstOrDefault(link => link.Name == name);
         string @namespace = ServiceName.Namespace(call.Service);
         return Links.FirstOrDefault(link => link.Options.Namespaces.Contains(@namespace, StringComparer.Ordinal))
-            ?? (call.Ip is { } ip ? Links.FirstOrDefault(link => link.Options.Cidrs.Any(network => network.Contains(ip))) : null)
+            ?? (call.Ip?.IPv4 is { } ip ? Links.FirstOrDefault(link => link.Options.Cidrs.Any(network => network.Contains(ip))) : null)
             ?? Links.FirstOrDefault(link => link.Options.Namespaces.Count == 0)
             ?? Links[0];
     }

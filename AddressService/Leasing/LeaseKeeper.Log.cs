@@ -29,13 +29,13 @@ internal sealed partial class LeaseKeeper
         public static partial void StateChanged(ILogger logger, string service, DhcpClientState from, DhcpClientState to);
 
         [LoggerMessage(Level = LogLevel.Information, Message = "{Service} leased {Address} as {Mac} from {Server} for {Seconds} s")]
-        public static partial void Leased(ILogger logger, string service, IPv4Address address, MacAddress mac, IPv4Address server, uint seconds);
+        public static partial void Leased(ILogger logger, string service, LeaseAddress address, MacAddress mac, string? server, uint seconds);
 
         [LoggerMessage(Level = LogLevel.Warning, Message = "{Service} had {From}, its server gives it {To} now")]
-        public static partial void Changed(ILogger logger, string service, IPv4Address from, IPv4Address to);
+        public static partial void Changed(ILogger logger, string service, LeaseAddress from, LeaseAddress to);
 
         [LoggerMessage(Level = LogLevel.Warning, Message = "{Service} lost {Address}: {Reason}")]
-        public static partial void Lost(ILogger logger, string service, IPv4Address address, DhcpLossReason reason);
+        public static partial void Lost(ILogger logger, string service, LeaseAddress address, DhcpLossReason reason);
 
         [LoggerMessage(Level = LogLevel.Information, Message = "{Service} gave {Address} back; {Mac} is free")]
         public static partial void Released(ILogger logger, string service, string address, MacAddress mac);

@@ -11,7 +11,7 @@ internal sealed partial class LeaseKeeper
     /// <summary>Tells that a record is durable as it was written last: what waited for it goes on.</summary>
     public void Stored(LeaseRecord record)
     {
-        var entry = _byService.TryGetValue(record.Service, out var live) && live.Record.Id == record.Id
+        var entry = _byService.TryGetValue(new LeaseKey(record.Service, record.Family), out var live) && live.Record.Id == record.Id
             ? live
             : _releasing.Find(e => e.Record.Id == record.Id);
         if (entry is null || entry.IsGone || _store.IsPending(record.Id))

@@ -31,10 +31,10 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
     private readonly MacGenerator _generator;
     private readonly MacList _macs = new();
 
-    private readonly SortedDictionary<string, LeaseEntry> _byService = new(StringComparer.Ordinal);
-    private readonly Dictionary<IPv4Address, LeaseEntry> _byAddress = [];
+    private readonly SortedDictionary<LeaseKey, LeaseEntry> _byService = new(LeaseKey.Order);
+    private readonly Dictionary<LeaseAddress, LeaseEntry> _byAddress = [];
     private readonly Dictionary<MacAddress, LeaseEntry> _byMac = [];
-    private readonly Dictionary<DhcpClient, LeaseEntry> _byClient = [];
+    private readonly Dictionary<object, LeaseEntry> _byClient = new(ReferenceEqualityComparer.Instance);
     private readonly List<LeaseEntry> _releasing = [];
     private readonly PriorityQueue<(LeaseEntry Entry, int Version), TimeSpan> _schedule = new();
     private int _unverified;
@@ -149,7 +149,7 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
         }
         var mac = MacAddress.Parse(record.Mac);
         var lease = LeaseRecords.Restore(record, _clock);
-        if (record.State == LeaseRecordState.Released || (record.State == LeaseRecordState.Releasing && (lease is null || lease.ExpiresAt <= now)))
+        if (record.State == LeaseRecordState.Released || (record.State == LeaseRecordState.Releasing && (lease is null || lease.Value.ExpiresAt <= now)))
         {
             var left = record.ReleasedAt is { } at ? at + RememberReleased - _clock.UtcNow : RememberReleased;
             if (left <= TimeSpan.Zero || left > RememberReleased)
@@ -164,7 +164,7 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
             Delete(record);
             return;
         }
-        bool superseded = record.State != LeaseRecordState.Releasing && _byService.ContainsKey(record.Service);
+        bool superseded = record.State != LeaseRecordState.Releasing && _byService.ContainsKey(new LeaseKey(record.Service, record.Family));
         if (superseded && lease is null)
         {
             Delete(record);
@@ -176,7 +176,7 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
         }
         var entry = NewEntry(link, record, mac);
         entry.Restored = lease;
-        entry.Hint = lease?.Address ?? (IPv4Address.TryParse(record.RequestedAddress, out var wanted) ? wanted : null);
+        entry.Hint = lease?.Address ?? (LeaseAddress.TryParse(record.RequestedAddress, out var wanted) ? wanted : null);
         switch (record.State)
         {
             case LeaseRecordState.Releasing:
@@ -188,7 +188,7 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
                 entry.Pending = PendingStart.Resume;
                 entry.Unverified = true;
                 _unverified++;
-                Claim(entry, lease.Address);
+                Claim(entry, lease.Value.Address);
                 break;
             case LeaseRecordState.Lost:
                 entry.Pending = PendingStart.Acquire;
@@ -214,19 +214,19 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
             ClaimedAt = now,
             ForgetAt = forgetAt,
         };
-        entry.Client = new DhcpClient(LeaseRecords.Identity(record), link.Settings, this, _ids, _random);
+        entry.Client = new LeaseClient4(new DhcpClient(LeaseRecords.Identity(record), link.Settings, this, _ids, _random));
         if (record.State == LeaseRecordState.Released)
         {
             _releasing.Add(entry);
             Reschedule(entry);
             return entry;
         }
-        _byClient[entry.Client] = entry;
+        _byClient[entry.Client.Machine] = entry;
         _byMac[mac] = entry;
         if (record.State == LeaseRecordState.Releasing)
             _releasing.Add(entry);
         else
-            _byService[record.Service] = entry;
+            _byService[entry.Key] = entry;
         link.Wire.Join(mac);
         return entry;
     }
@@ -234,13 +234,13 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
     /// <summary>Frees the MAC; the record may stay a while to answer a repeated DELETE.</summary>
     private void Retire(LeaseEntry entry)
     {
-        _byClient.Remove(entry.Client);
+        _byClient.Remove(entry.Client.Machine);
         entry.Link.SetUnanswered(entry, false);
         if (_byMac.TryGetValue(entry.Mac, out var owner) && owner == entry && _byMac.Remove(entry.Mac))
             entry.Link.Wire.Leave(entry.Mac);
         Unclaim(entry);
-        if (_byService.TryGetValue(entry.Record.Service, out var live) && live == entry)
-            _byService.Remove(entry.Record.Service);
+        if (_byService.TryGetValue(entry.Key, out var live) && live == entry)
+            _byService.Remove(entry.Key);
         Settle(entry);
     }
 
@@ -294,10 +294,10 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
                 entry.Client.Acquire(now, entry.Hint);
                 break;
             case PendingStart.Resume:
-                entry.Client.Resume(entry.Restored!, now);
+                entry.Client.Resume(entry.Restored!.Value, now);
                 break;
             case PendingStart.Release:
-                entry.Client.Release(entry.Restored!, now, "service deleted");
+                entry.Client.Release(entry.Restored!.Value, now, "service deleted");
                 break;
             default:
                 entry.Client.Tick(now);
@@ -323,7 +323,7 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
 
     private void Abandon(LeaseEntry entry, TimeSpan now)
     {
-        Log.Abandoned(_logger, entry.Record.Service, entry.Mac, entry.Client.Attempt?.Describe() ?? "not begun");
+        Log.Abandoned(_logger, entry.Record.Service, entry.Mac, entry.Client.Progress ?? "not begun");
         _metrics.Event("abandoned");
         if (!StartRelease(entry, now, "abandoned"))
             entry.AbandonAt = now + SaveAgainAfter;

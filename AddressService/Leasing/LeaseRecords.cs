@@ -7,8 +7,9 @@ namespace DynamicLb.AddressService.Leasing;
 /// <summary>Between a lease on the monotonic clock and its record in UTC.</summary>
 internal static class LeaseRecords
 {
-    public static LeaseRecord With(LeaseRecord record, DhcpLease lease, ILeaseClock clock)
+    public static LeaseRecord With(LeaseRecord record, HeldLease held, ILeaseClock clock)
     {
+        var lease = held.V4!;
         var zero = clock.UtcNow - clock.Now;
         return record with
         {
@@ -34,7 +35,7 @@ internal static class LeaseRecords
     /// gone back: then no more is left than was left when the record was written.
     /// </summary>
     /// <returns>Null when the record holds no lease.</returns>
-    public static DhcpLease? Restore(LeaseRecord record, ILeaseClock clock)
+    public static HeldLease? Restore(LeaseRecord record, ILeaseClock clock)
     {
         if (!IPv4Address.TryParse(record.Address, out var address) || record.SentAt is not { } sentAt)
             return null;

@@ -1,4 +1,5 @@
 using System.Text.Json.Serialization;
+using DynamicLb.AddressService.Leasing;
 
 namespace DynamicLb.AddressService.Store;
 
@@ -28,6 +29,8 @@ internal sealed record LeaseRecord
     public int Version { get; init; } = 1;
 
     public required string Service { get; init; }
+
+    public LeaseFamily Family { get; init; }
 
     public string? Uid { get; init; }
 
