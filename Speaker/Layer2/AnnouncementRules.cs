@@ -59,7 +59,7 @@ internal static class AnnouncementRules
         }
         if (FindSource(service, addresses, surroundings.Config) is not { } source)
             return Decision.Silent(SilenceReason.IpNotAllowed);
-        if (source.Protocol != AnnouncementProtocol.Layer2)
+        if (!source.Protocol.HasFlag(AnnouncementProtocol.Layer2))
             return Decision.Silent(SilenceReason.UnsupportedProtocol, Election.Winner(surroundings.Candidates, addresses[0]));
         if (!TryReadEnd(service, out var validUntil) || validUntil <= surroundings.Now)
             return Decision.Silent(SilenceReason.LeaseExpired);

@@ -13,6 +13,9 @@ public sealed record AddressServiceTls(string? CaFile, string? CertificateFile, 
     private static readonly TimeSpan ConnectTimeout = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan ConnectionLifetime = TimeSpan.FromMinutes(5);
 
+    /// <summary>Certificates that the service's must chain to, as text in place of <see cref="CaFile"/>; null for none.</summary>
+    public string? CaPem { get; init; }
+
     /// <summary>
     /// Connections to one address service. The files are read again for each new connection, and connections are replaced every few minutes, so that renewed
     /// certificates take effect. A file that cannot be read fails the connection, as an <see cref="HttpRequestException"/>.
@@ -24,14 +27,14 @@ public sealed record AddressServiceTls(string? CaFile, string? CertificateFile, 
         if (tls is null)
             return handler;
         handler.PooledConnectionLifetime = ConnectionLifetime;
-        if (tls.CaFile is { } ca)
-            handler.SslOptions.RemoteCertificateValidationCallback = (_, certificate, chain, errors) => IsTrusted(ca, certificate, chain, errors);
+        if (tls.CaFile is not null || tls.CaPem is not null)
+            handler.SslOptions.RemoteCertificateValidationCallback = (_, certificate, chain, errors) => tls.IsTrusted(certificate, chain, errors);
         if (tls is { CertificateFile: { } own, KeyFile: { } key })
             handler.SslOptions.LocalCertificateSelectionCallback = (_, _, _, _, _) => X509Certificate2.CreateFromPemFile(own, key);
         return handler;
     }
 
-    private static bool IsTrusted(string caFile, X509Certificate? certificate, X509Chain? received, SslPolicyErrors errors)
+    private bool IsTrusted(X509Certificate? certificate, X509Chain? received, SslPolicyErrors errors)
     {
         // The name must be right in any case; that the chain does not end at a root of the system is what the file is for.
         if (certificate is not X509Certificate2 leaf || (errors & ~SslPolicyErrors.RemoteCertificateChainErrors) != SslPolicyErrors.None)
@@ -39,7 +42,10 @@ public sealed record AddressServiceTls(string? CaFile, string? CertificateFile, 
         const string ServerAuthentication = "1.3.6.1.5.5.7.3.1";
         using var chain = new X509Chain();
         chain.ChainPolicy.TrustMode = X509ChainTrustMode.CustomRootTrust;
-        chain.ChainPolicy.CustomTrustStore.ImportFromPemFile(caFile);
+        if (CaPem is not null)
+            chain.ChainPolicy.CustomTrustStore.ImportFromPem(CaPem);
+        else
+            chain.ChainPolicy.CustomTrustStore.ImportFromPemFile(CaFile!);
         chain.ChainPolicy.RevocationMode = X509RevocationMode.NoCheck;
         chain.ChainPolicy.DisableCertificateDownloads = true;
         chain.ChainPolicy.ApplicationPolicy.Add(new Oid(ServerAuthentication));

@@ -58,6 +58,26 @@ public readonly record struct AddressRange(AddressFamily Family, UInt128 First, 
         return range.First > range.Last ? $"'{text}' ends before it begins" : null;
     }
 
+    /// <summary>Length of the shortest prefix that lies in the range: of all networks that make it up, the widest.</summary>
+    public int WidestPrefix
+    {
+        get
+        {
+            int bits = Family == AddressFamily.InterNetwork ? 32 : 128;
+            if (First == 0 && Last == (bits == 32 ? uint.MaxValue : UInt128.MaxValue))
+                return 0;
+            for (int length = 1; length < bits; length++)
+            {
+                var hosts = (UInt128.One << (bits - length)) - 1;
+                // The first network of that length from the beginning on; one that would wrap around lies below the beginning.
+                var start = (First + hosts) & ~hosts;
+                if (start >= First && start + hosts <= Last && start + hosts >= start)
+                    return length;
+            }
+            return bits;
+        }
+    }
+
     /// <summary>First and last address.</summary>
     public override string ToString() => $"{ToAddress(Family, First)}-{ToAddress(Family, Last)}";
 

@@ -1,25 +1,29 @@
-using System.Globalization;
 using System.Text.RegularExpressions;
 using DynamicLb.Contracts.AddressServices;
+using DynamicLb.Contracts.Resources;
 using YamlDotNet.Core;
 using YamlDotNet.RepresentationModel;
 
 namespace DynamicLb.Contracts.Configuration;
 
 /// <summary>
-/// Reads the configuration file: MetalLB's ConfigMap format (before 0.13) with <c>address-services</c> added. All faults are listed at once, and with one there is no
-/// configuration.
+/// Reads the configuration file: MetalLB's ConfigMap format (before 0.13) with <c>address-services</c> added. It is judged as resources are (<see cref="ConfigValidator"/>); what this
+/// reader adds is the form: unknown keys and values of the wrong type are faults of their object.
 /// </summary>
 public static partial class ConfigFileReader
 {
-    private static readonly string[] NotYet = ["peers", "bgp-communities", "bfd-profiles"];
-    private static readonly TimeSpan DefaultTimeout = TimeSpan.FromSeconds(40);
+    private static readonly Dictionary<string, string> Spellings = new()
+    {
+        ["autoAssign"] = "auto-assign", ["avoidBuggyIPs"] = "avoid-buggy-ips", ["tokenSecretRef"] = "token-secret", ["timeouts.request"] = "timeout",
+        ["myASN"] = "my-asn", ["peerASN"] = "peer-asn", ["routerID"] = "router-id", ["localPref"] = "localpref", ["aggregationLengthV6"] = "aggregation-length-v6",
+    };
 
     /// <summary>Reads a file's text.</summary>
-    public static ConfigResult Read(string yaml)
+    /// <param name="yaml">The text.</param>
+    /// <param name="previous">What is in force, or null.</param>
+    /// <param name="rules">Restrictions on BGP.</param>
+    public static ConfigResult Read(string yaml, LoadBalancerConfig? previous = null, BgpRules rules = BgpRules.Own)
     {
-        var faults = new List<ConfigFault>();
-        var notices = new List<ConfigFault>();
         YamlMappingNode root;
         try
         {
@@ -36,161 +40,229 @@ public static partial class ConfigFileReader
         {
             return new ConfigResult(null, [new ConfigFault("", "", (int)e.Start.Line, $"not YAML: {e.Message}")], []);
         }
-
-        var document = new ConfigSection("", root, faults);
-        var pools = document.Items("address-pools").Select(item => ReadPool(item, notices)).ToList();
-        var services = document.Items("address-services").Select(ReadService).ToList();
-        foreach (string section in NotYet)
-        {
-            if (document.Take(section) is { } node)
-                notices.Add(new ConfigFault("", section, (int)node.Start.Line, "BGP is not supported yet: ignored"));
-        }
-        document.RefuseUnknown();
-        CheckNames(pools, services, faults);
-        CheckOverlaps(pools, faults);
-        return faults.Count > 0
-            ? new ConfigResult(null, faults, notices)
-            : new ConfigResult(new LoadBalancerConfig([.. pools.Select(static p => p.Pool)], [.. services.Select(static s => s.Service)]), [], notices);
+        return Read(root, previous, rules);
     }
 
-    private static (AddressPool Pool, ConfigSection Section) ReadPool(ConfigSection section, List<ConfigFault> notices)
+    /// <summary>Reads a document.</summary>
+    /// <param name="root">Its sections.</param>
+    /// <param name="previous">What is in force, or null.</param>
+    /// <param name="rules">Restrictions on BGP.</param>
+    public static ConfigResult Read(YamlMappingNode root, LoadBalancerConfig? previous = null, BgpRules rules = BgpRules.Own)
     {
-        string name = section.Name();
-        var protocol = Protocol(section);
-        bool autoAssign = section.Bool("auto-assign", true);
-        bool avoidBuggy = section.Bool("avoid-buggy-ips", false);
-        var ranges = Ranges(section, "addresses");
-        if (ranges.Count == 0 && !section.HasFault("addresses"))
-            section.Fault("addresses", "at least one CIDR or range is needed");
-        if (section.Take("bgp-advertisements") is { } node)
-            notices.Add(new ConfigFault(section.Title, "bgp-advertisements", (int)node.Start.Line, "BGP is not supported yet: ignored"));
-        section.RefuseUnknown();
-        return (new AddressPool(name, protocol, autoAssign, ranges, avoidBuggy), section);
+        var reader = new Reader(root);
+        var set = reader.Read() with { BgpRules = rules, KeepsOrder = true };
+        // A section that has no list in it is nothing: that it takes the place of what was in force would be too much.
+        if (reader.Faults.Exists(static fault => fault.Object.Length == 0 && fault.Reason == ConfigSection.NoList))
+            return new ConfigResult(null, reader.Faults, []);
+        var result = ConfigValidator.Validate(set, previous, reader.Faults);
+        return result with { Notices = [.. reader.Notices, .. result.Notices] };
     }
 
-    private static (AddressServiceSource Service, ConfigSection Section) ReadService(ConfigSection section)
+    private static string Spell(string path)
     {
-        string name = section.Name();
-        var protocol = Protocol(section);
-        bool autoAssign = section.Bool("auto-assign", true);
-        string? text = section.Text("url");
-        if (!Uri.TryCreate(text, UriKind.Absolute, out var url) || url.Scheme is not ("http" or "https"))
+        string rest = path;
+        foreach (var (camel, kebab) in Spellings)
         {
-            section.Fault("url", text is null ? "is required" : $"'{text}' is not an http or https address");
-            url = new Uri("http://invalid");
+            if (rest == camel || rest.StartsWith(camel + ".", StringComparison.Ordinal) || rest.StartsWith(camel + "[", StringComparison.Ordinal))
+                return kebab + Spell(rest[camel.Length..]);
         }
-        var cidrs = Ranges(section, "cidrs");
-        string? file = section.Text("token-file");
-        var secret = section.Child("token-secret");
-        SecretKeyReference? reference = null;
-        if (secret is not null)
-        {
-            reference = new SecretKeyReference(secret.Required("name"), secret.Text("key") ?? "token");
-            secret.RefuseUnknown();
-        }
-        if (file is not null && reference is not null)
-            section.Fault("token-secret", "not together with token-file");
-        var timeout = Duration(section, "timeout", DefaultTimeout);
-        var tls = Tls(section, url);
-        section.RefuseUnknown();
-        return (new AddressServiceSource(name, protocol, autoAssign, url, cidrs, file, reference, timeout, tls), section);
+        return Capital().Replace(rest, static match => "-" + match.Value.ToLowerInvariant());
     }
 
-    private static AddressServiceTls? Tls(ConfigSection section, Uri url)
-    {
-        string? ca = section.Text("ca-file"), certificate = section.Text("client-certificate-file"), key = section.Text("client-key-file");
-        if (certificate is null != key is null)
-            section.Fault(certificate is null ? "client-key-file" : "client-certificate-file", "client-certificate-file and client-key-file go together");
-        if (ca is null && certificate is null && key is null)
-            return null;
-        if (url.Scheme == "http")
-            section.Fault(ca is not null ? "ca-file" : "client-certificate-file", "has no effect: the url is not https");
-        return new AddressServiceTls(ca, certificate, key);
-    }
+    [GeneratedRegex("[A-Z]", RegexOptions.CultureInvariant, 1000)]
+    private static partial Regex Capital();
 
-    private static AnnouncementProtocol Protocol(ConfigSection section)
+    private sealed class Reader(YamlMappingNode root)
     {
-        switch (section.Text("protocol"))
-        {
-            case "layer2":
-                return AnnouncementProtocol.Layer2;
-            case "bgp":
-                return AnnouncementProtocol.Bgp;
-            case null:
-                section.Fault("protocol", "is required: layer2 or bgp");
-                return default;
-            case var other:
-                section.Fault("protocol", $"'{other}' is neither layer2 nor bgp");
-                return default;
-        }
-    }
+        private readonly List<ConfigItem<L2AdvertisementSpec>> _layer2 = [];
+        private readonly List<ConfigItem<BGPAdvertisementSpec>> _bgp = [];
 
-    private static List<AddressRange> Ranges(ConfigSection section, string field)
-    {
-        var ranges = new List<AddressRange>();
-        foreach (string text in section.Texts(field))
-        {
-            if (AddressRange.TryParse(text, out var range) is { } reason)
-                section.Fault(field, reason);
-            else
-                ranges.Add(range);
-        }
-        return ranges;
-    }
+        public List<ConfigFault> Faults { get; } = [];
 
-    /// <summary>Go's form of durations, as MetalLB uses: <c>40s</c>, <c>1m30s</c>, <c>500ms</c>.</summary>
-    private static TimeSpan Duration(ConfigSection section, string field, TimeSpan otherwise)
-    {
-        if (section.Text(field) is not { } text)
-            return otherwise;
-        var match = DurationPattern().Match(text);
-        if (!match.Success)
-        {
-            section.Fault(field, $"'{text}' is not a duration such as 40s or 1m30s");
-            return otherwise;
-        }
-        double milliseconds = 0;
-        for (int i = 0; i < match.Groups["number"].Captures.Count; i++)
-        {
-            double number = double.Parse(match.Groups["number"].Captures[i].ValueSpan, CultureInfo.InvariantCulture);
-            milliseconds += number * (match.Groups["unit"].Captures[i].Value switch { "ms" => 1, "s" => 1000, "m" => 60_000, _ => 3_600_000 });
-        }
-        if (milliseconds is >= 1000 and <= 600_000)
-            return TimeSpan.FromMilliseconds(milliseconds);
-        section.Fault(field, $"'{text}' is not between 1s and 10m");
-        return otherwise;
-    }
+        public List<ConfigFault> Notices { get; } = [];
 
-    private static void CheckNames(
-        List<(AddressPool Pool, ConfigSection Section)> pools, List<(AddressServiceSource Service, ConfigSection Section)> services,
-        List<ConfigFault> faults)
-    {
-        var seen = new HashSet<string>();
-        foreach (var (name, section) in pools.Select(static p => (p.Pool.Name, p.Section)).Concat(services.Select(static s => (s.Service.Name, s.Section))))
+        public ConfigSet Read()
         {
-            if (name.Length > 0 && !seen.Add(name))
-                faults.Add(new ConfigFault(section.Title, "name", section.Line, $"'{name}' is used twice; pools and address services share their names"));
-        }
-    }
-
-    private static void CheckOverlaps(List<(AddressPool Pool, ConfigSection Section)> pools, List<ConfigFault> faults)
-    {
-        // Sorted by their beginnings, ranges that overlap anything overlap the one before that reaches furthest.
-        var all = pools.SelectMany(static p => p.Pool.Ranges.Select(range => (Range: range, p.Pool, p.Section)))
-            .OrderBy(static entry => entry.Range.Family).ThenBy(static entry => entry.Range.First).ToList();
-        for (int i = 1, furthest = 0; i < all.Count; i++)
-        {
-            if (all[i].Range.Overlaps(all[furthest].Range))
+            var document = new ConfigSection("", root, Faults);
+            var pools = document.Items("address-pools").Select(section => Item(section, "IPAddressPool", null, ReadPool)).ToList();
+            var services = document.Items("address-services").Select(section => Item(section, "AddressService", null, ReadService)).ToList();
+            var peers = document.Items("peers").Select((section, index) => Item(section, "BGPPeer", $"peer{index + 1}", ReadPeer)).ToList();
+            var profiles = document.Items("bfd-profiles").Select(section => Item(section, "BFDProfile", null, ReadProfile)).ToList();
+            var communities = new List<ConfigItem<CommunitySpec>>();
+            if (document.Child("bgp-communities") is { } aliases)
+                communities.Add(Item(aliases, "Community", "communities", ReadCommunities));
+            foreach (string section in new[] { "peers", "bgp-communities", "bfd-profiles" })
             {
-                faults.Add(new ConfigFault(
-                    all[i].Section.Title, "addresses", all[i].Section.Line,
-                    $"{all[i].Range} overlaps with {all[furthest].Range} of '{all[furthest].Pool.Name}'"));
+                if (document.Take(section) is { } node)
+                    Notices.Add(new ConfigFault("", section, (int)node.Start.Line, "is read and checked; nothing is announced by BGP yet"));
             }
-            if (all[i].Range.Family != all[furthest].Range.Family || all[i].Range.Last > all[furthest].Range.Last)
-                furthest = i;
+            document.RefuseUnknown();
+            return new ConfigSet
+            {
+                Pools = pools,
+                AddressServices = services,
+                L2Advertisements = _layer2,
+                BgpAdvertisements = _bgp,
+                BgpPeers = peers,
+                BfdProfiles = profiles,
+                Communities = communities,
+            };
         }
-    }
 
-    [GeneratedRegex(@"^((?<number>\d+(\.\d+)?)(?<unit>ms|s|m|h))+$", RegexOptions.ExplicitCapture | RegexOptions.CultureInvariant, 1000)]
-    private static partial Regex DurationPattern();
+        /// <summary>Reads one object. What could not be read of it is found among the faults that came meanwhile.</summary>
+        private ConfigItem<T> Item<T>(ConfigSection section, string kind, string? name, Func<ConfigSection, string, T> read)
+        {
+            int before = Faults.Count;
+            name ??= section.Name();
+            var spec = read(section, name);
+            if (kind != "Community")
+                section.RefuseUnknown();
+            var origin = new ConfigOrigin(kind, name, section.Title)
+            {
+                Line = section.LineOf,
+                Spell = Spell,
+                Unreadable = Faults.Skip(before).Select(static fault => fault.Field).ToHashSet(),
+            };
+            return new ConfigItem<T>(origin, spec);
+        }
+
+        private IPAddressPoolSpec ReadPool(ConfigSection section, string name)
+        {
+            var spec = new IPAddressPoolSpec
+            {
+                AutoAssign = section.Bool("auto-assign"),
+                AvoidBuggyIPs = section.Bool("avoid-buggy-ips"),
+                Addresses = [.. section.Texts("addresses")],
+                ServiceAllocation = Allocation(section),
+            };
+            Announce(section, name);
+            return spec;
+        }
+
+        private AddressServiceSpec ReadService(ConfigSection section, string name)
+        {
+            var secret = section.Child("token-secret");
+            string? ca = section.Text("ca-file"), certificate = section.Text("client-certificate-file"), key = section.Text("client-key-file");
+            var spec = new AddressServiceSpec
+            {
+                Url = section.Text("url"),
+                AutoAssign = section.Bool("auto-assign"),
+                AvoidBuggyIPs = section.Bool("avoid-buggy-ips"),
+                Cidrs = [.. section.Texts("cidrs")],
+                ServiceAllocation = Allocation(section),
+                TokenSecretRef = secret is null ? null : new SecretKeySpec { Name = secret.Text("name"), Key = secret.Text("key") },
+                Timeouts = new AddressServiceTimeouts { Request = section.Text("timeout") },
+                Files = new AddressServiceFiles(
+                    section.Text("token-file"), ca is null && certificate is null && key is null ? null : new AddressServiceTls(ca, certificate, key)),
+            };
+            secret?.RefuseUnknown();
+            Announce(section, name);
+            return spec;
+        }
+
+        /// <summary>What the file says of a pool becomes advertisements, as in MetalLB's converter.</summary>
+        private void Announce(ConfigSection section, string name)
+        {
+            string? protocol = section.Text("protocol");
+            if (protocol is not ("layer2" or "bgp"))
+                section.Fault("protocol", protocol is null ? "is required: layer2 or bgp" : $"'{protocol}' is neither layer2 nor bgp");
+            var entries = section.Items("bgp-advertisements");
+            if (name.Length == 0)
+                return;
+            string[] sources = [name];
+            if (protocol == "layer2")
+            {
+                var origin = new ConfigOrigin("L2Advertisement", $"l2advertisement{_layer2.Count + 1}", section.Title) { Line = section.LineOf, Spell = Spell };
+                _layer2.Add(new ConfigItem<L2AdvertisementSpec>(origin, new L2AdvertisementSpec { IPAddressPools = sources }));
+            }
+            foreach (var entry in entries)
+            {
+                _bgp.Add(Item(entry, "BGPAdvertisement", $"bgpadvertisement{_bgp.Count + 1}", (ad, _) => new BGPAdvertisementSpec
+                {
+                    AggregationLength = (int?)ad.Number("aggregation-length", int.MinValue, int.MaxValue),
+                    AggregationLengthV6 = (int?)ad.Number("aggregation-length-v6", int.MinValue, int.MaxValue),
+                    LocalPref = ad.Number("localpref", long.MinValue, long.MaxValue),
+                    Communities = [.. ad.Texts("communities")],
+                    IPAddressPools = sources,
+                }));
+            }
+            if (protocol == "bgp" && entries.Count == 0)
+            {
+                var origin = new ConfigOrigin("BGPAdvertisement", $"bgpadvertisement{_bgp.Count + 1}", section.Title) { Line = section.LineOf, Spell = Spell };
+                _bgp.Add(new ConfigItem<BGPAdvertisementSpec>(origin, new BGPAdvertisementSpec { IPAddressPools = sources }));
+            }
+            if (protocol == "bgp")
+                Notices.Add(new ConfigFault(section.Title, "protocol", section.LineOf("protocol"), "nothing is announced by BGP yet"));
+        }
+
+        private static ServiceAllocationSpec? Allocation(ConfigSection section)
+        {
+            if (section.Child("service-allocation") is not { } allocation)
+                return null;
+            var spec = new ServiceAllocationSpec
+            {
+                Priority = allocation.Number("priority", long.MinValue, long.MaxValue),
+                Namespaces = [.. allocation.Texts("namespaces")],
+                NamespaceSelectors = Selectors(allocation, "namespace-selectors"),
+                ServiceSelectors = Selectors(allocation, "service-selectors"),
+            };
+            allocation.RefuseUnknown();
+            return spec;
+        }
+
+        private static List<LabelSelector> Selectors(ConfigSection section, string field)
+        {
+            var selectors = new List<LabelSelector>();
+            foreach (var item in section.Items(field))
+            {
+                selectors.Add(new LabelSelector
+                {
+                    MatchLabels = item.Map("match-labels"),
+                    MatchExpressions =
+                    [
+                        .. item.Items("match-expressions").Select(static expression =>
+                        {
+                            var requirement = new LabelRequirement { Key = expression.Text("key"), Operator = expression.Text("operator"), Values = [.. expression.Texts("values")] };
+                            expression.RefuseUnknown();
+                            return requirement;
+                        }),
+                    ],
+                });
+                item.RefuseUnknown();
+            }
+            return selectors;
+        }
+
+        private BGPPeerSpec ReadPeer(ConfigSection section, string name) => new()
+        {
+            MyASN = section.Number("my-asn", 0, uint.MaxValue) ?? 0,
+            PeerASN = section.Number("peer-asn", 0, uint.MaxValue),
+            PeerAddress = section.Text("peer-address"),
+            SourceAddress = section.Text("source-address"),
+            PeerPort = (int?)section.Number("peer-port", 0, ushort.MaxValue),
+            HoldTime = section.Text("hold-time") ?? "90s",
+            KeepaliveTime = section.Text("keepalive-time"),
+            RouterID = section.Text("router-id"),
+            NodeSelectors = Selectors(section, "node-selectors"),
+            Password = section.Text("password"),
+            BfdProfile = section.Text("bfd-profile"),
+            EbgpMultiHop = section.Bool("ebgp-multihop"),
+        };
+
+        private static BFDProfileSpec ReadProfile(ConfigSection section, string name) => new()
+        {
+            ReceiveInterval = (int?)section.Number("receive-interval", int.MinValue, int.MaxValue),
+            TransmitInterval = (int?)section.Number("transmit-interval", int.MinValue, int.MaxValue),
+            DetectMultiplier = (int?)section.Number("detect-multiplier", int.MinValue, int.MaxValue),
+            EchoInterval = (int?)section.Number("echo-interval", int.MinValue, int.MaxValue),
+            EchoMode = section.Bool("echo-mode"),
+            PassiveMode = section.Bool("passive-mode"),
+            MinimumTtl = (int?)section.Number("minimum-ttl", int.MinValue, int.MaxValue),
+        };
+
+        private static CommunitySpec ReadCommunities(ConfigSection section, string name) => new()
+        {
+            Communities = [.. section.Keys.Select(key => new CommunityAlias { Name = key, Value = section.Text(key) })],
+        };
+    }
 }

@@ -4,7 +4,8 @@ namespace DynamicLb.Contracts.Configuration;
 
 /// <summary>
 /// Follows the configuration file. A mounted ConfigMap is replaced by swapping symbolic links, which file events report unreliably, so the content is compared every
-/// few seconds. A file that is bad or missing leaves the last good configuration in force and lists its faults once.
+/// few seconds. A file that cannot be read at all leaves the last good configuration in force;
+/// objects at fault stay as they were when they were good, or are left out. Faults are listed once.
 /// </summary>
 /// <param name="path">The file.</param>
 /// <param name="time">The clock.</param>
@@ -17,12 +18,16 @@ public sealed partial class ConfigFileWatcher(string path, TimeProvider time, IL
     private string? _lastText;
     private volatile LoadBalancerConfig? _current;
     private volatile bool _isStale;
+    private volatile IReadOnlyList<ConfigFault> _faults = [];
 
     /// <summary>The configuration in force; null until a good one was read. Thread-safe.</summary>
     public LoadBalancerConfig? Current => _current;
 
     /// <summary>Whether the file holds something else than what is in force, because it is bad. Thread-safe.</summary>
     public bool IsStale => _isStale;
+
+    /// <summary>What is wrong in the file. Thread-safe.</summary>
+    public IReadOnlyList<ConfigFault> Faults => _faults;
 
     /// <summary>Reads the file now and then until cancelled, and calls <paramref name="changed"/> with every new configuration.</summary>
     public async Task RunAsync(Func<LoadBalancerConfig, Task> changed, CancellationToken cancellationToken)
@@ -50,20 +55,24 @@ public sealed partial class ConfigFileWatcher(string path, TimeProvider time, IL
                 LogUnreadable(logger, path, e.Message);
             _lastText = "";
             _isStale = true;
+            _faults = [new ConfigFault("", "", 0, $"{path} cannot be read: {e.Message}")];
             return null;
         }
         if (text == _lastText)
             return null;
         _lastText = text;
-        var result = ConfigFileReader.Read(text);
+        var result = ConfigFileReader.Read(text, _current);
+        _faults = result.Faults;
         foreach (var notice in result.Notices)
             LogNotice(logger, path, notice.ToString());
-        _isStale = result.Config is null;
+        _isStale = !result.IsGood;
         if (result.Config is null)
         {
             LogRefused(logger, path, result.Faults.Count, string.Join("; ", result.Faults));
             return null;
         }
+        if (!result.IsGood)
+            LogFaulty(logger, path, result.Faults.Count, string.Join("; ", result.Faults));
         LogLoaded(logger, path, result.Config.AddressPools.Count, result.Config.AddressServices.Count);
         return _current = result.Config;
     }
@@ -85,6 +94,9 @@ public sealed partial class ConfigFileWatcher(string path, TimeProvider time, IL
 
     [LoggerMessage(2, LogLevel.Error, "Configuration {Path} refused, the last good one stays in force; {Count} faults: {Faults}")]
     private static partial void LogRefused(ILogger logger, string path, int count, string faults);
+
+    [LoggerMessage(5, LogLevel.Error, "Configuration {Path}: the objects at fault stay as they were when they were good, or are left out; {Count} faults: {Faults}")]
+    private static partial void LogFaulty(ILogger logger, string path, int count, string faults);
 
     [LoggerMessage(3, LogLevel.Error, "Configuration {Path} cannot be read, the last good one stays in force: {Cause}")]
     private static partial void LogUnreadable(ILogger logger, string path, string cause);

@@ -7,15 +7,20 @@ namespace DynamicLb.Contracts.Configuration;
 /// <summary>A mapping of the configuration file that is being read: takes its fields one by one and notes what is wrong with them.</summary>
 internal sealed partial class ConfigSection(string title, YamlMappingNode node, List<ConfigFault> faults)
 {
+    /// <summary>Said of a section that should be a list.</summary>
+    public const string NoList = "must be a list";
+
     private readonly HashSet<string> _taken = [];
 
     public string Title { get; private set; } = title;
+
+    public IEnumerable<string> Keys => node.Children.Keys.OfType<YamlScalarNode>().Select(static key => key.Value ?? "");
 
     public int Line => (int)node.Start.Line;
 
     public void Fault(string field, string reason) => faults.Add(new ConfigFault(Title, field, LineOf(field), reason));
 
-    public bool HasFault(string field) => faults.Exists(fault => fault.Object == Title && fault.Field == field);
+    private bool HasFault(string field) => faults.Exists(fault => fault.Object == Title && fault.Field == field);
 
     public YamlNode? Take(string field)
     {
@@ -57,20 +62,43 @@ internal sealed partial class ConfigSection(string title, YamlMappingNode node, 
         return name;
     }
 
-    public bool Bool(string field, bool otherwise)
+    public bool? Bool(string field)
     {
         switch (Text(field)?.ToLowerInvariant())
         {
             case null:
-                return otherwise;
+                return null;
             case "true" or "yes" or "on":
                 return true;
             case "false" or "no" or "off":
                 return false;
             case var other:
                 Fault(field, $"'{other}' is neither true nor false");
-                return otherwise;
+                return null;
         }
+    }
+
+    /// <summary>A whole number between two.</summary>
+    public long? Number(string field, long least, long most)
+    {
+        if (Text(field) is not { } text)
+            return null;
+        if (long.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out long number) && number >= least && number <= most)
+            return number;
+        Fault(field, $"'{text}' is not a whole number{(least == long.MinValue ? "" : string.Create(CultureInfo.InvariantCulture, $" from {least} to {most}"))}");
+        return null;
+    }
+
+    /// <summary>A mapping of texts.</summary>
+    public Dictionary<string, string> Map(string field)
+    {
+        var map = new Dictionary<string, string>();
+        if (Child(field) is { } child)
+        {
+            foreach (string key in child.Keys)
+                map[key] = child.Text(key) ?? "";
+        }
+        return map;
     }
 
     public IEnumerable<string> Texts(string field)
@@ -89,7 +117,7 @@ internal sealed partial class ConfigSection(string title, YamlMappingNode node, 
                 }
                 break;
             default:
-                Fault(field, "must be a list");
+                Fault(field, NoList);
                 break;
         }
     }
@@ -119,7 +147,7 @@ internal sealed partial class ConfigSection(string title, YamlMappingNode node, 
             case YamlSequenceNode list:
                 for (int i = 0; i < list.Children.Count; i++)
                 {
-                    string entry = string.Create(CultureInfo.InvariantCulture, $"{field}[{i}]");
+                    string entry = string.Create(CultureInfo.InvariantCulture, $"{Title}{(Title.Length > 0 ? "." : "")}{field}[{i}]");
                     if (list.Children[i] is YamlMappingNode mapping)
                         items.Add(new ConfigSection(entry, mapping, faults));
                     else
@@ -127,7 +155,7 @@ internal sealed partial class ConfigSection(string title, YamlMappingNode node, 
                 }
                 break;
             default:
-                Fault(field, "must be a list");
+                Fault(field, NoList);
                 break;
         }
         return items;
@@ -143,8 +171,12 @@ internal sealed partial class ConfigSection(string title, YamlMappingNode node, 
         }
     }
 
-    private int LineOf(string field) =>
-        (int)(node.Children.TryGetValue(new YamlScalarNode(field), out var child) ? child.Start.Line : node.Start.Line);
+    /// <summary>The line of a field, or of the first part of a path; that of the mapping when it is not there.</summary>
+    public int LineOf(string path)
+    {
+        string field = path.Split('.', '[')[0];
+        return (int)(node.Children.TryGetValue(new YamlScalarNode(field), out var child) ? child.Start.Line : node.Start.Line);
+    }
 
     [GeneratedRegex("^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$", RegexOptions.ExplicitCapture | RegexOptions.CultureInvariant, 1000)]
     private static partial Regex NamePattern();

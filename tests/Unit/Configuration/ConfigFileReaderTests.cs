@@ -60,7 +60,8 @@ public class ConfigFileReaderTests
     {
         var result = ConfigFileReader.Read($"address-pools: [{pool}]");
 
-        Assert.Null(result.Config);
+        Assert.False(result.IsGood);
+        Assert.Null(result.Config!.Find("a"));
         Assert.Contains(result.Faults, fault => fault.Field == field && fault.Reason.Contains(reason, StringComparison.Ordinal));
     }
 
@@ -68,7 +69,7 @@ public class ConfigFileReaderTests
     [InlineData("{name: a, protocol: layer2}", "url", "is required")]
     [InlineData("{name: a, protocol: layer2, url: ftp://x}", "url", "not an http")]
     [InlineData("{name: a, protocol: layer2, url: http://x, cidrs: [x]}", "cidrs", "neither a CIDR")]
-    [InlineData("{name: a, protocol: layer2, url: http://x, token-secret: {key: k}}", "name", "is required")]
+    [InlineData("{name: a, protocol: layer2, url: http://x, token-secret: {key: k}}", "token-secret.name", "is required")]
     [InlineData("{name: a, protocol: layer2, url: http://x, token-secret: {name: n}, token-file: /f}", "token-secret", "not together")]
     [InlineData("{name: a, protocol: layer2, url: http://x, ca-file: /ca}", "ca-file", "not https")]
     [InlineData("{name: a, protocol: layer2, url: https://x, client-certificate-file: /c}", "client-certificate-file", "go together")]
@@ -79,7 +80,8 @@ public class ConfigFileReaderTests
     {
         var result = ConfigFileReader.Read($"address-services: [{service}]");
 
-        Assert.Null(result.Config);
+        Assert.False(result.IsGood);
+        Assert.Null(result.Config!.Find("a"));
         Assert.Contains(result.Faults, fault => fault.Field == field && fault.Reason.Contains(reason, StringComparison.Ordinal));
     }
 
@@ -97,7 +99,7 @@ public class ConfigFileReaderTests
             surprise: 1
             """);
 
-        Assert.Null(result.Config);
+        Assert.Equal(["one"], result.Config!.AddressPools.Select(static pool => pool.Name));
         Assert.Equal(5, result.Faults.Count);
         Assert.Contains(result.Faults, fault => fault is { Object: "address-pools[1] 'one'", Field: "protocol", Line: 6 });
         Assert.Contains(result.Faults, fault => fault is { Object: "", Field: "surprise", Line: 8 });
