@@ -187,8 +187,7 @@ public sealed partial class DhcpClient
             if (detail is not null)
                 return DhcpDropReason.AddressRefused;
         }
-        var lease = LeaseOf(reply, server, address, leaseSeconds);
-        if (lease.ExpiresAt <= now)
+        if (leaseSeconds != DhcpLease.Infinite && _firstSentAt + TimeSpan.FromSeconds(leaseSeconds) <= now)
         {
             // Counted from the first transmission it is over already: ask once more, with a fresh start of time.
             if (selecting)
@@ -197,6 +196,7 @@ public sealed partial class DhcpClient
                 StartRenewal(now, State);
             return DhcpDropReason.LeaseTooShort;
         }
+        var lease = LeaseOf(reply, server, address, leaseSeconds);
         if (!selecting && address != _lease!.Address && _settings.AddressChange == DhcpAddressChange.Refuse)
         {
             ReleaseAtOnce(lease);
@@ -279,22 +279,36 @@ public sealed partial class DhcpClient
     {
         var options = reply.Message.Options;
         var same = _lease?.Address == address ? _lease : null;
-        var lease = new DhcpLease
+        int prefixLength = options.Contains(DhcpOptionCode.SubnetMask) || same is null ? DhcpAddressRules.PrefixLength(options) : same.PrefixLength;
+        var router = options.TryGetAddress(DhcpOptionCode.Router, out var first) ? first : same?.Router ?? IPv4Address.Any;
+        string? hostname = options.GetText(DhcpOptionCode.HostName, same?.ServerHostname) ?? same?.ServerHostname;
+        TimeSpan? t1 = null, t2 = null, expiresAt = null;
+        if (leaseSeconds != DhcpLease.Infinite)
+        {
+            (t1, t2) = DhcpLeaseTimes.Renewal(options, leaseSeconds, _random.NextDouble());
+            (t1, t2, expiresAt) = (_firstSentAt + t1, _firstSentAt + t2, _firstSentAt + TimeSpan.FromSeconds(leaseSeconds));
+        }
+        if (same is { Verified: true } && same.LeaseSeconds == leaseSeconds && same.ServerId == server && same.ServerMac == reply.SourceMac
+            && same.PrefixLength == prefixLength && same.Router == router && ReferenceEquals(same.ServerHostname, hostname))
+        {
+            same.Extend(_firstSentAt, t1, t2, expiresAt);
+            return same;
+        }
+        return new DhcpLease
         {
             Address = address,
-            PrefixLength = options.Contains(DhcpOptionCode.SubnetMask) || same is null ? DhcpAddressRules.PrefixLength(options) : same.PrefixLength,
-            Router = options.TryGetAddress(DhcpOptionCode.Router, out var router) ? router : same?.Router ?? IPv4Address.Any,
+            PrefixLength = prefixLength,
+            Router = router,
             ServerId = server,
             ServerMac = reply.SourceMac,
             LeaseSeconds = leaseSeconds,
             ObtainedAt = _firstSentAt,
-            ServerHostname = options.GetText(DhcpOptionCode.HostName) ?? same?.ServerHostname,
+            T1 = t1,
+            T2 = t2,
+            ExpiresAt = expiresAt,
+            ServerHostname = hostname,
             Verified = true,
         };
-        if (leaseSeconds == DhcpLease.Infinite)
-            return lease;
-        var (t1, t2) = DhcpLeaseTimes.Renewal(options, leaseSeconds, _random.NextDouble());
-        return lease with { T1 = _firstSentAt + t1, T2 = _firstSentAt + t2, ExpiresAt = _firstSentAt + TimeSpan.FromSeconds(leaseSeconds) };
     }
 
     private DhcpLease LeaseOf(Offer offer) => new()

@@ -75,7 +75,10 @@ internal static class DhcpFrame
         if (!DhcpMessage.TryParse(udp[UdpLength..udpLength], out var message, out var reason))
             return reason;
         if (!message.IsReply)
+        {
+            message.Recycle();
             return DhcpDropReason.NotAReply;
+        }
         reply = new DhcpReply(
             message, MacAddress.Read(frame[6..]), IPv4Address.Read(ip[12..]), BinaryPrimitives.ReadUInt16BigEndian(udp));
         return DhcpDropReason.None;

@@ -8,7 +8,8 @@ namespace DynamicLb.Networking.Dhcp4;
 /// A DHCPv4 message (RFC 2131 §2) for Ethernet clients: the fixed part by field, the options by code. The payload of UDP, without its header.
 /// Not thread-safe.
 /// </summary>
-public sealed class DhcpMessage
+/// <remarks>Messages that are <see cref="Recycle"/>d by whoever needs them last are used again, so that leases are kept without a byte of garbage.</remarks>
+public sealed partial class DhcpMessage
 {
     /// <summary>Length of the fixed part with the magic cookie: the least a message can be.</summary>
     public const int MinimumLength = 240;
@@ -55,13 +56,13 @@ public sealed class DhcpMessage
     public MacAddress HardwareAddress { get; set; }
 
     /// <summary>The options.</summary>
-    public DhcpOptions Options { get; private init; } = new();
+    public DhcpOptions Options { get; } = new();
 
     /// <summary>The message type, option 53; <see cref="DhcpMessageType.None"/> without one.</summary>
     public DhcpMessageType Type
     {
         get => Options.TryGetByte(DhcpOptionCode.MessageType, out byte type) ? (DhcpMessageType)type : DhcpMessageType.None;
-        init => Options.SetByte(DhcpOptionCode.MessageType, (byte)value);
+        set => Options.SetByte(DhcpOptionCode.MessageType, (byte)value);
     }
 
     /// <summary>The server identifier, option 54; 0.0.0.0 without one.</summary>
@@ -77,30 +78,25 @@ public sealed class DhcpMessage
         reason = CheckFixedPart(source);
         if (reason != DhcpDropReason.None)
             return false;
-        var options = DhcpOptions.Decode(source[MinimumLength..], source.Slice(FileOffset, 128), source.Slice(ServerNameOffset, 64));
-        if (options is null)
-        {
+        message = Rent();
+        message.IsReply = source[0] == 2;
+        message.Hops = source[3];
+        message.TransactionId = BinaryPrimitives.ReadUInt32BigEndian(source[4..]);
+        message.Seconds = BinaryPrimitives.ReadUInt16BigEndian(source[8..]);
+        message.Broadcast = (BinaryPrimitives.ReadUInt16BigEndian(source[10..]) & BroadcastFlag) != 0;
+        message.ClientAddress = IPv4Address.Read(source[12..]);
+        message.YourAddress = IPv4Address.Read(source[16..]);
+        message.NextServer = IPv4Address.Read(source[20..]);
+        message.RelayAddress = IPv4Address.Read(source[24..]);
+        message.HardwareAddress = MacAddress.Read(source[28..]);
+        if (!message.Options.TryDecode(source[MinimumLength..], source.Slice(FileOffset, 128), source.Slice(ServerNameOffset, 64)))
             reason = DhcpDropReason.MalformedOptions;
-            return false;
-        }
-        message = new DhcpMessage
-        {
-            IsReply = source[0] == 2,
-            Hops = source[3],
-            TransactionId = BinaryPrimitives.ReadUInt32BigEndian(source[4..]),
-            Seconds = BinaryPrimitives.ReadUInt16BigEndian(source[8..]),
-            Broadcast = (BinaryPrimitives.ReadUInt16BigEndian(source[10..]) & BroadcastFlag) != 0,
-            ClientAddress = IPv4Address.Read(source[12..]),
-            YourAddress = IPv4Address.Read(source[16..]),
-            NextServer = IPv4Address.Read(source[20..]),
-            RelayAddress = IPv4Address.Read(source[24..]),
-            HardwareAddress = MacAddress.Read(source[28..]),
-            Options = options,
-        };
-        if (message.Type != DhcpMessageType.None)
+        else if (message.Type == DhcpMessageType.None)
+            reason = DhcpDropReason.NoMessageType;
+        if (reason == DhcpDropReason.None)
             return true;
+        message.Recycle();
         message = null;
-        reason = DhcpDropReason.NoMessageType;
         return false;
     }
 

@@ -52,14 +52,12 @@ internal static class DhcpMessages
 
     private static DhcpMessage Start(DhcpMessageType type, DhcpClientIdentity identity, uint xid, ushort secs, bool broadcast)
     {
-        var message = new DhcpMessage
-        {
-            Type = type,
-            TransactionId = xid,
-            Seconds = secs,
-            Broadcast = broadcast,
-            HardwareAddress = identity.ChAddr,
-        };
+        var message = DhcpMessage.Rent();
+        message.Type = type;
+        message.TransactionId = xid;
+        message.Seconds = secs;
+        message.Broadcast = broadcast;
+        message.HardwareAddress = identity.ChAddr;
         if (!identity.ClientId.IsEmpty)
             message.Options.Set(DhcpOptionCode.ClientId, identity.ClientId.Span);
         return message;

@@ -11,6 +11,7 @@ namespace DynamicLb.Networking.Dhcp4;
 /// </summary>
 public sealed class DhcpOptions
 {
+    private const int LongestKept = 2048;
     private byte[] _bytes = [];
     private int _used;
     private Entry[] _entries = [];
@@ -90,6 +91,10 @@ public sealed class DhcpOptions
         });
     }
 
+    /// <summary>The same, but <paramref name="known"/> itself where that is the text.</summary>
+    public string? GetText(DhcpOptionCode code, string? known) =>
+        known is not null && TryGet(code, out var bytes) && Ascii.Equals(bytes.TrimEnd((byte)0), known) ? known : GetText(code);
+
     /// <summary>Sets an option, replacing what it was.</summary>
     public DhcpOptions Set(DhcpOptionCode code, ReadOnlySpan<byte> value)
     {
@@ -161,10 +166,23 @@ public sealed class DhcpOptions
         return at;
     }
 
-    /// <summary>Decodes the option field, then <c>file</c> and <c>sname</c> where option 52 says so, in this order (RFC 2131 §4.1, RFC 3396 §5).</summary>
-    /// <returns>Null when an option ends outside its field: then none of the message can be trusted.</returns>
-    internal static DhcpOptions? Decode(ReadOnlySpan<byte> options, ReadOnlySpan<byte> file, ReadOnlySpan<byte> sname)
+    /// <summary>Removes all options.</summary>
+    internal void Clear()
     {
+        (_used, _count) = (0, 0);
+        // What a message without bounds has grown is not kept.
+        if (_bytes.Length > LongestKept)
+            _bytes = [];
+    }
+
+    /// <summary>
+    /// Decodes the option field, then <c>file</c> and <c>sname</c> where option 52 says so, in this order (RFC 2131 §4.1, RFC 3396 §5), in place of
+    /// what was there.
+    /// </summary>
+    /// <returns>False when an option ends outside its field: then none of the message can be trusted.</returns>
+    internal bool TryDecode(ReadOnlySpan<byte> options, ReadOnlySpan<byte> file, ReadOnlySpan<byte> sname)
+    {
+        Clear();
         Span<int> lengths = stackalloc int[256];
         lengths.Clear();
         Span<byte> order = stackalloc byte[256];
@@ -174,14 +192,17 @@ public sealed class DhcpOptions
 
         byte overload = 0;
         if (!measured.Add(options, ref overload))
-            return null;
+            return false;
         byte ignored = 3;
         if ((overload & 1) != 0 && !measured.Add(file, ref ignored))
-            return null;
+            return false;
         if ((overload & 2) != 0 && !measured.Add(sname, ref ignored))
-            return null;
+            return false;
 
-        var result = new DhcpOptions { _bytes = new byte[measured.Total], _entries = new Entry[measured.Codes], _used = measured.Total };
+        EnsureRoom(measured.Total);
+        if (_entries.Length < measured.Codes)
+            _entries = new Entry[measured.Codes];
+        _used = measured.Total;
         Span<int> cursors = stackalloc int[256];
         int offset = 0;
         for (int i = 0; i < measured.Codes; i++)
@@ -189,15 +210,15 @@ public sealed class DhcpOptions
             byte code = order[i];
             cursors[code] = offset;
             if (IsSizeRight((DhcpOptionCode)code, lengths[code]))
-                result._entries[result._count++] = new Entry((DhcpOptionCode)code, offset, lengths[code]);
+                _entries[_count++] = new Entry((DhcpOptionCode)code, offset, lengths[code]);
             offset += lengths[code];
         }
-        Gather(options, result._bytes, cursors);
+        Gather(options, _bytes, cursors);
         if ((overload & 1) != 0)
-            Gather(file, result._bytes, cursors);
+            Gather(file, _bytes, cursors);
         if ((overload & 2) != 0)
-            Gather(sname, result._bytes, cursors);
-        return result;
+            Gather(sname, _bytes, cursors);
+        return true;
     }
 
     private static void Gather(ReadOnlySpan<byte> field, byte[] target, Span<int> cursors)

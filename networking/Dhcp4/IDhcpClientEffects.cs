@@ -70,7 +70,7 @@ public readonly record struct DhcpReply(DhcpMessage Message, MacAddress SourceMa
 /// </summary>
 public interface IDhcpClientEffects
 {
-    /// <summary>Send a message. It is handed over for good: the client does not change it afterwards.</summary>
+    /// <summary>Send a message. It is handed over for good: whoever sends it may <see cref="DhcpMessage.Recycle"/> it.</summary>
     void Send(DhcpClient client, DhcpMessage message, in DhcpDestination destination);
 
     /// <summary>

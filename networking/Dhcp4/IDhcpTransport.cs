@@ -5,7 +5,10 @@ namespace DynamicLb.Networking.Dhcp4;
 /// <summary>Takes what a transport receives.</summary>
 public interface IDhcpReceiver
 {
-    /// <summary>A well-formed message from a server. Called on the transport's receive loop: hand it to the owner's loop and return.</summary>
+    /// <summary>
+    /// A well-formed message from a server. Called on the transport's receive loop: hand it to the owner's loop and return. It is the receiver's now,
+    /// which may <see cref="DhcpMessage.Recycle"/> it.
+    /// </summary>
     void Received(in DhcpReply reply);
 
     /// <summary>A frame that was dropped below the client. Called on the transport's receive loop.</summary>
@@ -15,7 +18,7 @@ public interface IDhcpReceiver
 /// <summary>How DHCP messages travel. One transport serves all clients on an interface. Thread-safe.</summary>
 public interface IDhcpTransport : IAsyncDisposable
 {
-    /// <summary>Sends a message for a client. A link that is down loses it, as a network would: the client's timers repeat it.</summary>
+    /// <summary>Sends a message for a client. A link that is down loses it, as a network would: the client's timers repeat it. It is not kept.</summary>
     ValueTask SendAsync(DhcpMessage message, DhcpDestination destination, CancellationToken cancellationToken);
 
     /// <summary>Makes replies that are addressed to this hardware address arrive, where the transport needs to be told.</summary>
