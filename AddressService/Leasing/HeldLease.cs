@@ -40,6 +40,9 @@ internal readonly struct HeldLease
     /// <summary>The subnet, where the server named it: only DHCPv4 does.</summary>
     public IPv4Network? Network => _lease is DhcpLease { PrefixLength: < 32 } four ? four.Network : null;
 
+    /// <summary>Whether both are the same lease, whose times alone may have moved on.</summary>
+    public bool IsOne(HeldLease? other) => ReferenceEquals(_lease, other?._lease);
+
     private Dhcp6Lease Six => (Dhcp6Lease)_lease;
 
     public static implicit operator HeldLease(DhcpLease lease) => new(lease);

@@ -83,6 +83,9 @@ internal sealed class LeaseEntry
     /// <summary>The lease from before a restart, until the client took it up.</summary>
     public HeldLease? Restored { get; set; }
 
+    /// <summary>The lease that <see cref="Record"/> speaks of, but for its times.</summary>
+    public HeldLease? Recorded { get; set; }
+
     /// <summary>Address to ask for.</summary>
     public LeaseAddress? Hint { get; set; }
 

@@ -1,5 +1,6 @@
 using DynamicLb.AddressService.Configuration;
 using DynamicLb.AddressService.MacPool;
+using DynamicLb.AddressService.Metrics;
 using DynamicLb.AddressService.Store;
 using DynamicLb.Contracts.AddressServices;
 using DynamicLb.Networking.Addresses;
@@ -312,7 +313,7 @@ internal sealed partial class LeaseKeeper
 
     private static string StateName(LeaseEntry entry) => entry.IsReleasing ? "releasing"
         : entry.Client.IsSuspect ? "suspect"
-        : entry.Pending switch { PendingStart.Resume => "rebooting", PendingStart.Acquire => "init", _ => Lower(entry.Client.State.ToString()) };
+        : entry.Pending switch { PendingStart.Resume => "rebooting", PendingStart.Acquire => "init", _ => MetricLabel.Of(entry.Client.State) };
 
     private DateTimeOffset? Utc(TimeSpan? at) => at is { } time ? _clock.UtcNow + (time - _clock.Now) : null;
 

@@ -1,3 +1,4 @@
+using DynamicLb.AddressService.Metrics;
 using DynamicLb.AddressService.Store;
 using DynamicLb.Contracts.AddressServices;
 using DynamicLb.Networking.Addresses;
@@ -10,7 +11,7 @@ internal sealed partial class LeaseKeeper
 {
     void IDhcpClientEffects.Send(DhcpClient client, DhcpMessage message, in DhcpDestination destination)
     {
-        _metrics.Sent(Lower(message.Type.ToString()));
+        _metrics.Sent(MetricLabel.Of(message.Type));
         _byClient[client].Link.Wire.Send(message, destination);
     }
 
@@ -113,7 +114,9 @@ internal sealed partial class LeaseKeeper
         entry.AbandonAt = null;
         entry.LastError = null;
         Settle(entry);
-        var record = LeaseRecords.With(entry.Record, lease, _clock);
+        // The client moves the times of a lease in place, and makes another where more has changed.
+        var record = lease.IsOne(entry.Recorded) ? LeaseRecords.Extended(entry.Record, lease, _clock) : LeaseRecords.With(entry.Record, lease, _clock);
+        entry.Recorded = lease;
         var told = Note(entry, what, record, from: from);
         if (renewed && IsNotWorthSaving(entry.Record, record))
         {

@@ -129,13 +129,13 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
             Dropped(DhcpDropReason.UnknownTransaction);
             return;
         }
-        _metrics.Received(Lower(reply.Message.Type.ToString()));
+        _metrics.Received(MetricLabel.Of(reply.Message.Type));
         client.Receive(reply, _clock.Now);
         Reschedule(entry);
     }
 
     /// <summary>Counts what was dropped before it reached a client.</summary>
-    public void Dropped(DhcpDropReason reason) => _metrics.Dropped(Lower(reason.ToString()));
+    public void Dropped(DhcpDropReason reason) => _metrics.Dropped(MetricLabel.Of(reason));
 
     private void Take(LeaseRecord record)
     {
@@ -373,6 +373,4 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
     }
 
     private static TimeSpan? Earlier(TimeSpan? left, TimeSpan? right) => left is null || right < left ? right : left;
-
-    private static string Lower(string name) => name.ToLowerInvariant();
 }

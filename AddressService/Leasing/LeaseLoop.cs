@@ -122,6 +122,8 @@ internal sealed partial class LeaseLoop : BackgroundService
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
         await using var timer = _time.CreateTimer(_ => _queue.Writer.TryWrite(default), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        // A wait that can be cancelled makes an object each time; this one is woken instead.
+        await using var stopping = stoppingToken.UnsafeRegister(static loop => ((LeaseLoop)loop!)._queue.Writer.TryWrite(default), this);
         // Before the first message is sent, or its answer would be lost.
         var receiving = Task.WhenAll(_links.Items.Select((link, place) => link.Transport.RunAsync(ReceiverOf(place), stoppingToken)));
         try
@@ -132,7 +134,7 @@ internal sealed partial class LeaseLoop : BackgroundService
                 BeginWriting(stoppingToken);
                 _isSettled = _isSettled || _keeper.IsSettled;
                 timer.Change(Sleep(), Timeout.InfiniteTimeSpan);
-                await _queue.Reader.WaitToReadAsync(stoppingToken);
+                await _queue.Reader.WaitToReadAsync(CancellationToken.None);
                 for (int i = 0; i < 64 && _queue.Reader.TryRead(out var item); i++)
                     await StepAsync(static (keeper, item) => Handle(keeper, item), item, stoppingToken);
             }
@@ -167,9 +169,14 @@ internal sealed partial class LeaseLoop : BackgroundService
     private static void Handle(LeaseKeeper keeper, in Item item)
     {
         if (item.Command is { } command)
+        {
             command(keeper);
-        else if (item.Reply.Message is not null)
+        }
+        else if (item.Reply.Message is { } message)
+        {
             keeper.Receive(keeper.Links[item.Link], item.Reply);
+            message.Recycle();
+        }
     }
 
     private TimeSpan Sleep()
@@ -187,11 +194,13 @@ internal sealed partial class LeaseLoop : BackgroundService
     {
         public void Received(in DhcpReply reply)
         {
-            if (!loop._queue.Writer.TryWrite(new Item(reply, link, null)))
-                loop._metrics.Dropped("queuefull");
+            if (loop._queue.Writer.TryWrite(new Item(reply, link, null)))
+                return;
+            reply.Message.Recycle();
+            loop._metrics.Dropped("queuefull");
         }
 
-        public void Dropped(DhcpDropReason reason) => loop._metrics.Dropped(reason.ToString().ToLowerInvariant());
+        public void Dropped(DhcpDropReason reason) => loop._metrics.Dropped(MetricLabel.Of(reason));
     }
 
     private static partial class Log

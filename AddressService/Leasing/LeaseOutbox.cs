@@ -20,6 +20,7 @@ internal sealed class LeaseOutbox(Leadership leadership)
         {
             if (leadership.MaySend(item.Message))
                 await item.Transport.SendAsync(item.Message, item.Destination, cancellationToken);
+            item.Message.Recycle();
         }
     }
 

@@ -10,17 +10,26 @@ internal static class LeaseRecords
     public static LeaseRecord With(LeaseRecord record, HeldLease held, ILeaseClock clock)
     {
         var lease = held.V4!;
-        var zero = clock.UtcNow - clock.Now;
-        return record with
+        string address = lease.Address.ToString();
+        return Extended(record, held, clock) with
         {
-            State = LeaseRecordState.Bound,
-            Address = lease.Address.ToString(),
+            Address = address,
             PrefixLength = lease.PrefixLength,
             Router = lease.Router.IsAny ? null : lease.Router.ToString(),
             ServerId = lease.ServerId.ToString(),
             ServerMac = lease.ServerMac == MacAddress.Zero ? null : lease.ServerMac.ToString(),
             LeaseSeconds = lease.LeaseSeconds,
-            ObtainedAt = record.Address == lease.Address.ToString() && record.ObtainedAt is { } first ? first : zero + lease.ObtainedAt,
+            ObtainedAt = record.Address == address && record.ObtainedAt is { } first ? first : clock.UtcNow - clock.Now + lease.ObtainedAt,
+        };
+    }
+
+    /// <summary>The record of a lease of which only the times have changed.</summary>
+    public static LeaseRecord Extended(LeaseRecord record, HeldLease lease, ILeaseClock clock)
+    {
+        var zero = clock.UtcNow - clock.Now;
+        return record with
+        {
+            State = LeaseRecordState.Bound,
             SentAt = zero + lease.ObtainedAt,
             SentAtBoot = lease.ObtainedAt.TotalSeconds,
             BootId = clock.BootId,

@@ -6,7 +6,7 @@ namespace DynamicLb.AddressService.Metrics;
 internal sealed class LeaseMetrics
 {
     private readonly Lock _gate = new();
-    private readonly SortedDictionary<string, long> _totals = new(StringComparer.Ordinal);
+    private readonly Dictionary<(string Group, string Value), long> _totals = [];
     private readonly Counter<long> _sent;
     private readonly Counter<long> _received;
     private readonly Counter<long> _dropped;
@@ -81,12 +81,7 @@ internal sealed class LeaseMetrics
     public void Exchange(string exchange, string outcome)
     {
         _exchanges.Add(1, new KeyValuePair<string, object?>("exchange", exchange), new KeyValuePair<string, object?>("outcome", outcome));
-        Total((exchange, outcome) switch
-        {
-            ("renew", "ack") => "exchange.renew.ack",
-            ("renew", "unanswered") => "exchange.renew.unanswered",
-            _ => $"exchange.{exchange}.{outcome}",
-        });
+        Total(exchange switch { "renew" => "exchange.renew", "rebind" => "exchange.rebind", "reboot" => "exchange.reboot", _ => "exchange.acquire" }, outcome);
     }
 
     /// <summary>Counts a call that was refused for who made it or for its size or number; other codes are not counted.</summary>
@@ -125,18 +120,19 @@ internal sealed class LeaseMetrics
     public IReadOnlyDictionary<string, long> Totals()
     {
         lock (_gate)
-            return new Dictionary<string, long>(_totals, StringComparer.Ordinal);
+            return _totals.Select(total => KeyValuePair.Create($"{total.Key.Group}.{total.Key.Value}", total.Value))
+                .OrderBy(total => total.Key, StringComparer.Ordinal).ToDictionary(StringComparer.Ordinal);
     }
 
     private void Count(Counter<long> counter, string group, string label, string value)
     {
         counter.Add(1, new KeyValuePair<string, object?>(label, value));
-        Total($"{group}.{value}");
+        Total(group, value);
     }
 
-    private void Total(string name)
+    private void Total(string group, string value)
     {
         lock (_gate)
-            _totals[name] = _totals.GetValueOrDefault(name) + 1;
+            _totals[(group, value)] = _totals.GetValueOrDefault((group, value)) + 1;
     }
 }

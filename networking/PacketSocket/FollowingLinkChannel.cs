@@ -1,5 +1,6 @@
 using System.ComponentModel;
 using System.Net.Sockets;
+using System.Runtime.CompilerServices;
 using DynamicLb.Networking.Addresses;
 using DynamicLb.Networking.Netlink;
 
@@ -57,6 +58,7 @@ public sealed class FollowingLinkChannel : ILinkChannel
         _inner is { } channel ? channel.SendAsync(frame, cancellationToken) : ValueTask.FromException(new SocketException((int)SocketError.NetworkDown));
 
     /// <inheritdoc/>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     public async ValueTask<int> ReceiveAsync(Memory<byte> buffer, CancellationToken cancellationToken)
     {
         while (true)

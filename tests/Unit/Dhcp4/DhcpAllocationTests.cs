@@ -1,15 +1,17 @@
 using DynamicLb.Networking.Dhcp4;
+using DynamicLb.Tests.Unit.AddressService;
 using DynamicLb.Tests.Unit.Support;
 
 namespace DynamicLb.Tests.Unit.Dhcp4;
 
 /// <summary>Leases are kept without garbage: a service with ten thousand of them must not stop to collect it.</summary>
+[Collection(RealTime.Name)]
 public sealed class DhcpAllocationTests
 {
     [Fact]
-    public void A_renewal_sent_and_received_allocates_nothing()
+    public async Task A_renewal_sent_and_received_allocates_nothing()
     {
-        var rig = new RenewalRig(clients: 10, leaseSeconds: 600);
+        await using var rig = new RenewalRig(clients: 10, leaseSeconds: 600);
         rig.Renew(200);
         long sent = rig.FramesSent;
         long renewals = rig.Renewals;

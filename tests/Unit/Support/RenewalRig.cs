@@ -7,7 +7,7 @@ namespace DynamicLb.Tests.Unit.Support;
 /// Clients that hold leases, over the transport and the frames of the real service, before a server that makes no garbage; in virtual time, on the
 /// caller's thread. Shared with the benchmarks.
 /// </summary>
-internal sealed class RenewalRig : IDhcpClientEffects, IDhcpReceiver
+internal sealed class RenewalRig : IDhcpClientEffects, IDhcpReceiver, IAsyncDisposable
 {
     private readonly Queue<(DhcpMessage Message, DhcpDestination Destination)> _outbox = new();
     private readonly Queue<DhcpReply> _inbox = new();
@@ -52,6 +52,12 @@ internal sealed class RenewalRig : IDhcpClientEffects, IDhcpReceiver
             }
         }
         return GC.GetAllocatedBytesForCurrentThread() - before;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _transport.DisposeAsync();
+        await _link.DisposeAsync();
     }
 
     void IDhcpReceiver.Received(in DhcpReply reply) => _inbox.Enqueue(reply);
