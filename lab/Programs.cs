@@ -7,7 +7,12 @@ public static class Programs
     public static string PathOf(string project)
     {
         var build = new DirectoryInfo(AppContext.BaseDirectory).Name;
-        var assembly = project == "KubeApi" ? "DynamicLb.Tests.KubeApi" : $"DynamicLb.{project}";
+        var assembly = project switch
+        {
+            "KubeApi" => "DynamicLb.Tests.KubeApi",
+            "Cli" => "dynlb",
+            _ => $"DynamicLb.{project}",
+        };
         var path = Path.Combine(Repository.Root, "artifacts", "bin", project, build, $"{assembly}.dll");
         return File.Exists(path) ? path : throw new FileNotFoundException($"{project} has not been built: {path}");
     }

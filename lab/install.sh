@@ -23,6 +23,7 @@ kea-dhcp4-server:kea-dhcp4:DHCP server
 kea-dhcp6-server:kea-dhcp6:DHCPv6 server
 udhcpd:udhcpd:DHCP server"
 network="$demo
+isc-dhcp-relay:dhcrelay:DHCP relay agent
 chromium:chromium:browser of the dashboard's tests"
 benchmarks="$demo
 kea-admin:perfdhcp:what the address service is measured against"
@@ -68,7 +69,7 @@ chmod 755 "$policy"
 servers() {
     for process in /proc/[0-9]*; do
         case "$(cat "$process/comm" 2>/dev/null)" in
-            dhcpd|kea-dhcp4|kea-dhcp6|udhcpd|dnsmasq|etcd)
+            dhcpd|dhcrelay|kea-dhcp4|kea-dhcp6|udhcpd|dnsmasq|etcd)
                 [ "$(readlink "$process/ns/net" 2>/dev/null)" != "$(readlink /proc/self/ns/net)" ] || echo "${process#/proc/}" ;;
         esac
     done
@@ -98,7 +99,7 @@ fi
 if command -v systemctl >/dev/null 2>&1; then
     for package in "${!reason[@]}"; do
         case "$package" in
-            isc-dhcp-server|kea-dhcp4-server|kea-dhcp6-server|udhcpd) systemctl disable "$package" >/dev/null 2>&1 || true ;;
+            isc-dhcp-server|isc-dhcp-relay|kea-dhcp4-server|kea-dhcp6-server|udhcpd) systemctl disable "$package" >/dev/null 2>&1 || true ;;
             etcd-server) systemctl disable etcd >/dev/null 2>&1 || true ;;
         esac
     done

@@ -5,7 +5,16 @@ namespace DynamicLb.Lab.Dhcp;
 /// <summary>What a DHCP server is told.</summary>
 public sealed record DhcpServerOptions
 {
-    /// <summary>Last number of the first address of the range, in 10.20.0.0/24.</summary>
+    /// <summary>The interface it serves.</summary>
+    public string Interface { get; init; } = "eth0";
+
+    /// <summary>The subnets it leases from, by their first three numbers; through a relay it may serve others than its interface's.</summary>
+    public IReadOnlyList<string> Subnets { get; init; } = ["10.20.0"];
+
+    /// <summary>Makes it tell clients apart by MAC alone; udhcpd always does.</summary>
+    public bool IgnoresClientIds { get; init; }
+
+    /// <summary>Last number of the first address of the range, in each subnet.</summary>
     public int First { get; init; } = 100;
 
     /// <summary>Last number of the last address.</summary>
@@ -52,10 +61,10 @@ public abstract class DhcpServer : IAsyncDisposable
     protected ChildProcess? Process => _process;
 
     /// <summary>First address of the range.</summary>
-    protected string First => $"10.20.0.{Options.First}";
+    protected string First => $"{Options.Subnets[0]}.{Options.First}";
 
     /// <summary>Last address of the range.</summary>
-    protected string Last => $"10.20.0.{Options.Last}";
+    protected string Last => $"{Options.Subnets[0]}.{Options.Last}";
 
     /// <summary>Lease time in seconds.</summary>
     protected long LeaseSeconds => (long)Options.Lease.TotalSeconds;

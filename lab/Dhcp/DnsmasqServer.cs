@@ -20,8 +20,11 @@ internal sealed class DnsmasqServer(LabNetwork network, LabHost host, DhcpServer
 
     private protected override (string Program, string[] Arguments) Prepare() => ("dnsmasq",
     [
-        "-k", "-p", "0", "--conf-file=/dev/null", "-i", "eth0", "--bind-interfaces",
-        $"--dhcp-range={(Options.IsLarge ? "10.20.16.0,10.20.127.255,255.255.0.0" : $"{First},{Last},255.255.255.0")},{LeaseSeconds}", "--dhcp-lease-max=50000",
+        "-k", "-p", "0", "--conf-file=/dev/null", "-i", Options.Interface, "--bind-interfaces", "--dhcp-lease-max=50000",
+        .. Options.IsLarge
+            ? new[] { $"--dhcp-range=10.20.16.0,10.20.127.255,255.255.0.0,{LeaseSeconds}" }
+            : Options.Subnets.Select(subnet => $"--dhcp-range={subnet}.{Options.First},{subnet}.{Options.Last},255.255.255.0,{LeaseSeconds}"),
+        .. Options.IgnoresClientIds ? new[] { "--dhcp-ignore-clid" } : [],
         $"--dhcp-leasefile={LeaseFile("leases")}", "--pid-file=", "-u", "root", "--log-dhcp", "--log-facility=-", "--dhcp-authoritative", "--no-ping",
     ]);
 }

@@ -27,13 +27,18 @@ internal sealed partial class IscServer(LabNetwork network, LabHost host, DhcpSe
     private protected override (string Program, string[] Arguments) Prepare()
     {
         var configuration = Path.Combine(Folder, "dhcpd.conf");
+
+        // It does not start without a declaration of the subnet it stands in.
+        var own = Options.Interface == "eth0" ? "10.20.0" : "10.88.0";
         File.WriteAllText(configuration, $$"""
             authoritative; ddns-update-style none; ping-check false;
             default-lease-time {{LeaseSeconds}}; max-lease-time {{LeaseSeconds}}; min-lease-time 1;
-            subnet 10.20.0.0 netmask 255.255.255.0 { range {{First}} {{Last}}; option routers 10.20.0.1; }
+            {{(Options.IgnoresClientIds ? "ignore-client-uids true;" : "")}}
+            {{string.Join('\n', Options.Subnets.Select(subnet => $"subnet {subnet}.0 netmask 255.255.255.0 {{ range {subnet}.{Options.First} {subnet}.{Options.Last}; option routers {subnet}.1; }}"))}}
+            {{(Options.Subnets.Contains(own) ? "" : $"subnet {own}.0 netmask 255.255.255.0 {{ }}")}}
 
             """);
-        return (CopyOf("/usr/sbin/dhcpd"), ["-4", "-d", "-cf", configuration, "-lf", LeaseFile("leases"), "-pf", Path.Combine(Folder, "pid"), "--no-pid", "eth0"]);
+        return (CopyOf("/usr/sbin/dhcpd"), ["-4", "-d", "-cf", configuration, "-lf", LeaseFile("leases"), "-pf", Path.Combine(Folder, "pid"), "--no-pid", Options.Interface]);
     }
 
     [GeneratedRegex("^lease (?<ip>[0-9.]+) \\{(?<body>.*?)^\\}", RegexOptions.Multiline | RegexOptions.Singleline | RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 5000)]

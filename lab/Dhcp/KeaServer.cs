@@ -24,13 +24,16 @@ internal sealed class KeaServer(LabNetwork network, LabHost host, DhcpServerOpti
     private protected override (string Program, string[] Arguments) Prepare()
     {
         var configuration = Path.Combine(Folder, "kea.json");
-        var (subnet, pool) = Options.IsLarge ? ("10.20.0.0/16", "10.20.16.0 - 10.20.127.255") : ("10.20.0.0/24", $"{First} - {Last}");
+        var subnets = Options.IsLarge
+            ? [("10.20.0.0/16", "10.20.16.0 - 10.20.127.255")]
+            : Options.Subnets.Select(each => ($"{each}.0/24", $"{each}.{Options.First} - {each}.{Options.Last}"));
         File.WriteAllText(configuration, $$"""
             { "Dhcp4": {
-              "interfaces-config": { "interfaces": ["eth0"] },
+              "interfaces-config": { "interfaces": ["{{Options.Interface}}"] },
               "lease-database": { "type": "memfile", "persist": true, "name": "{{Path.Combine(Folder, "leases.csv")}}", "lfc-interval": 0 },
               "valid-lifetime": {{LeaseSeconds}}, "authoritative": true,
-              "subnet4": [ { "id": 1, "subnet": "{{subnet}}", "pools": [ { "pool": "{{pool}}" } ] } ],
+              "match-client-id": {{(Options.IgnoresClientIds ? "false" : "true")}},
+              "subnet4": [ {{string.Join(", ", subnets.Select((each, i) => $$"""{ "id": {{i + 1}}, "subnet": "{{each.Item1}}", "pools": [ { "pool": "{{each.Item2}}" } ] }"""))}} ],
               "loggers": [ { "name": "kea-dhcp4", "severity": "WARN", "output_options": [ { "output": "stderr" } ] } ]
             } }
             """);

@@ -19,6 +19,9 @@ internal sealed class AddressLab : IAsyncDisposable
 
     public DhcpServer Server => _servers[0];
 
+    /// <summary>Where the first server runs; null for the router.</summary>
+    public LabHost? ServerHost { get; set; }
+
     public AddressServiceProcess Service { get; private set; } = null!;
 
     private static CancellationToken Cancelled => TestContext.Current.CancellationToken;
@@ -39,7 +42,7 @@ internal sealed class AddressLab : IAsyncDisposable
             await lab.Network.AddHostAsync("router", 1, Cancelled);
             await lab.Network.AddHostAsync("node1", 11, Cancelled);
             await before(lab);
-            await lab.AddServerAsync(kind, lab.Network["router"], options);
+            await lab.AddServerAsync(kind, lab.ServerHost ?? lab.Network["router"], options);
             lab.Service = await AddressServiceProcess.StartAsync(lab.Network, lab.Network["node1"], Cancelled, arguments);
             return lab;
         }
