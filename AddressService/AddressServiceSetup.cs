@@ -6,6 +6,7 @@ using DynamicLb.AddressService.Leasing;
 using DynamicLb.AddressService.Metrics;
 using DynamicLb.AddressService.Replicas;
 using DynamicLb.AddressService.Security;
+using DynamicLb.AddressService.SelfTest;
 using DynamicLb.AddressService.Store;
 using DynamicLb.AddressService.Webhooks;
 using DynamicLb.Contracts.AddressServices;
@@ -36,7 +37,7 @@ internal static class AddressServiceSetup
         app.UseAccess();
         app.UseApiErrors();
         app.UseLeaderOnly();
-        app.MapGroup("/v1").MapAddresses().MapOrphans().MapLeases().MapMacs().MapState();
+        app.MapGroup("/v1").MapAddresses().MapOrphans().MapLeases().MapMacs().MapState().MapSelfTest();
         app.MapDashboard();
         app.MapDynamicLbDefaults();
         app.MapOpenApi("/openapi/{documentName}.json");
@@ -62,11 +63,13 @@ internal static class AddressServiceSetup
         {
             var outbox = provider.GetRequiredService<LeaseOutbox>();
             Func<IPv4Address, bool> isOwn = provider.GetRequiredService<HostAddresses>().Contains;
-            return [.. provider.GetRequiredService<DhcpLinks>().Items.Select(link => new LeaseLink(options, link.Options, link.Device, outbox.To(link.Transport), isOwn))];
+            return [.. provider.GetRequiredService<DhcpLinks>().Items.Select(link => new LeaseLink(options, link.Options, link.Device, outbox.To(link.Transport), isOwn) { HardwareAddress = () => link.HardwareAddress })];
         });
         services.AddSingleton<LeaseKeeper>();
         services.AddSingleton<LeaseLoop>();
         services.AddSingleton<LinkWatch>();
+        services.AddSingleton<ISelfTestLinks, SelfTestLinks>();
+        services.AddSingleton<SelfTestRunner>();
         services.AddSingleton<WebhookSender>();
         if (!BuildTimeDocument.IsGenerating)
         {

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using DynamicLb.Cli.Doctor;
 using DynamicLb.Cli.Validation;
 
 namespace DynamicLb.Cli;
@@ -9,7 +10,7 @@ internal static class CommandTable
     public static RootCommand Create()
     {
         var root = new RootCommand("dynlb: the operator's tool of DynamicLb.");
-        foreach (var command in new[] { ValidateCommand.Create() })
+        foreach (var command in new[] { ValidateCommand.Create(), DoctorCommand.Create() })
             root.Subcommands.Add(command);
         return root;
     }

@@ -11,6 +11,19 @@ internal enum TransportMode
 
     /// <summary>The generated MAC.</summary>
     ChAddr,
+
+    /// <summary>None: UDP from this host's own address, as a relay agent.</summary>
+    Relay,
+}
+
+/// <summary>What tells leases apart for DHCP servers.</summary>
+internal enum IdentityMode
+{
+    /// <summary>A MAC each.</summary>
+    Mac = 0,
+
+    /// <summary>A client identifier each, and the interface's own MAC for all.</summary>
+    ClientId,
 }
 
 /// <summary>Where MACs come from.</summary>

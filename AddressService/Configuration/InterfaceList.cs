@@ -60,6 +60,16 @@ internal static class InterfaceList
     /// <summary>What is wrong with the interfaces in force taken together.</summary>
     public static IEnumerable<string> Faults(AddressServiceOptions options)
     {
+        foreach (var relay in options.Interfaces.Where(i => i.Transport == TransportMode.Relay))
+        {
+            string where = relay.Name is null ? "--transport relay" : $"--interfaces has {relay.Name}, whose transport relay";
+            if (relay.RelayServers.Count == 0)
+                yield return $"{where} needs relay-servers";
+            if (relay.Vlan != 0)
+                yield return $"{where} does not go with vlan: it sends no frames of its own";
+        }
+        foreach (var both in options.Interfaces.Where(i => i.LinkSelection is not null && i.SubnetSelection is not null))
+            yield return $"{(both.Name is null ? "" : $"--interfaces has {both.Name} with ")}link-selection and subnet-selection: two ways to say the same, choose one";
         if (options.Listed.Count == 0)
             yield break;
         if (options.Interface.Device != "auto" || options.Interface.Vlan != 0)

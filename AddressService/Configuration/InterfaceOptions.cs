@@ -16,6 +16,23 @@ internal sealed class InterfaceOptions
 
     public TransportMode Transport { get; set; }
 
+    public IdentityMode Identity { get; set; }
+
+    /// <summary>MACs in use on it at most, those of leases; null for no limit.</summary>
+    public int? MacBudget { get; set; }
+
+    /// <summary>DHCP servers to relay to.</summary>
+    public IReadOnlyList<IPv4Address> RelayServers { get; set; } = [];
+
+    /// <summary>The address to relay from; null for the interface's first.</summary>
+    public IPv4Address? RelayAddress { get; set; }
+
+    /// <summary>Subnet to lease from by option 82.5, where it is not that of <see cref="RelayAddress"/>.</summary>
+    public IPv4Address? LinkSelection { get; set; }
+
+    /// <summary>The same by option 118.</summary>
+    public IPv4Address? SubnetSelection { get; set; }
+
     /// <summary>Addresses outside are refused; empty takes what the servers give.</summary>
     public IReadOnlyList<IPv4Network> Cidrs { get; set; } = [];
 

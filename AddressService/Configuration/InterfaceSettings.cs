@@ -20,12 +20,24 @@ internal static class InterfaceSettings
     [
         new("interface", "NAME", "network interface to lease on; auto is the one with the default route (auto)", (o, v) => Text(v, x => o.Device = x)),
         new("vlan", "ID", "802.1Q tag of the frames on that interface, 1 to 4094; 0 for none (0)", (o, v) => Number(v, 0, 4094, x => o.Vlan = x)),
-        new("transport", "nic|chaddr", "source of DHCP frames: the interface's MAC, or the generated one (nic)", (o, v) => v switch
+        new("transport", "nic|chaddr|relay", "how DHCP travels: in frames from the interface's MAC, from the generated one, or by UDP as a relay agent (nic)", (o, v) => v switch
         {
             "nic" => Do(() => o.Transport = TransportMode.Nic),
             "chaddr" => Do(() => o.Transport = TransportMode.ChAddr),
-            _ => "is neither nic nor chaddr",
+            "relay" => Do(() => o.Transport = TransportMode.Relay),
+            _ => "is none of nic, chaddr, relay",
         }),
+        new("identity", "mac|client-id", "what tells leases apart: a MAC each, or a client identifier each with the interface's MAC (mac)", (o, v) => v switch
+        {
+            "mac" => Do(() => o.Identity = IdentityMode.Mac),
+            "client-id" => Do(() => o.Identity = IdentityMode.ClientId),
+            _ => "is neither mac nor client-id",
+        }),
+        new("mac-budget", "N", "MACs in use on one interface at most, 1 to 100000 (no limit)", (o, v) => Number(v, 1, 100_000, x => o.MacBudget = x)),
+        new("relay-servers", "LIST", "DHCP servers to relay to, such as 10.1.0.5,10.1.0.6 (none)", (o, v) => Addresses(v, x => o.RelayServers = x)),
+        new("relay-address", "ADDRESS", "address to relay from (the interface's first)", (o, v) => Address(v, x => o.RelayAddress = x)),
+        new("link-selection", "ADDRESS", "subnet to lease from through a relay, by option 82.5 (that of relay-address)", (o, v) => Address(v, x => o.LinkSelection = x)),
+        new("subnet-selection", "ADDRESS", "the same by option 118, for servers that know that one (none)", (o, v) => Address(v, x => o.SubnetSelection = x)),
         new("cidrs", "LIST", "ranges to accept addresses from, such as 10.20.0.0/24,10.21.0.0/24 (all)", (o, v) => Networks(v, x => o.Cidrs = x)),
         new("client-id", "hw|none", "DHCP option 61: 01 and the MAC, or none (hw)", (o, v) => v switch
         {

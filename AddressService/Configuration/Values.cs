@@ -36,6 +36,21 @@ internal static class Values
         return Do(() => set(networks));
     }
 
+    public static string? Address(string value, Action<IPv4Address> set) =>
+        IPv4Address.TryParse(value, out var address) && !address.IsAny ? Do(() => set(address)) : "is no IPv4 address";
+
+    public static string? Addresses(string value, Action<IReadOnlyList<IPv4Address>> set)
+    {
+        const int Most = 16;
+        var addresses = new List<IPv4Address>();
+        foreach (string item in Items(value, ','))
+        {
+            if (Address(item, addresses.Add) is not null)
+                return $"has '{item}', which is no IPv4 address";
+        }
+        return addresses.Count is 0 or > Most ? $"is not a list of 1 to {Most} addresses" : Do(() => set(addresses));
+    }
+
     public static string[] Items(string value, char separator) =>
         value.Split(separator, StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
 }

@@ -27,6 +27,7 @@ internal static class AddressEndpoints
             .Produces<AcquireAddressAnswer>(StatusCodes.Status409Conflict)
             .Produces<ErrorAnswer>(StatusCodes.Status413PayloadTooLarge)
             .Produces<AcquireAddressAnswer>(StatusCodes.Status429TooManyRequests)
+            .Produces<AcquireAddressAnswer>(StatusCodes.Status502BadGateway)
             .Produces<AcquireAddressAnswer>(StatusCodes.Status503ServiceUnavailable)
             .Produces<AcquireAddressAnswer>(StatusCodes.Status504GatewayTimeout);
         group.MapDelete("", ReleaseAsync)
@@ -151,6 +152,7 @@ internal static class AddressEndpoints
             AcquireKind.Denied => StatusCodes.Status403Forbidden,
             AcquireKind.Released or AcquireKind.Conflict => StatusCodes.Status409Conflict,
             AcquireKind.Limited => StatusCodes.Status429TooManyRequests,
+            AcquireKind.BadServer => StatusCodes.Status502BadGateway,
             AcquireKind.Timeout => StatusCodes.Status504GatewayTimeout,
             _ => StatusCodes.Status503ServiceUnavailable,
         };

@@ -12,7 +12,9 @@ namespace DynamicLb.AddressService.Leasing;
 /// <param name="device">The kernel's name for it.</param>
 /// <param name="transport">Its DHCP messages.</param>
 /// <param name="channel">Its frames, where they are sent as such.</param>
-internal sealed class DhcpLink(InterfaceOptions options, string device, IDhcpTransport transport, FollowingLinkChannel? channel)
+/// <param name="hardwareAddress">Its own MAC; null to ask the channel or the kernel.</param>
+internal sealed class DhcpLink(
+    InterfaceOptions options, string device, IDhcpTransport transport, FollowingLinkChannel? channel, Func<MacAddress>? hardwareAddress = null)
 {
     public InterfaceOptions Options { get; } = options;
 
@@ -26,9 +28,18 @@ internal sealed class DhcpLink(InterfaceOptions options, string device, IDhcpTra
 
     public FollowingLinkChannel? Channel { get; } = channel;
 
-    /// <exception cref="UnusableException">The packet socket cannot be opened.</exception>
+    /// <summary>Its own MAC now; zero while there is no such interface.</summary>
+    public MacAddress HardwareAddress =>
+        hardwareAddress?.Invoke() ?? (Channel is { } frames ? frames.Link.Mac : NetworkInterfaces.TryRead(Device)?.Link.Mac ?? MacAddress.Zero);
+
+    /// <exception cref="UnusableException">The socket cannot be opened.</exception>
     public static DhcpLink Open(InterfaceOptions options, LinkInfo link, ILinkMonitor monitor, TimeProvider time)
     {
+        if (options.Transport == TransportMode.Relay)
+        {
+            // Shared, because there can be but one socket of that port: self-tests go through it, too.
+            return new DhcpLink(options, link.Name, new SharedDhcpTransport(OpenRelay(options, link.Name, time)), null);
+        }
         try
         {
             var channel = new FollowingLinkChannel(link, monitor, found => PacketLinkChannel.Open(found, DhcpFilter.For((ushort)options.Vlan)));
@@ -39,6 +50,29 @@ internal sealed class DhcpLink(InterfaceOptions options, string device, IDhcpTra
         catch (SocketException e)
         {
             throw new UnusableException($"No packet socket on {link.Name}: {e.Message}. It takes the capability NET_RAW.", e);
+        }
+    }
+
+    /// <exception cref="UnusableException">There is no address to relay from, or its port cannot be had.</exception>
+    public static RelayDhcpTransport OpenRelay(InterfaceOptions options, string device, TimeProvider time)
+    {
+        var address = options.RelayAddress ?? (NetworkInterfaces.TryRead(device)?.Addresses is [var first, ..] ? first.Address
+            : throw new UnusableException($"There is no interface '{device}', or it has no IPv4 address to relay from: name one by --relay-address."));
+        var settings = new DhcpRelaySettings
+        {
+            RelayAddress = address,
+            Servers = options.RelayServers,
+            LinkSelection = options.LinkSelection,
+            SubnetSelection = options.SubnetSelection,
+        };
+        try
+        {
+            return new RelayDhcpTransport(settings, time);
+        }
+        catch (SocketException e)
+        {
+            throw new UnusableException(
+                $"No relay at {address} port 67: {e.Message}. It takes an address of this host, the capability NET_BIND_SERVICE, and no other DHCP server or relay there.", e);
         }
     }
 }

@@ -15,16 +15,23 @@ internal sealed class HostAddresses(TimeProvider time)
         if (_readAt is not { } at || time.GetElapsedTime(at) > Age)
         {
             _readAt = time.GetTimestamp();
-            try
-            {
-                _addresses = [.. NetworkInterface.GetAllNetworkInterfaces().SelectMany(i => i.GetIPProperties().UnicastAddresses)
-                    .Select(a => IPv4Address.TryFrom(a.Address, out var own) ? own : default)];
-            }
-            catch (NetworkInformationException)
-            {
-                // An interface vanished meanwhile: what was read last still holds.
-            }
+            // When an interface vanished meanwhile, what was read last still holds.
+            _addresses = Read() ?? _addresses;
         }
         return _addresses.Contains(address);
+    }
+
+    /// <summary>Reads them now; null when an interface vanished meanwhile. Thread-safe.</summary>
+    public static HashSet<IPv4Address>? Read()
+    {
+        try
+        {
+            return [.. NetworkInterface.GetAllNetworkInterfaces().SelectMany(i => i.GetIPProperties().UnicastAddresses)
+                .Select(a => IPv4Address.TryFrom(a.Address, out var own) ? own : default)];
+        }
+        catch (NetworkInformationException)
+        {
+            return null;
+        }
     }
 }

@@ -30,6 +30,9 @@ internal enum AcquireKind
 
     /// <summary>Too many new leases in a short time.</summary>
     Limited,
+
+    /// <summary>The DHCP server cannot serve more than one client with our MAC.</summary>
+    BadServer,
 }
 
 /// <summary>A call for an address, its fields checked.</summary>
@@ -128,6 +131,9 @@ internal sealed class LeaseEntry
 
     /// <summary>What is being asked of a server; null for nothing.</summary>
     public string? Exchange { get; set; }
+
+    /// <summary>Offers of an address that another one has under the same MAC.</summary>
+    public int ConfusedOffers { get; set; }
 
     public bool InReady { get; set; }
 

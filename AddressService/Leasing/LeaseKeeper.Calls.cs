@@ -166,9 +166,16 @@ internal sealed partial class LeaseKeeper
         var cidrs = link.Options.Cidrs.Count > 0 ? link.Options.Cidrs : [.. entries
             .Select(e => e.LeaseAt(_clock.Now)?.Network).OfType<IPv4Network>().Distinct().OrderBy(n => n.Address)];
         return new InterfaceAnswer(
-            link.Name, link.Device, link.Options.Vlan, link.Options.Transport == TransportMode.Nic ? "nic" : "chaddr", [.. cidrs.Select(c => c.ToString())],
-            entries.Count, link.Options.MaxLeases, link.Options.Namespaces);
+            link.Name, link.Device, link.Options.Vlan, TransportName(link), [.. cidrs.Select(c => c.ToString())],
+            entries.Count, link.Options.MaxLeases, link.Options.Namespaces, link.Options.Identity == IdentityMode.ClientId ? "client-id" : "mac", link.Options.MacBudget);
     }
+
+    private static string TransportName(LeaseLink link) => link.Options.Transport switch
+    {
+        TransportMode.Nic => "nic",
+        TransportMode.ChAddr => "chaddr",
+        _ => "relay",
+    };
 
     private LeaseEntry? Create(AcquireCall call, AcquireWaiter waiter)
     {
@@ -183,27 +190,21 @@ internal sealed partial class LeaseKeeper
             waiter.Complete(refusal);
             return null;
         }
-        if (ChooseMac(uid is null || _options.MacFromName ? service : uid, out bool fromPool) is not { } mac)
-        {
-            waiter.Complete(Failed(AcquireKind.Unavailable, _options.MacSource == MacSource.Pool
-                ? $"no MAC left: all {_macs.Count} of the pool are in use; add some by POST /v1/mac" : "no MAC left under the configured prefix"));
-            return null;
-        }
-        var record = new LeaseRecord
+        var asked = new LeaseRecord
         {
             Service = service,
             Uid = uid,
             Id = Guid.NewGuid(),
-            Mac = mac.ToString(),
-            MacFromPool = fromPool,
-            ClientId = link.Options.SendClientId ? Convert.ToHexStringLower(DhcpClientIdentity.HardwareClientId(mac).Span) : "",
+            Mac = "",
             Hostname = ServiceName.Hostname(service),
             VendorClass = link.Options.VendorClass.Length == 0 ? null : link.Options.VendorClass,
             Interface = link.Options.Name,
             RequestedAddress = call.Ip?.ToString(),
             CreatedAt = _clock.UtcNow,
         };
-        var entry = NewEntry(link, record, mac);
+        if (ChooseIdentity(asked, link, waiter) is not { } record)
+            return null;
+        var entry = NewEntry(link, record, MacAddress.Parse(record.Mac));
         entry.Hint = call.Ip;
         entry.Pending = PendingStart.Acquire;
         entry.AbandonAt = _clock.Now + _options.AbandonAfter;

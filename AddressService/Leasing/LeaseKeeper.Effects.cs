@@ -15,12 +15,7 @@ internal sealed partial class LeaseKeeper
         _byClient[client].Link.Wire.Send(message, destination);
     }
 
-    string? IDhcpClientEffects.RefuseAddress(DhcpClient client, IPv4Address address, in DhcpReply reply)
-    {
-        if (_byAddress.TryGetValue(address, out var other) && other.Client.Machine != client)
-            return $"held by our own lease of {other.Record.Service}";
-        return _byClient[client].Link.RefuseAddress(address);
-    }
+    string? IDhcpClientEffects.RefuseAddress(DhcpClient client, IPv4Address address, in DhcpReply reply) => Refuse(_byClient[client], address);
 
     void IDhcpClientEffects.StateChanged(DhcpClient client, DhcpClientState from, DhcpClientState to)
     {

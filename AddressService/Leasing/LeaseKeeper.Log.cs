@@ -7,6 +7,9 @@ internal sealed partial class LeaseKeeper
 {
     private static partial class Log
     {
+        [LoggerMessage(Level = LogLevel.Error, Message = "{Service} gets no address: {Cause}")]
+        public static partial void Confused(ILogger logger, string service, string cause);
+
         [LoggerMessage(Level = LogLevel.Warning, Message = "{Service} has a lease but no owner: {Reason}")]
         public static partial void Orphaned(ILogger logger, string service, string reason);
 

@@ -33,7 +33,6 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
 
     private readonly SortedDictionary<LeaseKey, LeaseEntry> _byService = new(LeaseKey.Order);
     private readonly Dictionary<LeaseAddress, LeaseEntry> _byAddress = [];
-    private readonly Dictionary<MacAddress, LeaseEntry> _byMac = [];
     private readonly Dictionary<object, LeaseEntry> _byClient = new(ReferenceEqualityComparer.Instance);
     private readonly List<LeaseEntry> _releasing = [];
     private readonly PriorityQueue<(LeaseEntry Entry, int Version), TimeSpan> _schedule = new();
@@ -131,7 +130,8 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
         }
         _metrics.Received(MetricLabel.Of(reply.Message.Type));
         client.Receive(reply, _clock.Now);
-        Reschedule(entry);
+        if (!EndIfConfused(entry))
+            Reschedule(entry);
     }
 
     /// <summary>Counts what was dropped before it reached a client.</summary>
@@ -158,9 +158,9 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
                 _ = NewEntry(link, record with { State = LeaseRecordState.Released, ReleasedAt = record.ReleasedAt ?? _clock.UtcNow }, mac, forgetAt: now + left);
             return;
         }
-        if (_byMac.ContainsKey(mac))
+        if (IsTaken(record, mac))
         {
-            Log.StoreFault(_logger, $"two leases have the MAC {mac}; the older one, of {record.Service}, is dropped");
+            Log.StoreFault(_logger, $"two leases have the {(record.SharesMac ? $"client identifier {record.ClientId}" : $"MAC {mac}")}; the older one, of {record.Service}, is dropped");
             Delete(record);
             return;
         }
@@ -222,22 +222,20 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
             return entry;
         }
         _byClient[entry.Client.Machine] = entry;
-        _byMac[mac] = entry;
         if (record.State == LeaseRecordState.Releasing)
             _releasing.Add(entry);
         else
             _byService[entry.Key] = entry;
-        link.Wire.Join(mac);
+        Own(entry);
         return entry;
     }
 
-    /// <summary>Frees the MAC; the record may stay a while to answer a repeated DELETE.</summary>
+    /// <summary>Frees the identity; the record may stay a while to answer a repeated DELETE.</summary>
     private void Retire(LeaseEntry entry)
     {
         _byClient.Remove(entry.Client.Machine);
         entry.Link.SetUnanswered(entry, false);
-        if (_byMac.TryGetValue(entry.Mac, out var owner) && owner == entry && _byMac.Remove(entry.Mac))
-            entry.Link.Wire.Leave(entry.Mac);
+        Disown(entry);
         Unclaim(entry);
         if (_byService.TryGetValue(entry.Key, out var live) && live == entry)
             _byService.Remove(entry.Key);

@@ -49,6 +49,7 @@ internal sealed class LeaseLink
             AllowedServers = options.Servers,
             RequestedLeaseSeconds = options.LeaseSeconds,
             ReleaseDelay = all.ReleaseDelay,
+            IsRelayed = options.Transport == TransportMode.Relay,
         };
     }
 
@@ -61,6 +62,9 @@ internal sealed class LeaseLink
 
     public ILeaseWire Wire { get; }
 
+    /// <summary>The interface's own MAC; zero while there is no interface.</summary>
+    public Func<MacAddress> HardwareAddress { get; init; } = static () => MacAddress.Zero;
+
     public DhcpClientSettings Settings { get; }
 
     private bool MayStart => _starting.Count > 0 && _unanswered < MaxUnanswered;
@@ -69,6 +73,9 @@ internal sealed class LeaseLink
 
     /// <summary>When the pace lets the next one go; null when none waits.</summary>
     public TimeSpan? NextAt(TimeSpan now) => HasReady ? _bucket.NextAt(now) : null;
+
+    /// <summary>Whether this host itself has an address.</summary>
+    public bool IsOwnAddress(IPv4Address address) => _isOwnAddress(address);
 
     /// <summary>Why an address is not to be taken here, or null.</summary>
     public string? RefuseAddress(IPv4Address address)

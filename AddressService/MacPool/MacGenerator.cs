@@ -2,6 +2,8 @@ using System.Buffers.Binary;
 using System.Security.Cryptography;
 using System.Text;
 using DynamicLb.Networking.Addresses;
+using DynamicLb.Networking.Dhcp4;
+using DynamicLb.Networking.Dhcp6;
 
 namespace DynamicLb.AddressService.MacPool;
 
@@ -20,6 +22,27 @@ internal sealed class MacGenerator(uint prefix, byte[] key)
         Span<byte> hash = stackalloc byte[HMACSHA256.HashSizeInBytes];
         HMACSHA256.HashData(key, Encoding.UTF8.GetBytes($"mac|{subject}|{attempt}"), hash);
         return new MacAddress(((ulong)prefix << 24) | (BinaryPrimitives.ReadUInt32BigEndian(hash) >> 8));
+    }
+
+    /// <summary>
+    /// The client identifier of a service that shares the interface's MAC: a DUID-UUID, the same bytes in every lease of the service (RFC 4361). The UUID
+    /// is the Service's UID; where that is none, or an attempt met another's, it follows from the secret, so that nobody can guess it.
+    /// </summary>
+    /// <param name="subject">The Service's name.</param>
+    /// <param name="uid">The Service's UID, or null.</param>
+    /// <param name="attempt">Zero first.</param>
+    public ReadOnlyMemory<byte> DeriveClientId(string subject, string? uid, int attempt)
+    {
+        if (attempt > 0 || !Guid.TryParse(uid, out var uuid))
+        {
+            Span<byte> hash = stackalloc byte[HMACSHA256.HashSizeInBytes];
+            HMACSHA256.HashData(key, Encoding.UTF8.GetBytes($"duid|{uid ?? subject}|{attempt}"), hash);
+            // Version 8, for private schemes, of the standard's variant (RFC 9562).
+            hash[6] = (byte)((hash[6] & 0x0f) | 0x80);
+            hash[8] = (byte)((hash[8] & 0x3f) | 0x80);
+            uuid = new Guid(hash[..16], bigEndian: true);
+        }
+        return DhcpClientIdentity.DuidClientId(1, Dhcp6Duid.FromUuid(uuid).Bytes);
     }
 
     /// <summary>Parses a prefix such as <c>02:4c:42</c>.</summary>

@@ -41,6 +41,9 @@ internal sealed record LeaseRecord
     /// <summary>Whether the MAC came from the list of <c>/v1/mac</c>.</summary>
     public bool MacFromPool { get; init; }
 
+    /// <summary>Whether the MAC is the interface's own, which other leases have, too: then <see cref="ClientId"/> alone tells them apart.</summary>
+    public bool SharesMac { get; init; }
+
     /// <summary>DHCP option 61 in hexadecimal; empty for none. Servers key the lease on it, so it is kept, not derived again.</summary>
     public string ClientId { get; init; } = "";
 

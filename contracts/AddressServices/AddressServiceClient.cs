@@ -74,6 +74,10 @@ public sealed partial class AddressServiceClient : IAddressServiceClient
         CallAsync(
             HttpMethod.Post, "v1/ip/orphans", JsonSerializer.SerializeToUtf8Bytes(request, Json.OrphansRequest), Json.OrphansAnswer, cancellationToken);
 
+    /// <inheritdoc/>
+    public Task<SelfTestAnswer> TestAsync(SelfTestRequest request, CancellationToken cancellationToken) =>
+        CallAsync(HttpMethod.Post, "v1/selftest", JsonSerializer.SerializeToUtf8Bytes(request, Json.SelfTestRequest), Json.SelfTestAnswer, cancellationToken);
+
     private async Task<TAnswer> CallAsync<TAnswer>(
         HttpMethod method, string path, byte[]? body, JsonTypeInfo<TAnswer> typeInfo, CancellationToken cancellationToken,
         Func<TAnswer, HttpStatusCode, TAnswer>? complete = null)

@@ -89,7 +89,7 @@ public sealed record RemoveMacsAnswer(string Status, IReadOnlyList<string> Unpro
 /// <summary>Answer to <c>GET /v1/config</c>: the settings in force, without secrets.</summary>
 /// <param name="Cidrs">The ranges it leases from: configured, or learned from the subnets in DHCP answers.</param>
 /// <param name="Interface">The network interface it leases on; the first of several.</param>
-/// <param name="Transport">How DHCP frames travel on it: <c>nic</c> (borrowed source, the default) or <c>chaddr</c> (full client).</param>
+/// <param name="Transport">How DHCP travels on it: <c>nic</c> (borrowed source, the default), <c>chaddr</c> (full client) or <c>relay</c>.</param>
 /// <param name="MacSource">Where MACs come from: <c>generate</c>, <c>pool</c> or <c>poolThenGenerate</c>.</param>
 /// <param name="MacPrefix">Prefix of generated MACs, such as <c>02:4c:42</c>.</param>
 /// <param name="PoolMacs">MACs in the configured pool, those in use included.</param>
@@ -111,13 +111,16 @@ public sealed record ConfigAnswer(
 /// <param name="Name">By which <c>POST /v1/ip</c> names it.</param>
 /// <param name="Interface">The kernel's name for it.</param>
 /// <param name="Vlan">802.1Q VLAN on it, 1 to 4094; 0 for untagged frames.</param>
-/// <param name="Transport">How DHCP frames travel: <c>nic</c> or <c>chaddr</c>.</param>
+/// <param name="Transport">How DHCP travels: <c>nic</c>, <c>chaddr</c> or <c>relay</c>.</param>
 /// <param name="Cidrs">The ranges it leases from: configured, or learned from the subnets in DHCP answers.</param>
 /// <param name="Leases">Leases on it now.</param>
 /// <param name="MaxLeases">Leases on it at most; null without a limit of its own.</param>
 /// <param name="Namespaces">Namespaces whose Services lease here unless they name another interface.</param>
+/// <param name="Identity">What tells leases apart: <c>mac</c> or <c>client-id</c>.</param>
+/// <param name="MacBudget">MACs in use on it at most; null without a limit.</param>
 public sealed record InterfaceAnswer(
-    string Name, string Interface, int Vlan, string Transport, IReadOnlyList<string> Cidrs, int Leases, int? MaxLeases, IReadOnlyList<string> Namespaces);
+    string Name, string Interface, int Vlan, string Transport, IReadOnlyList<string> Cidrs, int Leases, int? MaxLeases, IReadOnlyList<string> Namespaces,
+    string Identity = "mac", int? MacBudget = null);
 
 /// <summary>One lease in <c>GET /v1/status</c>. Times are UTC; null where they do not apply.</summary>
 /// <param name="Service">The service as <c>namespace/name</c>.</param>
@@ -209,4 +212,6 @@ public sealed record ErrorAnswer(string Status, string Detail);
 [JsonSerializable(typeof(LeaseDetailAnswer))]
 [JsonSerializable(typeof(OverviewAnswer))]
 [JsonSerializable(typeof(MacPoolAnswer))]
+[JsonSerializable(typeof(SelfTestRequest))]
+[JsonSerializable(typeof(SelfTestAnswer))]
 public sealed partial class AddressServiceJsonContext : JsonSerializerContext;

@@ -25,6 +25,9 @@ public interface IAddressServiceClient
     /// <summary><c>POST /v1/ip/orphans</c>: lists leases as being without an owner. It releases nothing.</summary>
     Task<OrphansAnswer> ReportOrphansAsync(OrphansRequest request, CancellationToken cancellationToken);
 
+    /// <summary><c>POST /v1/selftest</c>: tries the ways to lease. It takes some seconds.</summary>
+    Task<SelfTestAnswer> TestAsync(SelfTestRequest request, CancellationToken cancellationToken);
+
     /// <summary><c>GET /v1/leases</c>: one page.</summary>
     Task<LeasesAnswer> GetLeasesAsync(LeaseQuery query, CancellationToken cancellationToken);
 

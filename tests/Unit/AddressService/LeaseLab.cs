@@ -68,6 +68,9 @@ internal sealed class LeaseLab : IDisposable
 
     public HashSet<IPv4Address> OwnAddresses { get; } = [];
 
+    /// <summary>The interface's own MAC.</summary>
+    public MacAddress Nic { get; set; } = MacAddress.Parse("02:00:00:00:00:07");
+
     /// <summary>The server behind each interface but the first.</summary>
     public List<FakeDhcpServer> OtherServers { get; } = [];
 
@@ -79,7 +82,7 @@ internal sealed class LeaseLab : IDisposable
         Leaving = _ => { };
         Arriving = _ => { };
         Keeper = new LeaseKeeper(
-            Options, Store, [.. Options.Interfaces.Select((o, i) => new LeaseLink(Options, o, o.Name ?? "lan0", new Wire(this, i), OwnAddresses.Contains))], Clock, new LeaseMetrics(_services.GetRequiredService<System.Diagnostics.Metrics.IMeterFactory>()),
+            Options, Store, [.. Options.Interfaces.Select((o, i) => new LeaseLink(Options, o, o.Name ?? "lan0", new Wire(this, i), OwnAddresses.Contains) { HardwareAddress = () => Nic })], Clock, new LeaseMetrics(_services.GetRequiredService<System.Diagnostics.Metrics.IMeterFactory>()),
             NullLogger<LeaseKeeper>.Instance, DhcpRandom.Seeded(++_seed));
         Keeper.Load();
     }

@@ -1,3 +1,4 @@
+using System.Security.Cryptography;
 using DynamicLb.Networking.Addresses;
 using DynamicLb.Networking.Dhcp4;
 
@@ -44,6 +45,9 @@ internal sealed class FakeDhcpServer
     public bool IsSilent { get; set; }
 
     public bool IsAuthoritative { get; set; } = true;
+
+    /// <summary>Tells clients apart by option 61, as most servers do; <see cref="Leases"/> then has a MAC made of it in place of <c>chaddr</c>.</summary>
+    public bool HonoursClientIds { get; set; }
 
     /// <summary>(message, regular answers) to what is sent instead; null keeps the regular ones.</summary>
     public Func<DhcpMessage, IReadOnlyList<DhcpMessage>, IReadOnlyList<DhcpMessage>?>? Script { get; set; }
@@ -101,7 +105,7 @@ internal sealed class FakeDhcpServer
 
     private DhcpMessage? Answer(DhcpMessage message)
     {
-        var client = message.HardwareAddress;
+        var client = KeyOf(message);
         _ = message.Options.TryGetAddress(DhcpOptionCode.RequestedAddress, out var requested);
         switch (message.Type)
         {
@@ -135,10 +139,13 @@ internal sealed class FakeDhcpServer
 
     private DhcpMessage Grant(DhcpMessage message, IPv4Address address)
     {
-        _offered.Remove(message.HardwareAddress);
-        Leases[message.HardwareAddress] = address;
+        _offered.Remove(KeyOf(message));
+        Leases[KeyOf(message)] = address;
         return Reply(message, DhcpMessageType.Ack, address);
     }
+
+    private MacAddress KeyOf(DhcpMessage message) =>
+        HonoursClientIds && message.Options.TryGet(DhcpOptionCode.ClientId, out var id) ? MacAddress.Read(SHA256.HashData(id)) : message.HardwareAddress;
 
     private IPv4Address? Choose(MacAddress client, IPv4Address requested)
     {

@@ -1,0 +1,129 @@
+using System.CommandLine;
+using System.Net;
+using System.Text.Json;
+using DynamicLb.AddressService.SelfTest;
+using DynamicLb.Cli;
+using DynamicLb.Contracts.AddressServices;
+using DynamicLb.Networking.Addresses;
+using DynamicLb.Networking.Dhcp4;
+using DynamicLb.Tests.Unit.AddressService;
+using DynamicLb.Tests.Unit.Support;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+
+namespace DynamicLb.Tests.Unit.SelfTest;
+
+/// <summary>The self-test through the REST API, and <c>dynlb doctor dhcp</c> before it.</summary>
+public sealed class SelfTestApiTests
+{
+    private readonly FakeLink _link = new();
+
+    [Fact]
+    public async Task Every_mode_is_tried_no_lease_is_touched_and_the_last_result_can_be_read_again()
+    {
+        await using var host = await StartAsync();
+        Assert.Equal(HttpStatusCode.NotFound, (await host.SendAsync(HttpMethod.Get, "/v1/selftest")).Code);
+        await host.PostAsync("/v1/ip", """{"service":"demo/web"}""");
+
+        var (code, body) = await host.PostAsync("/v1/selftest", """{"seconds":1}""");
+        Assert.Equal(HttpStatusCode.OK, code);
+        var answer = body.Deserialize(AddressServiceJsonContext.Default.SelfTestAnswer)!;
+        Assert.Equal(
+            [(SelfTestModes.Nic, SelfTestOutcome.Works), (SelfTestModes.ChAddr, SelfTestOutcome.NoReply), (SelfTestModes.ClientId, SelfTestOutcome.Works), (SelfTestModes.Relay, SelfTestOutcome.NotTried)],
+            answer.Modes!.Select(mode => (mode.Mode, mode.Outcome)));
+        Assert.Contains("port security", answer.Modes![1].Cause, StringComparison.Ordinal);
+        Assert.Equal(["10.77.0.100"], host.Server.Leases.Values.Select(address => address.ToString()));
+        Assert.NotEqual("10.77.0.100", answer.Modes[0].Ip);
+        Assert.Equal(answer.Started, (await host.SendAsync(HttpMethod.Get, "/v1/selftest")).Body.GetProperty("started").GetDateTimeOffset());
+    }
+
+    [Fact]
+    public async Task Only_admins_may_run_it_one_at_a_time_and_nonsense_is_refused()
+    {
+        await using var host = await StartAsync("reader read,lease * the-reader-s-token");
+        using (var refused = await host.CallAsync("the-reader-s-token", HttpMethod.Post, "/v1/selftest", "{}"))
+            Assert.Equal(HttpStatusCode.Forbidden, refused.StatusCode);
+        foreach (var (request, fault) in new[] { ("""{"modes":["wifi"]}""", "modes: 'wifi'"), ("""{"seconds":31}""", "seconds"), ("""{"interface":"lan9"}""", "lan0") })
+        {
+            var (code, body) = await host.PostAsync("/v1/selftest", request);
+            Assert.Equal(HttpStatusCode.BadRequest, code);
+            Assert.Contains(fault, body.GetProperty("detail").GetString(), StringComparison.Ordinal);
+        }
+        var first = host.PostAsync("/v1/selftest", """{"seconds":1,"modes":["chaddr"]}""");
+        await _link.Opened.Task.WaitAsync(TimeSpan.FromSeconds(30), TimeProvider.System);
+        Assert.Equal(HttpStatusCode.Conflict, (await host.PostAsync("/v1/selftest", "{}")).Code);
+        Assert.Equal(HttpStatusCode.OK, (await first).Code);
+    }
+
+    [Fact]
+    public async Task The_doctor_tells_it_in_words_or_as_JSON_and_its_exit_code_says_whether_what_is_configured_works()
+    {
+        await using var host = await StartAsync();
+        var (code, text) = await DoctorAsync(host, "--modes", "nic,chaddr", "--seconds", "1");
+        Assert.True(code == 0, text);
+        Assert.Contains("+ nic        works", text, StringComparison.Ordinal);
+        Assert.Contains("- chaddr     no reply", text, StringComparison.Ordinal);
+        Assert.Contains("Likely cause: the port lets only", text, StringComparison.Ordinal);
+        Assert.Contains("Nothing needs to change", text, StringComparison.Ordinal);
+        Assert.Contains("    transport: nic", text, StringComparison.Ordinal);
+
+        _link.Configured = SelfTestModes.ChAddr;
+        (code, text) = await DoctorAsync(host, "--modes", "chaddr", "--seconds", "1", "--output", "json");
+        Assert.Equal(1, code);
+        Assert.Equal(SelfTestOutcome.NoReply, JsonSerializer.Deserialize(text, AddressServiceJsonContext.Default.SelfTestAnswer)!.Modes![0].Outcome);
+
+        Assert.Equal(2, (await DoctorAsync(host, "--interface", "lan9")).Code);
+    }
+
+    private async Task<ApiHost> StartAsync(string? tokens = null)
+    {
+        var host = await ApiHost.StartAsync(build: builder => builder.Services.Replace(ServiceDescriptor.Singleton<ISelfTestLinks>(_link)), tokens: tokens);
+        _link.Server = host.Server;
+        return host;
+    }
+
+    private static async Task<(int Code, string Output)> DoctorAsync(ApiHost host, params string[] arguments)
+    {
+        await using var output = new StringWriter();
+        await using var error = new StringWriter();
+        int code = await CommandTable.Create().Parse(["doctor", "dhcp", "--url", $"{host.Http.BaseAddress}", "--token-file", host.TokenPath, .. arguments])
+            .InvokeAsync(new InvocationConfiguration { Output = output, Error = error }, TestContext.Current.CancellationToken);
+        return (code, output.ToString() + error);
+    }
+
+    /// <summary>A port that lets only the interface's own MAC through.</summary>
+    private sealed class FakeLink : ISelfTestLinks, ISelfTestLink
+    {
+        private readonly FakeDhcpServer _byClientId = new() { HonoursClientIds = true, First = IPv4Address.Parse("10.77.0.150") };
+
+        public FakeDhcpServer Server { get; set; } = null!;
+
+        public TaskCompletionSource Opened { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public IReadOnlyList<string> Names => [Name];
+
+        public string Name => "lan0";
+
+        public MacAddress Mac => MacAddress.Parse("02:00:00:00:00:07");
+
+        public string Configured { get; set; } = SelfTestModes.Nic;
+
+        public bool HasRelay => false;
+
+        public DhcpClientSettings Settings => DhcpClientSettings.Default;
+
+        public string? VendorClass => null;
+
+        public ISelfTestLink? Find(string? name) => name is null or "lan0" ? this : null;
+
+        public IReadOnlySet<IPv4Address> OwnAddresses() => new HashSet<IPv4Address>();
+
+        public string? Refuse(IPv4Address address) => null;
+
+        public IDhcpTransport Open(string mode)
+        {
+            Opened.TrySetResult();
+            return mode == SelfTestModes.ClientId ? new InMemoryDhcpTransport(_byClientId) : new InMemoryDhcpTransport(Server) { Loses = _ => mode == SelfTestModes.ChAddr };
+        }
+    }
+}
