@@ -11,11 +11,9 @@ public sealed class AddressServiceProcess : IDisposable
 {
     private readonly LabNetwork _network;
     private readonly LabHost _host;
-    private readonly IReadOnlyList<string> _arguments;
-
     private AddressServiceProcess(LabNetwork network, LabHost host, IReadOnlyList<string> arguments)
     {
-        (_network, _host, _arguments) = (network, host, arguments);
+        (_network, _host, Arguments) = (network, host, arguments);
         Token = RandomNumberGenerator.GetHexString(32, lowercase: true);
         TokenFile = Path.Combine(network.Folder, $"{host.Name}-token");
         File.WriteAllText(TokenFile, Token);
@@ -38,6 +36,9 @@ public sealed class AddressServiceProcess : IDisposable
     /// <summary>A client with the token.</summary>
     public HttpClient Http { get; }
 
+    /// <summary>Flags beyond those of the lab, from the next start on.</summary>
+    public IReadOnlyList<string> Arguments { get; set; }
+
     /// <summary>The running process; null before the start.</summary>
     public ChildProcess? Process { get; private set; }
 
@@ -53,7 +54,7 @@ public sealed class AddressServiceProcess : IDisposable
     public async Task StartAgainAsync(CancellationToken cancellationToken)
     {
         Process = _network.StartOurs(_host, $"address-service-{_host.Name}", "AddressService",
-            [.. _arguments.Contains("--interfaces") ? (string[])[] : ["--interface", "eth0"], "--listen", "http://0.0.0.0:8080", "--data", Data, "--token-file", TokenFile, .. _arguments]);
+            [.. Arguments.Contains("--interfaces") ? (string[])[] : ["--interface", "eth0"], "--listen", "http://0.0.0.0:8080", "--data", Data, "--token-file", TokenFile, .. Arguments]);
         try
         {
             await Wait.UntilAsync(() => AnswersAsync(cancellationToken), TimeSpan.FromSeconds(30), "the address service", cancellationToken);

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Globalization;
 using DynamicLb.Lab;
 using DynamicLb.Lab.Dhcp;
@@ -49,17 +50,23 @@ internal sealed class BenchmarkLab : IAsyncDisposable
         }
     }
 
-    /// <summary>Leases for services of this name, several at a time; the addresses.</summary>
-    public async Task<string[]> AcquireAsync(string name, int count, int atOnce, CancellationToken cancellationToken)
+    /// <summary>Leases for services of this name, several at a time, at a rate if one is given; the addresses.</summary>
+    public async Task<string[]> AcquireAsync(string name, int count, int atOnce, CancellationToken cancellationToken, double perSecond = double.PositiveInfinity)
     {
         string[] addresses = new string[count];
         int next = -1;
+        var watch = Stopwatch.StartNew();
         await Task.WhenAll(Enumerable.Range(0, Math.Min(atOnce, count)).Select(_ => Task.Run(
             async () =>
             {
                 using var connection = await Http.ConnectAsync(cancellationToken);
                 for (int i = Interlocked.Increment(ref next); i < count; i = Interlocked.Increment(ref next))
+                {
+                    var early = TimeSpan.FromSeconds(i / perSecond) - watch.Elapsed;
+                    if (early > TimeSpan.FromMilliseconds(1))
+                        await Task.Delay(early, TimeProvider.System, cancellationToken);
                     addresses[i] = await connection.AcquireAsync($"bench/{name}{i.ToString(CultureInfo.InvariantCulture)}", cancellationToken);
+                }
             },
             cancellationToken)));
         return addresses;

@@ -7,7 +7,12 @@ internal static class Program
 {
     private static readonly Benchmark[] _all =
     [
+        AllocationBenchmark.Benchmark,
         UnpacedBenchmark.Benchmark,
+        LatencyBenchmark.Benchmark,
+        RestartBenchmark.Benchmark,
+        LossBenchmark.Benchmark,
+        ManyLeasesBenchmark.Benchmark,
     ];
 
     private static async Task<int> Main(string[] arguments)
