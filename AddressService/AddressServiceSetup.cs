@@ -63,7 +63,11 @@ internal static class AddressServiceSetup
         {
             var outbox = provider.GetRequiredService<LeaseOutbox>();
             Func<IPv4Address, bool> isOwn = provider.GetRequiredService<HostAddresses>().Contains;
-            return [.. provider.GetRequiredService<DhcpLinks>().Items.Select(link => new LeaseLink(options, link.Options, link.Device, outbox.To(link.Transport), isOwn) { HardwareAddress = () => link.HardwareAddress })];
+            return
+            [
+                .. provider.GetRequiredService<DhcpLinks>().Items.Select(link =>
+                    new LeaseLink(options, link.Options, link.Device, outbox.To(link.Transport, link.Prober), isOwn) { HardwareAddress = () => link.HardwareAddress }),
+            ];
         });
         services.AddSingleton<LeaseKeeper>();
         services.AddSingleton<LeaseLoop>();

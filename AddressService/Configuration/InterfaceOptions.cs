@@ -1,6 +1,19 @@
+using DynamicLb.AddressService.Leasing;
 using DynamicLb.Networking.Addresses;
+using DynamicLb.Networking.Arp;
+using DynamicLb.Networking.Dhcp4;
 
 namespace DynamicLb.AddressService.Configuration;
+
+/// <summary>Whether an address is looked for by ARP before its first use.</summary>
+internal enum ProbeMode
+{
+    On = 0,
+
+    /// <summary>With the times of RFC 5227.</summary>
+    Strict,
+    Off,
+}
 
 /// <summary>Where addresses are leased, and how: an interface, perhaps one VLAN of it.</summary>
 internal sealed class InterfaceOptions
@@ -46,6 +59,33 @@ internal sealed class InterfaceOptions
     public bool SendClientId { get; set; } = true;
 
     public string VendorClass { get; set; } = "address-service";
+
+    /// <summary>Template of DHCP option 12; null for no name.</summary>
+    public string? HostName { get; set; } = HostNameTemplate.Default;
+
+    /// <summary>Domain of the names, which then are sent as option 81.</summary>
+    public string? Domain { get; set; }
+
+    /// <summary>Options beside the client's own.</summary>
+    public IReadOnlyList<DhcpExtraOption> ExtraOptions { get; set; } = [];
+
+    public ProbeMode Probe { get; set; }
+
+    public int ProbeCount { get; set; } = 3;
+
+    /// <summary>What these hosts answer for an address is no conflict: they announce.</summary>
+    public IReadOnlyList<MacAddress> SpeakerMacs { get; set; } = [];
+
+    /// <summary>How clients behave, as far as no other setting says it.</summary>
+    public DhcpClientSettings Dhcp { get; set; } = DhcpClientSettings.Default;
+
+    /// <summary>How addresses are probed; null for not at all.</summary>
+    public ArpProbeTiming? ProbeTiming => Probe switch
+    {
+        ProbeMode.Off => null,
+        ProbeMode.Strict => ArpProbeTiming.Strict with { Count = ProbeCount },
+        _ => ArpProbeTiming.Fast with { Count = ProbeCount },
+    };
 
     public int MessagesPerSecond { get; set; } = 50;
 

@@ -14,7 +14,7 @@ internal sealed record InterfaceSetting(string Name, string Value, string Help, 
 /// What belongs to one interface. As flags and at the top of the file they hold for the only interface, or are what the entries of <c>interfaces</c>
 /// start from.
 /// </summary>
-internal static class InterfaceSettings
+internal static partial class InterfaceSettings
 {
     public static IReadOnlyList<InterfaceSetting> All { get; } =
     [
@@ -54,6 +54,7 @@ internal static class InterfaceSettings
         new("messages-per-second", "N", "DHCP messages a second, 1 to 1000; 0 for no limit (50)", (o, v) => Number(v, 0, 1000, x => o.MessagesPerSecond = x)),
         new("message-burst", "N", "DHCP messages at once, 1 to 150 (20)", (o, v) => Number(v, 1, 150, x => o.MessageBurst = x)),
         new("interface-leases", "N", "leases on one interface at most, 1 to 100000 (max-leases)", (o, v) => Number(v, 1, 100_000, x => o.MaxLeases = x)),
+        .. Client(),
     ];
 
     // Would say nothing where there is but one interface.

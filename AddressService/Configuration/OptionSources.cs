@@ -59,6 +59,7 @@ internal static class OptionSources
         faults.AddRange(Security.AccessList.Faults(options.TokenFiles, [.. without]).Select(static fault => $"--token-file {fault}"));
         faults.AddRange(options.Tls.Faults(options.Listen));
         faults.AddRange(InterfaceList.Faults(options));
+        faults.AddRange(options.Interfaces.SelectMany(InterfaceSettings.Faults).Distinct());
         if (options.MacKeyFile is { } key && Security.MacKeyFile.Fault(key) is { } keyFault)
             faults.Add($"--mac-key-file {keyFault}");
     }

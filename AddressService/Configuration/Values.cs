@@ -51,6 +51,18 @@ internal static class Values
         return addresses.Count is 0 or > Most ? $"is not a list of 1 to {Most} addresses" : Do(() => set(addresses));
     }
 
+    public static string? Macs(string value, Action<IReadOnlyList<MacAddress>> set)
+    {
+        var macs = new List<MacAddress>();
+        foreach (string item in Items(value, ','))
+        {
+            if (MacPool.MacList.Parse(item, out var mac) is { } fault)
+                return $"has '{item}': {fault}";
+            macs.Add(mac);
+        }
+        return Do(() => set(macs));
+    }
+
     public static string[] Items(string value, char separator) =>
         value.Split(separator, StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
 }

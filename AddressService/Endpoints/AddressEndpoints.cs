@@ -61,7 +61,8 @@ internal static class AddressEndpoints
             return Answer(new AcquireOutcome(AcquireKind.Denied, new AcquireAddressAnswer(AnswerStatus.Denied, "", Detail: call.Caller.DoesNotCover(request.Service!))));
         string service = request.Service!;
         var acquire = new AcquireCall(
-            service, NullIfEmpty(request.Uid), LeaseAddress.TryParse(request.Ip, out var wanted) ? wanted : null, NullIfEmpty(request.Interface));
+            service, NullIfEmpty(request.Uid), LeaseAddress.TryParse(request.Ip, out var wanted) ? wanted : null, NullIfEmpty(request.Interface),
+            Held: LeaseAddress.TryParse(request.Held, out var held) ? held : null);
 
         var waiter = new AcquireWaiter();
         using var either = CancellationTokenSource.CreateLinkedTokenSource(aborted, lifetime.ApplicationStopping);
@@ -140,6 +141,8 @@ internal static class AddressEndpoints
             return $"interface: longer than {LongestUid} characters";
         if (request.Uid is { Length: > LongestUid })
             return $"uid: longer than {LongestUid} characters";
+        if (!string.IsNullOrEmpty(request.Held) && !IPv4Address.TryParse(request.Held, out _))
+            return $"held: '{Cut(request.Held)}' is not an IPv4 address";
         return string.IsNullOrEmpty(request.Ip) || IPv4Address.TryParse(request.Ip, out _) ? null : $"ip: '{Cut(request.Ip)}' is not an IPv4 address";
     }
 

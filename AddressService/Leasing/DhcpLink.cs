@@ -1,6 +1,7 @@
 using System.Net.Sockets;
 using DynamicLb.AddressService.Configuration;
 using DynamicLb.Networking.Addresses;
+using DynamicLb.Networking.Arp;
 using DynamicLb.Networking.Dhcp4;
 using DynamicLb.Networking.Netlink;
 using DynamicLb.Networking.PacketSocket;
@@ -12,9 +13,10 @@ namespace DynamicLb.AddressService.Leasing;
 /// <param name="device">The kernel's name for it.</param>
 /// <param name="transport">Its DHCP messages.</param>
 /// <param name="channel">Its frames, where they are sent as such.</param>
+/// <param name="prober">Its ARP probes, where addresses are looked for before their first use.</param>
 /// <param name="hardwareAddress">Its own MAC; null to ask the channel or the kernel.</param>
 internal sealed class DhcpLink(
-    InterfaceOptions options, string device, IDhcpTransport transport, FollowingLinkChannel? channel, Func<MacAddress>? hardwareAddress = null)
+    InterfaceOptions options, string device, IDhcpTransport transport, FollowingLinkChannel? channel, ArpProber? prober = null, Func<MacAddress>? hardwareAddress = null)
 {
     public InterfaceOptions Options { get; } = options;
 
@@ -27,6 +29,8 @@ internal sealed class DhcpLink(
     public IDhcpTransport Transport { get; } = transport;
 
     public FollowingLinkChannel? Channel { get; } = channel;
+
+    public ArpProber? Prober { get; } = prober;
 
     /// <summary>Its own MAC now; zero while there is no such interface.</summary>
     public MacAddress HardwareAddress =>
@@ -42,14 +46,20 @@ internal sealed class DhcpLink(
         }
         try
         {
-            var channel = new FollowingLinkChannel(link, monitor, found => PacketLinkChannel.Open(found, DhcpFilter.For((ushort)options.Vlan)));
-            ILinkChannel tagged = options.Vlan == 0 ? channel : new TaggedLinkChannel(channel, (ushort)options.Vlan);
+            var (channel, tagged) = Follow(DhcpFilter.For((ushort)options.Vlan));
             var transport = new PacketDhcpTransport(tagged, options.Transport == TransportMode.ChAddr ? DhcpFrameSource.ChAddr : DhcpFrameSource.Nic, time);
-            return new DhcpLink(options, link.Name, transport, channel);
+            var prober = options.ProbeTiming is null ? null : new ArpProber(Follow(ArpPacket.FilterFor((ushort)options.Vlan)).Tagged, time);
+            return new DhcpLink(options, link.Name, transport, channel, prober);
         }
         catch (SocketException e)
         {
             throw new UnusableException($"No packet socket on {link.Name}: {e.Message}. It takes the capability NET_RAW.", e);
+        }
+
+        (FollowingLinkChannel Channel, ILinkChannel Tagged) Follow(BpfProgram filter)
+        {
+            var channel = new FollowingLinkChannel(link, monitor, found => PacketLinkChannel.Open(found, filter));
+            return (channel, options.Vlan == 0 ? channel : new TaggedLinkChannel(channel, (ushort)options.Vlan));
         }
     }
 
@@ -105,7 +115,11 @@ internal sealed class DhcpLinks : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         foreach (var link in Items)
+        {
             await link.Transport.DisposeAsync();
+            if (link.Prober is { } prober)
+                await prober.DisposeAsync();
+        }
     }
 
     private static LinkInfo Find(InterfaceOptions options)

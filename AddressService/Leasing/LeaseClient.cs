@@ -30,7 +30,10 @@ internal abstract class LeaseClient
     /// <summary>Why there is no lease yet, in one line; null when it was not looked for.</summary>
     public abstract string? Progress { get; }
 
-    public abstract void Acquire(TimeSpan now, LeaseAddress? hint);
+    /// <param name="now">The clock.</param>
+    /// <param name="hint">Address to ask for.</param>
+    /// <param name="held">The address that was held before: our own hosts may still answer for it.</param>
+    public abstract void Acquire(TimeSpan now, LeaseAddress? hint, LeaseAddress? held);
 
     public abstract void Resume(HeldLease lease, TimeSpan now);
 
@@ -65,7 +68,7 @@ internal sealed class LeaseClient4(DhcpClient client) : LeaseClient
 
     public override string? Progress => client.Attempt?.Describe();
 
-    public override void Acquire(TimeSpan now, LeaseAddress? hint) => client.Acquire(now, hint?.IPv4);
+    public override void Acquire(TimeSpan now, LeaseAddress? hint, LeaseAddress? held) => client.Acquire(now, hint?.IPv4, held?.IPv4);
 
     public override void Resume(HeldLease lease, TimeSpan now) => client.Resume(lease.V4!, now);
 
@@ -112,7 +115,7 @@ internal sealed class LeaseClient6(Dhcp6Client client) : LeaseClient
         _ => DhcpClientState.Init,
     };
 
-    public override void Acquire(TimeSpan now, LeaseAddress? hint) => client.Acquire(now, hint?.IPv6);
+    public override void Acquire(TimeSpan now, LeaseAddress? hint, LeaseAddress? held) => client.Acquire(now, hint?.IPv6);
 
     public override void Resume(HeldLease lease, TimeSpan now) => client.Resume(lease.V6!, now);
 

@@ -41,7 +41,9 @@ internal enum AcquireKind
 /// <param name="Ip">The address it would like.</param>
 /// <param name="Interface">The interface to lease on; null leaves it to the configuration.</param>
 /// <param name="Family">Of which family.</param>
-internal sealed record AcquireCall(string Service, string? Uid = null, LeaseAddress? Ip = null, string? Interface = null, LeaseFamily Family = LeaseFamily.IPv4);
+/// <param name="Held">The address that the service has now, as far as the caller knows.</param>
+internal sealed record AcquireCall(
+    string Service, string? Uid = null, LeaseAddress? Ip = null, string? Interface = null, LeaseFamily Family = LeaseFamily.IPv4, LeaseAddress? Held = null);
 
 /// <param name="Kind">How it ended.</param>
 /// <param name="Answer">What the caller is told.</param>
@@ -128,6 +130,15 @@ internal sealed class LeaseEntry
 
     /// <summary>A NAK ended the exchange that goes on, or will have ended it in a moment.</summary>
     public bool WasRefused { get; set; }
+
+    /// <summary>Another host has the address that was granted.</summary>
+    public bool WasDeclined { get; set; }
+
+    /// <summary>The address that is being probed.</summary>
+    public IPv4Address? Probing { get; set; }
+
+    /// <summary>The address that the service had before the search began: our own hosts may still answer ARP for it.</summary>
+    public LeaseAddress? Held { get; set; }
 
     /// <summary>What is being asked of a server; null for nothing.</summary>
     public string? Exchange { get; set; }

@@ -50,6 +50,7 @@ internal sealed partial class LeaseKeeper
             waiter.Complete(Failed(AcquireKind.Conflict, $"interface: {service} has its lease on {entry.Link.Name}, not on {wanted}: release it first"));
             return;
         }
+        entry.Held ??= call.Held;
         if (entry.Record.Uid is null && uid is not null)
             Save(entry, entry.Record with { Uid = uid });
         if (entry.AbandonAt is not null)
@@ -196,7 +197,9 @@ internal sealed partial class LeaseKeeper
             Uid = uid,
             Id = Guid.NewGuid(),
             Mac = "",
-            Hostname = ServiceName.Hostname(service),
+            Hostname = link.Options.HostName is { } template ? HostNameTemplate.Name(template, service) : null,
+            Domain = link.Options.Domain,
+            Options = LeaseRecords.Write(link.Options.ExtraOptions),
             VendorClass = link.Options.VendorClass.Length == 0 ? null : link.Options.VendorClass,
             Interface = link.Options.Name,
             RequestedAddress = call.Ip?.ToString(),
@@ -206,6 +209,7 @@ internal sealed partial class LeaseKeeper
             return null;
         var entry = NewEntry(link, record, MacAddress.Parse(record.Mac));
         entry.Hint = call.Ip;
+        entry.Held = call.Held;
         entry.Pending = PendingStart.Acquire;
         entry.AbandonAt = _clock.Now + _options.AbandonAfter;
         if (Save(entry, record))
@@ -297,7 +301,7 @@ internal sealed partial class LeaseKeeper
         bool ends = lease.Seconds != DhcpLease.Infinite;
         return new AcquireAddressAnswer(
             AnswerStatus.Success, lease.Address.ToString(), entry.Record.Id.ToString(), entry.Record.Mac, ends ? lease.Seconds : null,
-            Utc(lease.ExpiresAt), lease.Server, entry.Record.Hostname, lease.Verified);
+            Utc(lease.ExpiresAt), lease.Server, entry.Record.FullName, lease.Verified);
     }
 
     private LeaseAnswer Describe(LeaseEntry entry)
@@ -306,7 +310,7 @@ internal sealed partial class LeaseKeeper
         var record = entry.Record;
         return new LeaseAnswer(
             record.Service, record.Uid, lease?.Address.ToString() ?? (entry.IsReleasing ? record.Address ?? "" : ""), record.Id.ToString(), record.Mac,
-            StateName(entry), record.Hostname, lease?.Server,
+            StateName(entry), record.FullName, lease?.Server,
             lease is not { Seconds: not DhcpLease.Infinite and var seconds } ? null : seconds, lease is null ? null : record.ObtainedAt,
             Utc(lease?.T1), Utc(lease?.T2), Utc(lease?.ExpiresAt), lease?.Verified ?? false, entry.Client.UnansweredRenewals, entry.LastError,
             Utc(entry.OrphanedAt), entry.Link.Name);

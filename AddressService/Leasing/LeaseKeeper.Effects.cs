@@ -15,7 +15,8 @@ internal sealed partial class LeaseKeeper
         _byClient[client].Link.Wire.Send(message, destination);
     }
 
-    string? IDhcpClientEffects.RefuseAddress(DhcpClient client, IPv4Address address, in DhcpReply reply) => Refuse(_byClient[client], address);
+    string? IDhcpClientEffects.RefuseAddress(DhcpClient client, IPv4Address address, in DhcpReply reply) =>
+        Refuse(_byClient[client], address) ?? RefuseAvoided(client, address);
 
     void IDhcpClientEffects.StateChanged(DhcpClient client, DhcpClientState from, DhcpClientState to)
     {
@@ -25,8 +26,10 @@ internal sealed partial class LeaseKeeper
         CountExchange(entry, to);
         if (to == DhcpClientState.Requesting && client.Attempt?.Requested is { } requested)
             Claim(entry, requested.Address);
-        else if (from == DhcpClientState.Requesting && to != DhcpClientState.Bound && !entry.IsReleasing && client.Lease is null)
+        else if (from is DhcpClientState.Requesting or DhcpClientState.Probing && to is not (DhcpClientState.Bound or DhcpClientState.Probing) && !entry.IsReleasing && client.Lease is null)
             Unclaim(entry);
+        if (from == DhcpClientState.Probing)
+            EndProbing(entry);
         // Unanswered once is enough to be ready; the lease stands until it ends.
         if (from == DhcpClientState.Rebooting)
             Settle(entry);

@@ -34,11 +34,13 @@ internal sealed partial class LeaseKeeper
                 return;
         }
         bool wasRefused = entry.WasRefused;
+        bool wasDeclined = entry.WasDeclined;
         entry.WasRefused = false;
+        entry.WasDeclined = false;
         if (exchange is not null && to is not (DhcpClientState.Releasing or DhcpClientState.Idle))
-            _metrics.Exchange(exchange, to == DhcpClientState.Bound ? "ack" : wasRefused ? "nak" : "unanswered");
+            _metrics.Exchange(exchange, to == DhcpClientState.Bound ? "ack" : wasDeclined ? "declined" : wasRefused ? "nak" : "unanswered");
     }
 
     private void UpdateNumbers() => _metrics.Observe(
-        _byService.Values.Count(e => e.Client.UnansweredRenewals > 0), _macs.Count, Journal.Watchers, Journal.CutOff);
+        _byService.Values.Count(e => e.Client.UnansweredRenewals > 0), _macs.Count, Journal.Watchers, Journal.CutOff, _avoided.CountAt(_clock.Now));
 }

@@ -10,6 +10,9 @@ internal sealed partial class LeaseKeeper
         [LoggerMessage(Level = LogLevel.Error, Message = "{Service} gets no address: {Cause}")]
         public static partial void Confused(ILogger logger, string service, string cause);
 
+        [LoggerMessage(Level = LogLevel.Error, Message = "{Service}: {Address} from {Server} is in use by {Host}: declined, and avoided for an hour")]
+        public static partial void Declined(ILogger logger, string service, IPv4Address address, IPv4Address server, MacAddress host);
+
         [LoggerMessage(Level = LogLevel.Warning, Message = "{Service} has a lease but no owner: {Reason}")]
         public static partial void Orphaned(ILogger logger, string service, string reason);
 

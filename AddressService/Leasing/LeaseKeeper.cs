@@ -192,6 +192,7 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
                 break;
             case LeaseRecordState.Lost:
                 entry.Pending = PendingStart.Acquire;
+                entry.Held = lease?.Address;
                 break;
             default:
                 entry.Pending = PendingStart.Acquire;
@@ -237,6 +238,7 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
         entry.Link.SetUnanswered(entry, false);
         Disown(entry);
         Unclaim(entry);
+        EndProbing(entry);
         if (_byService.TryGetValue(entry.Key, out var live) && live == entry)
             _byService.Remove(entry.Key);
         Settle(entry);
@@ -277,19 +279,22 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
         // The end of an entitlement waits for no pacing: the address must go silent now.
         if (entry.Client.Lease?.ExpiresAt <= now)
             entry.Client.Tick(now);
+        // ARP probes are neither messages to a server nor paced as such.
+        if (entry.Client.State == DhcpClientState.Probing && !IsHeld(entry))
+            entry.Client.Tick(now);
         if (!entry.InReady && !IsHeld(entry) && (entry.Pending != PendingStart.None || entry.Client.NextDeadline <= now))
             entry.Link.Enqueue(entry);
         Reschedule(entry);
     }
 
-    private static void Run(LeaseEntry entry, TimeSpan now)
+    private void Run(LeaseEntry entry, TimeSpan now)
     {
         var pending = entry.Pending;
         entry.Pending = PendingStart.None;
         switch (pending)
         {
             case PendingStart.Acquire:
-                entry.Client.Acquire(now, entry.Hint);
+                entry.Client.Acquire(now, HintOf(entry), entry.Held);
                 break;
             case PendingStart.Resume:
                 entry.Client.Resume(entry.Restored!.Value, now);

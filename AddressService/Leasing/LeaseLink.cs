@@ -12,6 +12,14 @@ internal interface ILeaseWire
     void Join(MacAddress mac);
 
     void Leave(MacAddress mac);
+
+    /// <summary>Whether hosts on the link can be asked by ARP: not where messages travel through a relay.</summary>
+    bool CanProbe => false;
+
+    /// <summary>Asks by ARP who has an address; what is heard comes to <see cref="LeaseKeeper.Heard"/>.</summary>
+    void Probe(IPv4Address address)
+    {
+    }
 }
 
 /// <summary>An interface as the keeper sees it: how clients behave on it, and whose turn it is. Each has its own pace. It belongs to the loop.</summary>
@@ -44,12 +52,13 @@ internal sealed class LeaseLink
         Wire = wire;
         _isOwnAddress = isOwnAddress;
         _bucket = new TokenBucket(options.MessagesPerSecond, options.MessageBurst);
-        Settings = new DhcpClientSettings
+        Settings = options.Dhcp with
         {
             AllowedServers = options.Servers,
             RequestedLeaseSeconds = options.LeaseSeconds,
             ReleaseDelay = all.ReleaseDelay,
             IsRelayed = options.Transport == TransportMode.Relay,
+            Probe = wire.CanProbe ? options.ProbeTiming : null,
         };
     }
 

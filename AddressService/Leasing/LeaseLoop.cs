@@ -1,6 +1,8 @@
 using System.Threading.Channels;
 using DynamicLb.AddressService.Metrics;
 using DynamicLb.AddressService.Store;
+using DynamicLb.Networking.Addresses;
+using DynamicLb.Networking.Arp;
 using DynamicLb.Networking.Dhcp4;
 
 namespace DynamicLb.AddressService.Leasing;
@@ -109,6 +111,9 @@ internal sealed partial class LeaseLoop : BackgroundService
     /// <summary>Takes what one interface receives, given by its place among the interfaces. Thread-safe.</summary>
     public IDhcpReceiver ReceiverOf(int link) => new Receiver(this, link);
 
+    /// <summary>The same, of ARP.</summary>
+    public IArpReceiver ArpReceiverOf(int link) => new Receiver(this, link);
+
     /// <summary>An interface is back. Thread-safe.</summary>
     /// <param name="link">Its place among the interfaces.</param>
     public void LinkReturned(int link) => _queue.Writer.TryWrite(new Item(default, link, keeper => keeper.LinkReturned(keeper.Links[link])));
@@ -125,7 +130,8 @@ internal sealed partial class LeaseLoop : BackgroundService
         // A wait that can be cancelled makes an object each time; this one is woken instead.
         await using var stopping = stoppingToken.UnsafeRegister(static loop => ((LeaseLoop)loop!)._queue.Writer.TryWrite(default), this);
         // Before the first message is sent, or its answer would be lost.
-        var receiving = Task.WhenAll(_links.Items.Select((link, place) => link.Transport.RunAsync(ReceiverOf(place), stoppingToken)));
+        var receiving = Task.WhenAll(_links.Items.Select((link, place) => Task.WhenAll(
+            link.Transport.RunAsync(ReceiverOf(place), stoppingToken), link.Prober?.RunAsync(ArpReceiverOf(place), stoppingToken) ?? Task.CompletedTask)));
         try
         {
             while (!stoppingToken.IsCancellationRequested)
@@ -190,8 +196,11 @@ internal sealed partial class LeaseLoop : BackgroundService
     /// <summary>A reply, a call, or neither: only look at the clock.</summary>
     private readonly record struct Item(DhcpReply Reply, int Link, Action<LeaseKeeper>? Command);
 
-    private sealed class Receiver(LeaseLoop loop, int link) : IDhcpReceiver
+    private sealed class Receiver(LeaseLoop loop, int link) : IDhcpReceiver, IArpReceiver
     {
+        public void Heard(IPv4Address address, MacAddress host) =>
+            loop._queue.Writer.TryWrite(new Item(default, link, keeper => keeper.Heard(keeper.Links[link], address, host)));
+
         public void Received(in DhcpReply reply)
         {
             if (loop._queue.Writer.TryWrite(new Item(reply, link, null)))

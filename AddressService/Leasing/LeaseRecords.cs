@@ -1,3 +1,4 @@
+using System.Globalization;
 using DynamicLb.AddressService.Store;
 using DynamicLb.Networking.Addresses;
 using DynamicLb.Networking.Dhcp4;
@@ -82,5 +83,19 @@ internal static class LeaseRecords
     }
 
     public static DhcpClientIdentity Identity(LeaseRecord record) => new(
-        MacAddress.Parse(record.Mac), Convert.FromHexString(record.ClientId), record.Hostname, record.VendorClass);
+        MacAddress.Parse(record.Mac), Convert.FromHexString(record.ClientId), record.Hostname, record.VendorClass)
+    {
+        Fqdn = record is { Domain: not null, Hostname: not null } ? record.FullName : null,
+        ExtraOptions = Read(record.Options),
+    };
+
+    /// <summary>Extra options as a record has them; null for none.</summary>
+    public static IReadOnlyList<string>? Write(IReadOnlyList<DhcpExtraOption> options) =>
+        options.Count == 0 ? null : [.. options.Select(option => $"{(int)option.Code}={Convert.ToHexStringLower(option.Value.Span)}")];
+
+    private static IReadOnlyList<DhcpExtraOption> Read(IReadOnlyList<string>? options) => options is null ? [] : [.. options.Select(static text =>
+    {
+        int equals = text.IndexOf('=', StringComparison.Ordinal);
+        return new DhcpExtraOption((DhcpOptionCode)int.Parse(text.AsSpan(0, equals), NumberStyles.None, CultureInfo.InvariantCulture), Convert.FromHexString(text.AsSpan(equals + 1)));
+    })];
 }

@@ -18,6 +18,7 @@ internal sealed class LeaseMetrics
     private volatile IReadOnlyList<KeyValuePair<string, int>> _leases = [];
     private readonly Counter<long> _exchanges;
     private readonly Counter<long> _webhooks;
+    private readonly Counter<long> _probes;
     private readonly System.Collections.Concurrent.ConcurrentDictionary<string, bool> _links = new(StringComparer.Ordinal);
     private int _freeMacs;
     private int _orphans;
@@ -25,6 +26,7 @@ internal sealed class LeaseMetrics
     private int _poolMacs;
     private int _watchers;
     private long _cutOff;
+    private int _avoided;
 
     public LeaseMetrics(IMeterFactory factory)
     {
@@ -54,6 +56,9 @@ internal sealed class LeaseMetrics
         meter.CreateObservableGauge(
             "dynamiclb_address_service_link_up", () => _links.Select(l => new Measurement<int>(l.Value ? 1 : 0, new KeyValuePair<string, object?>("interface", l.Key))),
             description: "1 while the interface that is leased on can carry frames.");
+        _probes = meter.CreateCounter<long>("dynamiclb_address_service_arp_probes_total", description: "ARP probes for addresses before their first use.");
+        meter.CreateObservableGauge(
+            "dynamiclb_address_service_avoided_addresses", () => Volatile.Read(ref _avoided), description: "Addresses that other hosts were found to use within the last hour.");
         _exchanges = meter.CreateCounter<long>(
             "dynamiclb_address_service_exchanges_total", description: "Exchanges with DHCP servers, by what was wanted and how it ended.");
         _refused = meter.CreateCounter<long>("dynamiclb_address_service_refused_calls_total", description: "Calls of the REST API that were refused, by HTTP code.");
@@ -76,8 +81,10 @@ internal sealed class LeaseMetrics
 
     public void StoreFailed() => Count(_storeFailures, "store", "operation", "failed");
 
+    public void Probed() => _probes.Add(1);
+
     /// <param name="exchange">acquire, reboot, renew or rebind.</param>
-    /// <param name="outcome">ack, nak or unanswered.</param>
+    /// <param name="outcome">ack, nak, declined or unanswered.</param>
     public void Exchange(string exchange, string outcome)
     {
         _exchanges.Add(1, new KeyValuePair<string, object?>("exchange", exchange), new KeyValuePair<string, object?>("outcome", outcome));
@@ -109,12 +116,13 @@ internal sealed class LeaseMetrics
     public void SetOrphans(int orphans) => Volatile.Write(ref _orphans, orphans);
 
     /// <summary>Gives the other gauges their values.</summary>
-    public void Observe(int unrenewed, int poolMacs, int watchers, long cutOff)
+    public void Observe(int unrenewed, int poolMacs, int watchers, long cutOff, int avoided)
     {
         Volatile.Write(ref _unrenewed, unrenewed);
         Volatile.Write(ref _poolMacs, poolMacs);
         Volatile.Write(ref _watchers, watchers);
         Volatile.Write(ref _cutOff, cutOff);
+        Volatile.Write(ref _avoided, avoided);
     }
 
     public IReadOnlyDictionary<string, long> Totals()

@@ -68,6 +68,9 @@ internal sealed partial class Leadership : IStoreFence
             || (claim == LeaderClaim.Unconfirmed && message.Type == DhcpMessageType.Request && message.ServerId.IsAny);
     }
 
+    /// <summary>Whether an ARP probe may leave now: a new address is for the confirmed leader only.</summary>
+    public bool MayProbe => Claim == LeaderClaim.Confirmed;
+
     /// <summary>Ends the program, with nothing released, and exit code 1: whoever supervises it starts it again, as a standby.</summary>
     public void Fenced(string cause)
     {

@@ -52,6 +52,16 @@ internal sealed record LeaseRecord
 
     public string? Hostname { get; init; }
 
+    /// <summary>Domain of the host name, which is then sent as option 81.</summary>
+    public string? Domain { get; init; }
+
+    /// <summary>Options sent beside the client's own: <c>code=hexadecimal</c>, in order.</summary>
+    public IReadOnlyList<string>? Options { get; init; }
+
+    /// <summary>The host name with its domain, if it has one.</summary>
+    [JsonIgnore]
+    public string? FullName => Domain is null ? Hostname : $"{Hostname}.{Domain}";
+
     public string? VendorClass { get; init; }
 
     public LeaseRecordState State { get; init; }

@@ -256,7 +256,8 @@ internal sealed partial class LeaseBroker : IAsyncDisposable
         LeaseView view;
         try
         {
-            var answer = await _client.AcquireAsync(new AcquireAddressRequest(service.ToString(), entry.Uid, (entry.Asked ?? entry.Held)?.ToString()), cancellationToken);
+            var answer = await _client.AcquireAsync(
+                new AcquireAddressRequest(service.ToString(), entry.Uid, (entry.Asked ?? entry.Held)?.ToString(), Held: entry.Held?.ToString()), cancellationToken);
             IsReachable = true;
             view = ViewOf(answer);
         }

@@ -23,7 +23,8 @@ public static class AnswerStatus
 /// <param name="Uid">The Service's UID, if known: a stable source for the generated MAC. A different UID for a known name replaces the lease.</param>
 /// <param name="Ip">An address to ask the DHCP server for (option 50); the server decides.</param>
 /// <param name="Interface">Name of the interface to lease on, as <c>GET /v1/config</c> lists them; without it the address service's configuration decides.</param>
-public sealed record AcquireAddressRequest(string? Service, string? Uid = null, string? Ip = null, string? Interface = null);
+/// <param name="Held">The address that the service has now, as far as the caller knows: that its hosts answer ARP for it is then no conflict.</param>
+public sealed record AcquireAddressRequest(string? Service, string? Uid = null, string? Ip = null, string? Interface = null, string? Held = null);
 
 /// <summary>Answer to <c>POST /v1/ip</c>.</summary>
 /// <param name="Status">One of <see cref="AnswerStatus"/>.</param>

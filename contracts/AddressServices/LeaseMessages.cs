@@ -20,6 +20,9 @@ public static class LeaseEventType
     /// <summary>The same address again after the lease was suspect or lost.</summary>
     public const string Recovered = "recovered";
 
+    /// <summary>The address that a server granted is in use by another host, found by ARP: it was declined, and the search goes on. The service never had it.</summary>
+    public const string Declined = "declined";
+
     /// <summary>The server refused the lease; unless it grants the address again at once, <see cref="Lost"/> follows.</summary>
     public const string Suspect = "suspect";
 

@@ -44,6 +44,26 @@ public readonly record struct ArpPacket(
         BpfInstruction.Return(256),
         BpfInstruction.Return(0));
 
+    /// <summary>Lets through what hosts of one VLAN say by ARP, not what this one says.</summary>
+    /// <param name="vlan">VLAN identifier, 1 to 4094; 0 for frames without a tag.</param>
+    /// <remarks>Bound to all Ethernet types, as the filter of the DHCP client is, and for its reason.</remarks>
+    public static BpfProgram FilterFor(ushort vlan) => new(
+        BpfProgram.AllTypes,
+        BpfInstruction.LoadPacketType(),
+        BpfInstruction.JumpIfEqual(4, 6, 0),
+        BpfInstruction.LoadVlanTag(),
+        BpfInstruction.And(0xfff),
+        BpfInstruction.JumpIfEqual(vlan, 0, 3),
+        BpfInstruction.LoadHalf(12),
+        BpfInstruction.JumpIfEqual(EtherType, 0, 1),
+        BpfInstruction.Return(256),
+        BpfInstruction.Return(0));
+
+    /// <summary>
+    /// The address whose use the packet shows (RFC 5227 §2.1.1): the sender's, or, in a probe, the one that the sender is about to use; 0.0.0.0 for neither.
+    /// </summary>
+    public IPv4Address ClaimedAddress => !SenderAddress.IsAny ? SenderAddress : Operation == ArpOperation.Request ? TargetAddress : IPv4Address.Any;
+
     /// <summary>Reads a frame. False for anything but a whole ARP request or reply for IPv4 over Ethernet.</summary>
     public static bool TryParse(ReadOnlySpan<byte> frame, out MacAddress destination, out ArpPacket packet)
     {

@@ -34,6 +34,9 @@ public sealed class DhcpAttempt
     /// <summary>NAKs that counted.</summary>
     public int NaksReceived { get; internal set; }
 
+    /// <summary>Addresses granted that another host uses.</summary>
+    public int Declines { get; private set; }
+
     /// <summary>The OFFER requested last.</summary>
     public (IPv4Address Server, IPv4Address Address)? Requested { get; internal set; }
 
@@ -44,6 +47,13 @@ public sealed class DhcpAttempt
     {
         if (_refusals.Count < MaximumRefusals && !_refusals.Contains(refusal))
             _refusals.Add(refusal);
+    }
+
+    internal void Decline(DhcpLease lease, MacAddress host)
+    {
+        Declines++;
+        Requested = null;
+        Refuse(new RefusedOffer(lease.ServerId, lease.Address, $"in use by {host}"));
     }
 
     /// <summary>Why there is no lease yet, in one line.</summary>

@@ -203,7 +203,10 @@ public sealed partial class DhcpClient
             Refused(now);
             return DhcpDropReason.None;
         }
-        Bind(lease, now);
+        if (_settings.Probe is not null && address != _lease?.Address && address != _lastHeld)
+            BeginProbing(lease, now);
+        else
+            Bind(lease, now);
         return DhcpDropReason.None;
     }
 
@@ -218,6 +221,7 @@ public sealed partial class DhcpClient
         _lastServer = lease.ServerId;
         _suspectUntil = null;
         _naksInRow = 0;
+        _conflicts = 0;
         UnansweredRenewals = 0;
         _renewAt = lease.T1 ?? now + _settings.InfiniteRecheck;
         Enter(DhcpClientState.Bound);

@@ -51,7 +51,7 @@ public sealed partial class DhcpClient
 
     /// <summary>Creates an idle client.</summary>
     /// <exception cref="ArgumentException">The identity cannot be sent: an empty or multicast MAC, a client identifier of one byte or more than 128,
-    /// a host name longer than 63 characters, a vendor class longer than 64.</exception>
+    /// a host name longer than 63 characters, a vendor class longer than 64, an extra option that is the client's own.</exception>
     public DhcpClient(DhcpClientIdentity identity, DhcpClientSettings settings, IDhcpClientEffects effects, TransactionIds ids, DhcpRandom random)
     {
         if (identity.ChAddr.IsMulticast || identity.ChAddr == MacAddress.Zero)
@@ -62,6 +62,8 @@ public sealed partial class DhcpClient
             throw new ArgumentException("A host name has at most 63 characters.", nameof(identity));
         if (identity.VendorClass?.Length > 64)
             throw new ArgumentException("A vendor class has at most 64 characters.", nameof(identity));
+        if (identity.ExtraOptions.Select(option => DhcpExtraOption.Refusal((int)option.Code)).FirstOrDefault(fault => fault is not null) is { } refusal)
+            throw new ArgumentException(refusal, nameof(identity));
         Identity = identity;
         _settings = settings;
         _effects = effects;
@@ -110,10 +112,12 @@ public sealed partial class DhcpClient
     /// <summary>Looks for an address.</summary>
     /// <param name="now">The clock.</param>
     /// <param name="hint">An address to ask for (option 50), or null; the server decides.</param>
+    /// <param name="held">The address last held, before a restart, by a lease that has ended: our own hosts may still answer ARP for it.</param>
     /// <exception cref="InvalidOperationException">The client is not idle.</exception>
-    public void Acquire(TimeSpan now, IPv4Address? hint)
+    public void Acquire(TimeSpan now, IPv4Address? hint, IPv4Address? held = null)
     {
         RequireIdle();
+        _lastHeld = held;
         _wanted = hint ?? IPv4Address.Any;
         BeginAttempt(now);
         StartDiscovery(now);
@@ -158,6 +162,11 @@ public sealed partial class DhcpClient
             case DhcpClientState.Bound:
                 _renewAt = now;
                 break;
+            case DhcpClientState.Probing:
+                // What was sent before may not have left.
+                _transmissions = 0;
+                _nextSend = now;
+                break;
             case DhcpClientState.Init or DhcpClientState.Selecting or DhcpClientState.Requesting or DhcpClientState.Rebooting
                 or DhcpClientState.Renewing or DhcpClientState.Rebinding when _nextSend > now:
                 _nextSend = now;
@@ -174,7 +183,7 @@ public sealed partial class DhcpClient
         if (State == DhcpClientState.Releasing)
             return;
         // A REQUEST may have been granted without our knowing: give that back, too.
-        var lease = _suspectUntil is null ? _lease : null;
+        var lease = _granted ?? (_suspectUntil is null ? _lease : null);
         if (State == DhcpClientState.Requesting && _offer is { } offer)
             lease = LeaseOf(offer);
         EndExchange();
@@ -232,6 +241,9 @@ public sealed partial class DhcpClient
                 break;
             case DhcpClientState.Requesting:
                 SendRequest(now);
+                break;
+            case DhcpClientState.Probing:
+                ProbeOn(now);
                 break;
             case DhcpClientState.Rebooting when _transmissions >= _settings.RebootTries:
                 GiveUpReboot(now);
@@ -295,6 +307,12 @@ public sealed partial class DhcpClient
     private void Refused(TimeSpan now)
     {
         EndExchange();
+        DoubtLease(now);
+        BackOff(now);
+    }
+
+    private void DoubtLease(TimeSpan now)
+    {
         _wanted = _lease!.Address;
         BeginAttempt(now);
         if (_settings.NakGrace > TimeSpan.Zero)
@@ -306,7 +324,6 @@ public sealed partial class DhcpClient
         {
             DropLease(DhcpLossReason.Refused);
         }
-        BackOff(now);
     }
 
     private void BackOff(TimeSpan now)
@@ -326,7 +343,7 @@ public sealed partial class DhcpClient
     /// <summary>The end of an entitlement; the search for the same address begins, or goes on if it already has.</summary>
     private void Lose(TimeSpan now, DhcpLossReason reason)
     {
-        bool searching = State is DhcpClientState.Init or DhcpClientState.Selecting or DhcpClientState.Requesting;
+        bool searching = State is DhcpClientState.Init or DhcpClientState.Selecting or DhcpClientState.Requesting or DhcpClientState.Probing;
         if (!searching)
         {
             EndExchange();
@@ -381,10 +398,12 @@ public sealed partial class DhcpClient
         _anonymousNak = false;
         _offers.Clear();
         _windowEnd = null;
+        _granted = null;
     }
 
     private void Forget()
     {
+        _conflicts = 0;
         _lease = null;
         _lastHeld = null;
         _lastServer = IPv4Address.Any;

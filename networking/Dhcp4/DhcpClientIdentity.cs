@@ -8,10 +8,32 @@ namespace DynamicLb.Networking.Dhcp4;
 /// </summary>
 /// <param name="ChAddr">The hardware address in <c>chaddr</c>: generated, one a lease; or the interface's own for all, where option 61 tells leases apart.</param>
 /// <param name="ClientId">Option 61, at least two bytes, or empty for none. <see cref="HardwareClientId"/> is what most clients send.</param>
-/// <param name="Hostname">Option 12: letters, digits and hyphens, at most 63; null for none.</param>
+/// <param name="Hostname">Option 12: letters, digits and hyphens, at most 63; null for none. Not sent when there is an <see cref="Fqdn"/>.</param>
 /// <param name="VendorClass">Option 60, by which administrators choose a pool; null for none.</param>
 public sealed record DhcpClientIdentity(MacAddress ChAddr, ReadOnlyMemory<byte> ClientId, string? Hostname, string? VendorClass)
 {
+    // RFC 4702 §2.1: E, the name is in labels; S, the server shall make the A record.
+    private const byte FqdnFlags = 5;
+
+    /// <summary>The name with its domain, option 81 (RFC 4702), for servers that write the DNS; null for none. Then option 12 is never sent (§3.1).</summary>
+    /// <exception cref="ArgumentException">It is no host name.</exception>
+    public string? Fqdn
+    {
+        get;
+        init
+        {
+            field = value;
+            // The two bytes after the flags are for old servers, and zero.
+            FqdnOption = value is null ? default : (byte[])[FqdnFlags, 0, 0, .. DomainName.Encode(value)];
+        }
+    }
+
+    /// <summary>Further options, in the order they are sent.</summary>
+    public IReadOnlyList<DhcpExtraOption> ExtraOptions { get; init; } = [];
+
+    /// <summary>The value of option 81; empty without.</summary>
+    internal ReadOnlyMemory<byte> FqdnOption { get; private init; }
+
     /// <summary>The client identifier 01 + <paramref name="mac"/> (RFC 2132 §9.14).</summary>
     public static ReadOnlyMemory<byte> HardwareClientId(MacAddress mac)
     {
@@ -35,4 +57,8 @@ public sealed record DhcpClientIdentity(MacAddress ChAddr, ReadOnlyMemory<byte> 
         duid.CopyTo(id.AsSpan(5));
         return id;
     }
+
+    /// <summary>Length of the longest message that such a client sends: all it can carry, with options 50, 51 and 54.</summary>
+    public int LongestMessage(DhcpClientSettings settings) => DhcpMessages.RequestSelecting(
+        this, settings with { RequestedLeaseSeconds = settings.RequestedLeaseSeconds ?? 1 }, 1, 1, IPv4Address.Broadcast, IPv4Address.Broadcast).EncodedLength;
 }

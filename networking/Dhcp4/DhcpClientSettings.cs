@@ -1,4 +1,5 @@
 using DynamicLb.Networking.Addresses;
+using DynamicLb.Networking.Arp;
 
 namespace DynamicLb.Networking.Dhcp4;
 
@@ -89,6 +90,9 @@ public sealed record DhcpClientSettings
 
     /// <summary>What to do when a renewal brings another address.</summary>
     public DhcpAddressChange AddressChange { get; init; }
+
+    /// <summary>How it is found out, before an address is used for the first time, that no other host has it; null takes it unasked.</summary>
+    public ArpProbeTiming? Probe { get; init; }
 
     /// <summary>From <see cref="DhcpClient.Release(TimeSpan, string)"/> to the first RELEASE, for the announcers to fall silent.</summary>
     public TimeSpan ReleaseDelay { get; init; } = TimeSpan.FromSeconds(2);

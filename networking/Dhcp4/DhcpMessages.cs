@@ -10,6 +10,8 @@ internal static class DhcpMessages
     // Mask, routers, domain, broadcast, lease time, server id, T1, T2. The same in every message: servers may key their answer on it.
     private static ReadOnlySpan<byte> ParameterRequestList => [1, 3, 15, 28, 51, 54, 58, 59];
 
+    private static ReadOnlySpan<byte> ParameterRequestListWithName => [1, 3, 15, 28, 51, 54, 58, 59, 81];
+
     public static DhcpMessage Discover(DhcpClientIdentity identity, DhcpClientSettings settings, uint xid, ushort secs, IPv4Address requested)
     {
         var message = Start(DhcpMessageType.Discover, identity, xid, secs, settings.Broadcast);
@@ -50,6 +52,13 @@ internal static class DhcpMessages
         return message;
     }
 
+    public static DhcpMessage Decline(DhcpClientIdentity identity, uint xid, IPv4Address address, IPv4Address server, string reason)
+    {
+        var message = Start(DhcpMessageType.Decline, identity, xid, secs: 0, broadcast: false);
+        message.Options.SetAddress(DhcpOptionCode.RequestedAddress, address).SetAddress(DhcpOptionCode.ServerId, server).SetText(DhcpOptionCode.Message, reason);
+        return message;
+    }
+
     private static DhcpMessage Start(DhcpMessageType type, DhcpClientIdentity identity, uint xid, ushort secs, bool broadcast)
     {
         var message = DhcpMessage.Rent();
@@ -68,11 +77,15 @@ internal static class DhcpMessages
         // ISC forgets the wish unless the REQUEST repeats it.
         if (settings.RequestedLeaseSeconds is { } lease)
             message.Options.SetUInt32(DhcpOptionCode.LeaseTime, lease);
-        message.Options.Set(DhcpOptionCode.ParameterRequestList, ParameterRequestList).SetUInt16(DhcpOptionCode.MaximumMessageSize, MaximumMessageSize);
+        message.Options.Set(DhcpOptionCode.ParameterRequestList, identity.Fqdn is null ? ParameterRequestList : ParameterRequestListWithName).SetUInt16(DhcpOptionCode.MaximumMessageSize, MaximumMessageSize);
         if (!string.IsNullOrEmpty(identity.VendorClass))
             message.Options.SetText(DhcpOptionCode.VendorClass, identity.VendorClass);
-        if (!string.IsNullOrEmpty(identity.Hostname))
+        if (identity.Fqdn is not null)
+            message.Options.Set(DhcpOptionCode.Fqdn, identity.FqdnOption.Span);
+        else if (!string.IsNullOrEmpty(identity.Hostname))
             message.Options.SetText(DhcpOptionCode.HostName, identity.Hostname);
+        for (int i = 0; i < identity.ExtraOptions.Count; i++)
+            message.Options.Set(identity.ExtraOptions[i].Code, identity.ExtraOptions[i].Value.Span);
         return message;
     }
 }

@@ -63,6 +63,9 @@ public enum DhcpOptionCode
     /// <summary>Client identifier, at least two bytes (RFC 2132 §9.14, RFC 6842).</summary>
     ClientId = 61,
 
+    /// <summary>The client's name with its domain (RFC 4702): flags, two bytes, labels.</summary>
+    Fqdn = 81,
+
     /// <summary>Relay agent information (RFC 3046); always the last option.</summary>
     RelayAgentInformation = 82,
 

@@ -17,6 +17,9 @@ public enum DhcpClientState
     /// <summary>REQUEST for an offered address sent, awaits the ACK.</summary>
     Requesting,
 
+    /// <summary>An address was granted for the first time: finds out whether another host uses it (RFC 5227).</summary>
+    Probing,
+
     /// <summary>Verifies a lease from before a restart.</summary>
     Rebooting,
 
@@ -80,6 +83,22 @@ public interface IDhcpClientEffects
     /// </summary>
     /// <returns>Null to accept it, or the cause in a few words, for the status and the 504's detail.</returns>
     string? RefuseAddress(DhcpClient client, IPv4Address address, in DhcpReply reply);
+
+    /// <summary>
+    /// Send one ARP probe for an address (RFC 5227), and for a second or two report whoever has it, or probes it, too, by <see cref="DhcpClient.Conflict"/>.
+    /// Never called without <see cref="DhcpClientSettings.Probe"/>.
+    /// </summary>
+    void Probe(DhcpClient client, IPv4Address address)
+    {
+    }
+
+    /// <summary>Another host uses the granted address: it was declined. The owner remembers not to take it for a while, for any of its clients.</summary>
+    /// <param name="client">The client.</param>
+    /// <param name="lease">What was granted.</param>
+    /// <param name="host">Who uses it.</param>
+    void Declined(DhcpClient client, DhcpLease lease, MacAddress host)
+    {
+    }
 
     /// <summary>The state changed.</summary>
     void StateChanged(DhcpClient client, DhcpClientState from, DhcpClientState to);

@@ -37,10 +37,14 @@ internal sealed class LeaseLab : IDisposable
 {
     private readonly ServiceProvider _services = new ServiceCollection().AddMetrics().BuildServiceProvider();
     private readonly Queue<(int Link, DhcpMessage Message)> _outbox = new();
+    private readonly Queue<(int Link, IPv4Address Address)> _probed = new();
     private ulong _seed;
 
-    public LeaseLab(AddressServiceOptions? options = null)
+    /// <param name="options">Settings.</param>
+    /// <param name="canProbe">Whether addresses are looked for by ARP before their first use.</param>
+    public LeaseLab(AddressServiceOptions? options = null, bool canProbe = false)
     {
+        CanProbe = canProbe;
         Options = options ?? new AddressServiceOptions();
         Restart();
     }
@@ -71,6 +75,14 @@ internal sealed class LeaseLab : IDisposable
     /// <summary>The interface's own MAC.</summary>
     public MacAddress Nic { get; set; } = MacAddress.Parse("02:00:00:00:00:07");
 
+    public bool CanProbe { get; }
+
+    /// <summary>Hosts that answer ARP.</summary>
+    public Dictionary<IPv4Address, MacAddress> Hosts { get; } = [];
+
+    /// <summary>What was asked for by ARP, with the time.</summary>
+    public List<(TimeSpan At, IPv4Address Address)> Probes { get; } = [];
+
     /// <summary>The server behind each interface but the first.</summary>
     public List<FakeDhcpServer> OtherServers { get; } = [];
 
@@ -88,18 +100,18 @@ internal sealed class LeaseLab : IDisposable
     }
 
     /// <summary>Starts a call and lets what is due at this moment happen.</summary>
-    public AcquireWaiter Post(string service, string? uid = null, string? ip = null)
+    public AcquireWaiter Post(string service, string? uid = null, string? ip = null, string? held = null)
     {
-        var waiter = Call(service, uid, ip);
+        var waiter = Call(service, uid, ip, held);
         Settle();
         return waiter;
     }
 
     /// <summary>Starts a call, and no more.</summary>
-    public AcquireWaiter Call(string service, string? uid = null, string? ip = null)
+    public AcquireWaiter Call(string service, string? uid = null, string? ip = null, string? held = null)
     {
         var waiter = new AcquireWaiter();
-        Keeper.Acquire(new AcquireCall(service, uid, ip is null ? null : IPv4Address.Parse(ip)), waiter);
+        Keeper.Acquire(new AcquireCall(service, uid, ip is null ? null : IPv4Address.Parse(ip), Held: LeaseAddress.TryParse(held, out var address) ? address : null), waiter);
         return waiter;
     }
 
@@ -156,8 +168,15 @@ internal sealed class LeaseLab : IDisposable
 
     private void Deliver()
     {
-        while (_outbox.TryDequeue(out var item))
+        while (_outbox.Count + _probed.Count > 0)
         {
+            while (_probed.TryDequeue(out var probed))
+            {
+                if (Hosts.TryGetValue(probed.Address, out var host))
+                    Keeper.Heard(Keeper.Links[probed.Link], probed.Address, host);
+            }
+            if (!_outbox.TryDequeue(out var item))
+                continue;
             Leaving(item.Message);
             var message = InMemoryDhcpTransport.Recode(item.Message);
             Sent.Add((Clock.Now, message));
@@ -173,6 +192,14 @@ internal sealed class LeaseLab : IDisposable
     private sealed class Wire(LeaseLab lab, int link) : ILeaseWire
     {
         public void Send(DhcpMessage message, in DhcpDestination destination) => lab._outbox.Enqueue((link, message));
+
+        public bool CanProbe => lab.CanProbe;
+
+        public void Probe(IPv4Address address)
+        {
+            lab.Probes.Add((lab.Clock.Now, address));
+            lab._probed.Enqueue((link, address));
+        }
 
         public void Join(MacAddress mac) => lab.Joined.Add(mac);
 

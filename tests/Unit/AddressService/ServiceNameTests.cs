@@ -40,12 +40,12 @@ public sealed class ServiceNameTests
     [Fact]
     public void Case45_the_host_name_is_one_label_and_tells_namespaces_apart()
     {
-        Assert.Equal("web-demo", ServiceName.Hostname("demo/web"));
-        Assert.NotEqual(ServiceName.Hostname("demo/web"), ServiceName.Hostname("test/web"));
+        Assert.Equal("web-demo", HostNameTemplate.Name(HostNameTemplate.Default, "demo/web"));
+        Assert.NotEqual(HostNameTemplate.Name(HostNameTemplate.Default, "demo/web"), HostNameTemplate.Name(HostNameTemplate.Default, "test/web"));
 
-        string cut = ServiceName.Hostname($"{Long}/{Long}");
+        string cut = HostNameTemplate.Name(HostNameTemplate.Default, $"{Long}/{Long}");
         Assert.Matches(@"\A[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\z", cut);
-        Assert.NotEqual(cut, ServiceName.Hostname($"{Long}/{Long[..62]}"));
-        Assert.Equal(cut, ServiceName.Hostname($"{Long}/{Long}"));
+        Assert.NotEqual(cut, HostNameTemplate.Name(HostNameTemplate.Default, $"{Long}/{Long[..62]}"));
+        Assert.Equal(cut, HostNameTemplate.Name(HostNameTemplate.Default, $"{Long}/{Long}"));
     }
 }

@@ -155,6 +155,20 @@ internal sealed class DhcpLab : IDhcpClientEffects
 
     public string? RefuseAddress(DhcpClient client, IPv4Address address, in DhcpReply reply) => Refuse(address);
 
+    /// <summary>Hosts that answer ARP, and what they are asked by probes.</summary>
+    public Dictionary<IPv4Address, MacAddress> Hosts { get; } = [];
+
+    public List<(TimeSpan At, IPv4Address Address)> Probes { get; } = [];
+
+    public void Probe(DhcpClient client, IPv4Address address)
+    {
+        Probes.Add((Now, address));
+        if (Hosts.TryGetValue(address, out var host))
+            Later(Delay, () => client.Conflict(address, host, Now));
+    }
+
+    public void Declined(DhcpClient client, DhcpLease lease, MacAddress host) => Note($"declined {lease.Address} {host}");
+
     public void StateChanged(DhcpClient client, DhcpClientState from, DhcpClientState to) => Timeline.Add((Now, $"{from}>{to}"));
 
     public void Bound(DhcpClient client, DhcpLease lease) => Note($"bound {lease.Address}");

@@ -56,6 +56,11 @@ internal sealed class FakeDhcpServer
 
     public List<DhcpMessage> Received { get; } = [];
 
+    /// <summary>Addresses that clients declined; they are not given out again unless <see cref="ForgetsDeclines"/>.</summary>
+    public HashSet<IPv4Address> Declined { get; } = [];
+
+    public bool ForgetsDeclines { get; set; }
+
     /// <summary>How many messages of a type reached it.</summary>
     public int Count(DhcpMessageType type)
     {
@@ -132,6 +137,10 @@ internal sealed class FakeDhcpServer
                 if (message.ServerId == Id && Leases.TryGetValue(client, out var released) && released == message.ClientAddress)
                     Leases.Remove(client);
                 return null;
+            case DhcpMessageType.Decline:
+                if (message.ServerId == Id && Leases.TryGetValue(client, out var declined) && declined == requested && Leases.Remove(client))
+                    Declined.Add(requested);
+                return null;
             default:
                 return null;
         }
@@ -162,7 +171,7 @@ internal sealed class FakeDhcpServer
     }
 
     private bool IsFreeFor(MacAddress client, IPv4Address address) =>
-        address >= First && address <= Last
+        address >= First && address <= Last && (ForgetsDeclines || !Declined.Contains(address))
         && !Leases.Any(lease => lease.Value == address && lease.Key != client)
         && !_offered.Any(offer => offer.Value == address && offer.Key != client);
 }

@@ -1,0 +1,66 @@
+using DynamicLb.Contracts.AddressServices;
+using DynamicLb.Networking.Addresses;
+using DynamicLb.Networking.Dhcp4;
+
+namespace DynamicLb.AddressService.Leasing;
+
+/// <summary>Addresses that other hosts use: found by ARP before a lease's first use, declined, and avoided for a while by all leases.</summary>
+internal sealed partial class LeaseKeeper
+{
+    /// <summary>
+    /// DISCOVERs after which an avoided address is taken all the same, when nothing else was offered: the host may be gone, and a server that has forgotten
+    /// the DECLINE moves on only when it hears another.
+    /// </summary>
+    private const int PassedOver = 2;
+
+    private readonly AvoidList _avoided = new();
+    private readonly Dictionary<IPv4Address, DhcpClient> _probing = [];
+
+    /// <summary>A host on an interface has an address, or is about to. Our own hosts answer for what was leased before, and are no conflict.</summary>
+    public void Heard(LeaseLink link, IPv4Address address, MacAddress host)
+    {
+        if (_byMac.ContainsKey(host) || link.Options.SpeakerMacs.Contains(host))
+            return;
+        if (_probing.TryGetValue(address, out var client) && _byClient.TryGetValue(client, out var entry) && entry.Link == link && client.Conflict(address, host, _clock.Now))
+            Reschedule(entry);
+    }
+
+    void IDhcpClientEffects.Probe(DhcpClient client, IPv4Address address)
+    {
+        if (!_byClient.TryGetValue(client, out var entry))
+            return;
+        entry.Probing = address;
+        _probing[address] = client;
+        _metrics.Probed();
+        entry.Link.Wire.Probe(address);
+    }
+
+    void IDhcpClientEffects.Declined(DhcpClient client, DhcpLease lease, MacAddress host)
+    {
+        string cause = $"{lease.Address} from {lease.ServerId} declined: in use by {host}";
+        _avoided.Add(lease.Address, host, _clock.Now);
+        Note(client, "declined", cause);
+        if (!_byClient.TryGetValue(client, out var entry))
+            return;
+        entry.WasDeclined = true;
+        if (client.Lease is null)
+            Unclaim(entry);
+        Log.Declined(_logger, entry.Record.Service, lease.Address, lease.ServerId, host);
+        Tell(entry, LeaseEventType.Declined, entry.Record with { Address = lease.Address.ToString(), ServerId = lease.ServerId.ToString() }, $"in use by {host}");
+    }
+
+    /// <summary>What to ask a server for: not an address that another host uses.</summary>
+    private LeaseAddress? HintOf(LeaseEntry entry) =>
+        entry.Hint?.IPv4 is { } hint && _avoided.TryFind(hint, _clock.Now, out _) && entry.Hint != entry.Held ? null : entry.Hint;
+
+    private string? RefuseAvoided(DhcpClient client, IPv4Address address) =>
+        client.State == DhcpClientState.Selecting && client.Attempt is { UnansweredDiscovers: <= PassedOver } && _avoided.TryFind(address, _clock.Now, out var host)
+            ? $"in use by {host}" : null;
+
+    private void EndProbing(LeaseEntry entry)
+    {
+        if (entry.Probing is { } address && _probing.TryGetValue(address, out var client) && client == entry.Client.Machine)
+            _probing.Remove(address);
+        entry.Probing = null;
+    }
+}

@@ -1,0 +1,106 @@
+using System.Globalization;
+using System.Security.Cryptography;
+using DynamicLb.Contracts.AddressServices;
+using DynamicLb.Lab.Dhcp;
+using DynamicLb.Networking.Dhcp4;
+using DynamicLb.Tests.Network.Support;
+
+namespace DynamicLb.Tests.Network.Leasing;
+
+/// <summary>Addresses of the range that other hosts have; one class for each server, so that they run beside each other.</summary>
+public abstract class TakenAddressTests(string kind, string transport = "nic")
+{
+    private const string Taken = "10.20.0.66";
+
+    private static CancellationToken Cancelled => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task Case26_an_address_that_another_host_has_is_declined_and_avoided()
+    {
+        await using var lab = await AddressLab.StartAsync(kind, new DhcpServerOptions { First = 66, Last = 69 }, "--transport", transport);
+        var host = await lab.Network.AddHostAsync("static", 66, Cancelled);
+        var capture = await FrameCapture.StartAsync(lab.Network, lab.Network["router"]);
+        // The servers differ in which address they give first; they honour a wish.
+        var answer = await lab.Service.AcquireAsync(new AcquireAddressRequest("demo/web", Ip: Taken), Cancelled);
+        Assert.NotEqual(Taken, answer.Ip);
+        var decline = await capture.FirstAsync(DhcpMessageType.Decline);
+        Assert.Equal(Taken, decline.Message.Options.TryGetAddress(DhcpOptionCode.RequestedAddress, out var declined) ? declined.ToString() : "");
+        Assert.Equal($"address in use by {await host.MacAsync(Cancelled)}", decline.Message.Options.GetText(DhcpOptionCode.Message), ignoreCase: true);
+        // udhcpd notes it as held by nobody.
+        Assert.Equal("00:00:00:00:00:00", (await lab.Server.LeaseOfAsync(Taken, Cancelled))?.Mac ?? "00:00:00:00:00:00");
+        if (kind == "isc")
+            Assert.Contains("binding state abandoned", await File.ReadAllTextAsync(Path.Combine(lab.Server.Folder, "leases"), Cancelled), StringComparison.Ordinal);
+
+        // Whoever asks next is not led there, be it that the server has forgotten.
+        var next = await Task.WhenAll(Enumerable.Range(0, 2).Select(i => lab.Service.AcquireAsync(new AcquireAddressRequest($"demo/s{i}", Ip: Taken), Cancelled)));
+        Assert.DoesNotContain(Taken, next.Select(n => n.Ip));
+        var status = await lab.Service.StatusAsync(Cancelled);
+        Assert.InRange(status.Counters["lease.declined"], 1, kind == "dnsmasq" ? 3 : 1);
+        Assert.All(status.Allocations, l => Assert.Equal("bound", l.State));
+    }
+}
+
+public sealed class DnsmasqTakenAddressTests() : TakenAddressTests("dnsmasq");
+
+public sealed class IscTakenAddressTests() : TakenAddressTests("isc");
+
+public sealed class KeaTakenAddressTests() : TakenAddressTests("kea");
+
+public sealed class KeaFullClientTakenAddressTests() : TakenAddressTests("kea", "chaddr");
+
+public sealed class UdhcpdTakenAddressTests() : TakenAddressTests("udhcpd");
+
+/// <summary>When addresses are looked for, and when not.</summary>
+public sealed class ConflictTests
+{
+    private static CancellationToken Cancelled => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task Case27_our_own_node_that_answers_for_an_address_declines_nothing_at_restarts_and_losses_of_the_store()
+    {
+        string key = Path.GetTempFileName();
+        try
+        {
+            await File.WriteAllTextAsync(key, RandomNumberGenerator.GetHexString(64, lowercase: true), Cancelled);
+            await using var lab = await AddressLab.StartAsync("kea", new DhcpServerOptions { Lease = TimeSpan.FromSeconds(10) }, "--mac-key", "name", "--mac-key-file", key);
+            var answer = await lab.Service.AcquireAsync("demo/web", Cancelled);
+            var speaker = await lab.Network.AddHostAsync("node2", 12, Cancelled);
+            await speaker.Namespace.IpAsync($"address add {answer.Ip}/32 dev eth0", Cancelled);
+            Assert.Equal(await speaker.MacAsync(Cancelled), await lab.Network["router"].ResolveAsync(answer.Ip, Cancelled));
+            var capture = await FrameCapture.StartAsync(lab.Network, lab.Network["router"]);
+
+            await lab.Service.KillAsync();
+            await lab.Service.StartAgainAsync(Cancelled);
+            var lease = await lab.WaitForLeaseAsync("demo/web", l => l.Verified, 10, "the confirmation");
+            Assert.Equal(answer.Ip, lease.Ip);
+            // A renewal, too.
+            await lab.WaitForLeaseAsync("demo/web", l => l.ValidUntil > lease.ValidUntil, 10, "a renewal");
+
+            // As the controller asks when it knows the address and the address service does not any more.
+            await lab.Service.LoseStoreAsync();
+            await lab.Service.StartAgainAsync(Cancelled);
+            var again = await lab.Service.AcquireAsync(new AcquireAddressRequest("demo/web", Ip: answer.Ip, Held: answer.Ip), Cancelled);
+            Assert.Equal(answer.Ip, again.Ip);
+            Assert.Equal(0, capture.Count(DhcpMessageType.Decline));
+        }
+        finally
+        {
+            File.Delete(key);
+        }
+    }
+
+    [Theory]
+    [InlineData("on", 0.7, 1.5)]
+    [InlineData("off", 0, 0.6)]
+    public async Task A_lease_takes_as_long_as_its_probes(string probe, double from, double to)
+    {
+        await using var lab = await AddressLab.StartAsync("kea", null, "--probe", probe);
+        await lab.Service.AcquireAsync("demo/first", Cancelled);
+        long begun = TimeProvider.System.GetTimestamp();
+        await lab.Service.AcquireAsync("demo/web", Cancelled);
+        Assert.InRange(TimeProvider.System.GetElapsedTime(begun).TotalSeconds, from, to);
+        string metrics = await lab.Service.Http.GetStringAsync(new Uri("/metrics", UriKind.Relative), Cancelled);
+        if (probe == "on")
+            Assert.Contains(6.ToString(CultureInfo.InvariantCulture), metrics.Split('\n').First(l => l.StartsWith("dynamiclb_address_service_arp_probes_total", StringComparison.Ordinal)), StringComparison.Ordinal);
+    }
+}
