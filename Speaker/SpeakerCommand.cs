@@ -9,9 +9,12 @@ namespace DynamicLb.Speaker;
 /// <param name="NodeName">The node we run on: <c>spec.nodeName</c> of our pod.</param>
 /// <param name="ExcludedInterfaces">Interfaces on which nothing is announced.</param>
 /// <param name="IgnoreExcludeLabel">Whether the label <c>node.kubernetes.io/exclude-from-external-load-balancers</c> is ignored.</param>
+/// <param name="HeartbeatKeyFile">File with the key of the heartbeats; null for none, and then no heartbeats.</param>
+/// <param name="HeartbeatInterval">Pause between heartbeats where few nodes are heard.</param>
 /// <param name="LeaseDuration">How long the others wait for a sign of life of ours; renewed three times in it. Whole seconds.</param>
 internal sealed record SpeakerOptions(
-    KubernetesProgramSettings Common, string NodeName, Regex ExcludedInterfaces, bool IgnoreExcludeLabel, TimeSpan LeaseDuration);
+    KubernetesProgramSettings Common, string NodeName, Regex ExcludedInterfaces, bool IgnoreExcludeLabel, TimeSpan LeaseDuration,
+    string? HeartbeatKeyFile, TimeSpan HeartbeatInterval);
 
 /// <summary>The command line.</summary>
 internal static class SpeakerCommand
@@ -35,6 +38,20 @@ internal static class SpeakerCommand
             Description = "How long the other speakers wait for a sign of life of this one before they take over, 1 to 300.",
             DefaultValueFactory = static _ => 3,
         };
+        var key = new Option<string?>("--heartbeat-key-file")
+        {
+            Description = "File with the key by which speakers know each other's heartbeats on the segment; without it a node that dies is noticed by its Lease alone.",
+        };
+        var interval = new Option<int>("--heartbeat-ms")
+        {
+            Description = "Pause between heartbeats in milliseconds, 20 to 1000; after five without a sign a node is taken for dead.",
+            DefaultValueFactory = static _ => 100,
+        };
+        interval.Validators.Add(static result =>
+        {
+            if (result.GetValueOrDefault<int>() is < 20 or > 1000)
+                result.AddError("--heartbeat-ms: must be from 20 to 1000.");
+        });
         leaseSeconds.Validators.Add(static result =>
         {
             if (result.GetValueOrDefault<int>() is < 1 or > 300)
@@ -58,6 +75,8 @@ internal static class SpeakerCommand
         command.Options.Add(excluded);
         command.Options.Add(ignoreExclude);
         command.Options.Add(leaseSeconds);
+        command.Options.Add(key);
+        command.Options.Add(interval);
         command.Validators.Add(result =>
         {
             if (NodeName(result.GetValue(node)) is null)
@@ -66,7 +85,7 @@ internal static class SpeakerCommand
         command.SetAction((result, cancellationToken) => run(
             new SpeakerOptions(
                 common.Read(result), NodeName(result.GetValue(node))!, Pattern(result.GetValue(excluded)!), result.GetValue(ignoreExclude),
-                TimeSpan.FromSeconds(result.GetValue(leaseSeconds))),
+                TimeSpan.FromSeconds(result.GetValue(leaseSeconds)), result.GetValue(key), TimeSpan.FromMilliseconds(result.GetValue(interval))),
             cancellationToken));
         return command;
     }

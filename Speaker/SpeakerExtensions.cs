@@ -6,6 +6,7 @@ using DynamicLb.Kubernetes.Resources;
 using DynamicLb.Networking.Arp;
 using DynamicLb.Networking.Netlink;
 using DynamicLb.Networking.PacketSocket;
+using DynamicLb.Speaker.Heartbeats;
 using DynamicLb.Speaker.Layer2;
 using DynamicLb.Speaker.Membership;
 using DynamicLb.Speaker.Services;
@@ -40,14 +41,24 @@ internal static class SpeakerExtensions
         // Who else is there
         services.AddSingleton(provider => new NodeMembership(
             provider.GetRequiredService<IKubernetesClient>(), options, space, provider.GetRequiredService<TimeProvider>(), Random.Shared,
-            provider.GetRequiredService<ILogger<NodeMembership>>()));
-
-        services.AddSingleton<IMembership>(static provider => provider.GetRequiredService<NodeMembership>());
+            provider.GetRequiredService<ILogger<NodeMembership>>(), () => provider.GetRequiredService<HeartbeatExchange>().IsOn));
+        services.AddSingleton(provider => new HeartbeatKeys(
+            options.HeartbeatKeyFile ?? "", provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<HeartbeatKeys>>()));
+        services.AddSingleton(provider => new HeartbeatExchange(
+            options, provider.GetRequiredService<HeartbeatKeys>(), provider.GetRequiredService<ILinkMonitor>(),
+            static link => PacketLinkChannel.Open(link, HeartbeatFrame.Filter), provider.GetRequiredService<SpeakerMetrics>(),
+            provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<HeartbeatExchange>>()));
+        services.AddSingleton<IMembership, SegmentMembership>();
 
         // What it does
         services.AddSingleton<SpeakerMetrics>();
         services.AddSingleton<AnnouncementTable>();
-        services.AddSingleton(static provider => provider.GetRequiredService<NodeMembership>().Guard);
+        services.AddSingleton(static provider =>
+        {
+            var (guard, heartbeats) = (provider.GetRequiredService<NodeMembership>().Guard, provider.GetRequiredService<HeartbeatExchange>());
+            guard.Beside = () => heartbeats.IsOn ? heartbeats.Guard : null;
+            return guard;
+        });
         services.AddSingleton<ResponderContext>();
         services.AddSingleton<ILinkMonitor, LinkMonitor>();
         services.AddSingleton<Func<LinkInfo, ILinkChannel>>(static link => PacketLinkChannel.Open(link, ArpPacket.RequestFilter));
@@ -61,10 +72,12 @@ internal static class SpeakerExtensions
         services.AddSingleton(static provider =>
         {
             var (membership, announcer) = (provider.GetRequiredService<NodeMembership>(), provider.GetRequiredService<Layer2Announcer>());
+            var (members, heartbeats) = (provider.GetRequiredService<IMembership>(), provider.GetRequiredService<HeartbeatExchange>());
             var metrics = provider.GetRequiredService<SpeakerMetrics>();
-            metrics.Gauge("dynamiclb_speaker_members", () => membership.Members.Count, "Nodes whose speakers are alive, as this one sees it");
+            metrics.Gauge("dynamiclb_speaker_members", () => members.Members.Count, "Nodes whose speakers are alive, as this one sees it");
             metrics.Gauge("dynamiclb_speaker_cut_off", () => membership.IsCutOff ? 1 : 0, "1 while the other speakers cannot know of this one");
             metrics.Gauge("dynamiclb_speaker_interfaces", () => announcer.InterfaceCount, "Interfaces on which ARP is answered");
+            metrics.Gauge("dynamiclb_speaker_heartbeat_nodes", () => heartbeats.Sight.Alive.Count, "Other nodes that are heard on the segment and may announce");
             return ActivatorUtilities.CreateInstance<SpeakerWorker>(provider);
         });
         services.AddHostedService(static provider => provider.GetRequiredService<SpeakerWorker>());

@@ -2,6 +2,7 @@ using DynamicLb.Contracts.Configuration;
 using DynamicLb.Kubernetes.Events;
 using DynamicLb.Kubernetes.Informers;
 using DynamicLb.Kubernetes.Resources;
+using DynamicLb.Speaker.Heartbeats;
 using DynamicLb.Speaker.Layer2;
 using DynamicLb.Speaker.Membership;
 using DynamicLb.Speaker.Services;
@@ -13,7 +14,7 @@ namespace DynamicLb.Speaker;
 /// moment, and only then fall silent. Planned changes leave no gap.
 /// </summary>
 internal sealed class SpeakerWorker(
-    Informer<Service> services, Informer<Node> nodes, Informer<EndpointSlice> slices, NodeMembership membership, ServiceReconciler reconciler,
+    Informer<Service> services, Informer<Node> nodes, Informer<EndpointSlice> slices, NodeMembership membership, HeartbeatExchange heartbeats, ServiceReconciler reconciler,
     AnnouncementTable table, Layer2Announcer announcer, ConfigFileWatcher config, EventRecorder events, TimeProvider time) : BackgroundService
 {
     private static readonly TimeSpan Overlap = TimeSpan.FromMilliseconds(500);
@@ -34,6 +35,7 @@ internal sealed class SpeakerWorker(
         [
             services.RunAsync(silence.Token), nodes.RunAsync(silence.Token), slices.RunAsync(silence.Token), membership.Leases.RunAsync(silence.Token),
             events.RunAsync(silence.Token), config.RunAsync(reconciler.ConfigureAsync, silence.Token), announcer.RunAsync(silence.Token),
+            heartbeats.RunAsync(stoppingToken, silence.Token),
         ];
         var working = WorkAsync(silence.Token, fault.Token);
         try

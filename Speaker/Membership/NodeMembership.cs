@@ -1,4 +1,5 @@
 using System.Net;
+using DynamicLb.Kubernetes;
 using DynamicLb.Kubernetes.Client;
 using DynamicLb.Kubernetes.Informers;
 using DynamicLb.Kubernetes.Resources;
@@ -19,15 +20,19 @@ internal interface IMembership
 
     /// <summary>Whether another speaker may rightly have taken over from us: we cannot be heard, or are about to go. Thread-safe.</summary>
     bool MustYield { get; }
+
+    /// <summary>Another machine claimed an address of ours by ARP: it is on the same segment, whatever else is heard of it. Thread-safe.</summary>
+    void SeenOtherwise(Networking.Addresses.MacAddress mac);
 }
 
 /// <summary>
 /// Tells the other speakers that we are alive, and knows who of them is: one Lease for each node, renewed three times in its term. What the API server has to carry grows with
 /// the nodes, never with the Services.
 /// </summary>
-internal sealed partial class NodeMembership : IMembership
+internal sealed partial class NodeMembership
 {
     private const string Prefix = "speaker-";
+    private const string BeatsAnnotation = "dynamiclb.io/heartbeats";
 
     // How often we look whether somebody has become silent.
     private static readonly TimeSpan LookEvery = TimeSpan.FromMilliseconds(100);
@@ -38,6 +43,7 @@ internal sealed partial class NodeMembership : IMembership
     private readonly TimeSpan _duration;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
+    private readonly Func<bool> _beats;
     private readonly long _start;
     private readonly Lock _lock = new();
     private readonly MemberTable _table;
@@ -47,8 +53,10 @@ internal sealed partial class NodeMembership : IMembership
     private bool _mustRejoin;
 
     public NodeMembership(
-        IKubernetesClient client, SpeakerOptions options, string @namespace, TimeProvider time, Random random, ILogger<NodeMembership> logger)
+        IKubernetesClient client, SpeakerOptions options, string @namespace, TimeProvider time, Random random, ILogger<NodeMembership> logger,
+        Func<bool>? beats = null)
     {
+        _beats = beats ?? (static () => false);
         _client = client;
         _namespace = @namespace;
         _me = options.NodeName;
@@ -64,10 +72,10 @@ internal sealed partial class NodeMembership : IMembership
         Leases.Subscribe(Observe);
     }
 
-    /// <inheritdoc/>
+    /// <summary><see cref="Members"/> changed.</summary>
     public event Action? Changed;
 
-    /// <inheritdoc/>
+    /// <summary>Our renewals come back again, after a time in which they did not.</summary>
     public event Action? Rejoined;
 
     /// <summary>The speakers' Leases.</summary>
@@ -76,14 +84,14 @@ internal sealed partial class NodeMembership : IMembership
     /// <summary>Notices that our process stood still.</summary>
     public PauseGuard Guard { get; }
 
-    /// <inheritdoc/>
+    /// <summary>Nodes whose Leases are alive; ours among them from the moment on that others can know of it. Thread-safe.</summary>
     public IReadOnlySet<string> Members => _members;
 
     /// <summary>Whether the others can know of us. Thread-safe.</summary>
     public bool HasJoined => _members.Contains(_me);
 
-    /// <inheritdoc/>
-    public bool MustYield => _isCutOff || _isLeaving || Guard.IsPaused;
+    /// <summary>Whether we are about to stop. Thread-safe.</summary>
+    public bool IsLeaving => _isLeaving;
 
     /// <summary>Whether our renewals do not come back. Thread-safe.</summary>
     public bool IsCutOff => _isCutOff;
@@ -127,7 +135,7 @@ internal sealed partial class NodeMembership : IMembership
     {
         var lease = new Lease
         {
-            Metadata = new ObjectMeta { Name = Prefix + _me, Namespace = _namespace },
+            Metadata = new ObjectMeta { Name = Prefix + _me, Namespace = _namespace, Annotations = Says() },
             Spec = new LeaseSpec
             {
                 HolderIdentity = holder,
@@ -142,7 +150,7 @@ internal sealed partial class NodeMembership : IMembership
             using var timeout = new CancellationTokenSource(_duration / 2, _time);
             using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, timeout.Token);
             byte[] patch = System.Text.Json.JsonSerializer.SerializeToUtf8Bytes(
-                lease with { Metadata = new ObjectMeta() }, KubernetesJsonContext.Default.Lease);
+                lease with { Metadata = new ObjectMeta { Annotations = Says() } }, KubernetesJsonContext.Default.Lease);
             try
             {
                 await _client.PatchAsync(ResourceTypes.Leases, _namespace, Prefix + _me, PatchType.Merge, patch, null, either.Token);
@@ -158,6 +166,11 @@ internal sealed partial class NodeMembership : IMembership
                 LogNotRenewed(_logger, e.Message);
         }
     }
+
+    /// <summary>Whether a node's Lease says that it sends heartbeats. Thread-safe.</summary>
+    public bool IsBeating(string node) => Leases.Get(new NamespacedName(_namespace, Prefix + node))?.Metadata.Annotation(BeatsAnnotation) == "true";
+
+    private Dictionary<string, string> Says() => new(StringComparer.Ordinal) { [BeatsAnnotation] = _beats() ? "true" : "false" };
 
     private void Observe(Lease? old, Lease? lease)
     {

@@ -12,11 +12,14 @@ internal sealed class PauseGuard(TimeProvider time, TimeSpan limit)
     private volatile bool _paused;
     private volatile int _pauses;
 
+    /// <summary>Another guard, which holds for us as well; asked every time.</summary>
+    public Func<PauseGuard?> Beside { get; set; } = static () => null;
+
     /// <summary>How many pauses were noticed: whoever reads from a queue throws away what it held when this number changes.</summary>
-    public int Pauses => _pauses;
+    public int Pauses => _pauses + (Beside()?.Pauses ?? 0);
 
     /// <summary>Whether we stood still, and have not been heard since.</summary>
-    public bool IsPaused => _paused || time.GetElapsedTime(Volatile.Read(ref _tick)) >= limit;
+    public bool IsPaused => _paused || time.GetElapsedTime(Volatile.Read(ref _tick)) >= limit || Beside()?.IsPaused == true;
 
     /// <summary>To be called several times within the limit. Whether a pause was just noticed.</summary>
     public bool Tick()
@@ -29,6 +32,13 @@ internal sealed class PauseGuard(TimeProvider time, TimeSpan limit)
         }
         Volatile.Write(ref _tick, time.GetTimestamp());
         return noticed;
+    }
+
+    /// <summary>Nothing may be answered now, for another cause than a pause.</summary>
+    public void Pause()
+    {
+        _paused = true;
+        Interlocked.Increment(ref _pauses);
     }
 
     /// <summary>The others know again that we are here.</summary>

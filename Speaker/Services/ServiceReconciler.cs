@@ -201,6 +201,7 @@ internal sealed partial class ServiceReconciler
                 LogYielded(_logger, address.ToString(), mac.ToString());
             return;
         }
+        _membership.SeenOtherwise(mac);
         if (_defended.TryGetValue(address, out long last) && _time.GetElapsedTime(last) < DefendEvery)
             return;
         if (_defended.Count > 10_000)

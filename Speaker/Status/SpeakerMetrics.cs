@@ -1,6 +1,7 @@
 using System.Diagnostics.Metrics;
 using DynamicLb.Contracts.Configuration;
 using DynamicLb.Networking.Addresses;
+using DynamicLb.Speaker.Heartbeats;
 using DynamicLb.Speaker.Layer2;
 
 namespace DynamicLb.Speaker.Status;
@@ -11,6 +12,11 @@ internal sealed class SpeakerMetrics
     private static readonly KeyValuePair<string, object?>[] Verdicts =
         [.. Enum.GetNames<ArpVerdict>().Select(static name => new KeyValuePair<string, object?>("verdict", name))];
 
+    private static readonly KeyValuePair<string, object?>[] HeardKinds =
+        [.. Enum.GetNames<HeardKind>().Select(static name => new KeyValuePair<string, object?>("outcome", name.ToLowerInvariant()))];
+
+    private static readonly KeyValuePair<string, object?> Refused = new("outcome", "refused");
+
     private readonly Meter _meter;
     private readonly string _node;
     private readonly Counter<long> _requests;
@@ -18,6 +24,8 @@ internal sealed class SpeakerMetrics
     private readonly Counter<long> _gratuitous;
     private readonly Counter<long> _frames;
     private readonly Counter<long> _updates;
+    private readonly Counter<long> _heartbeatsSent;
+    private readonly Counter<long> _heartbeatsHeard;
     private volatile IReadOnlyList<Measurement<int>> _announced = [];
 
     public SpeakerMetrics(IMeterFactory factory, SpeakerOptions options, ConfigFileWatcher config)
@@ -29,12 +37,19 @@ internal sealed class SpeakerMetrics
         _gratuitous = _meter.CreateCounter<long>("metallb_layer2_gratuitous_sent", description: "Gratuitous ARP packets sent");
         _frames = _meter.CreateCounter<long>("dynamiclb_layer2_frames_total", description: "ARP frames received, by what became of them");
         _updates = _meter.CreateCounter<long>("metallb_k8s_client_updates_total", description: "Services looked at");
+        _heartbeatsSent = _meter.CreateCounter<long>("dynamiclb_speaker_heartbeats_sent_total", description: "Heartbeats sent to the other speakers on the segment");
+        _heartbeatsHeard = _meter.CreateCounter<long>("dynamiclb_speaker_heartbeats_received_total", description: "Heartbeats received, by what became of them");
         _meter.CreateObservableGauge("metallb_speaker_announced", () => _announced, description: "Addresses announced from this node");
         _meter.CreateObservableGauge(
             "metallb_k8s_client_config_loaded_bool", () => config.Current is null ? 0 : 1, description: "1 once a configuration was loaded");
         _meter.CreateObservableGauge(
             "metallb_k8s_client_config_stale_bool", () => config.IsStale ? 1 : 0, description: "1 while the configuration file is bad");
     }
+
+    public void HeartbeatSent() => _heartbeatsSent.Add(1);
+
+    /// <param name="kind">What came of it; null for one whose code fits no key.</param>
+    public void HeartbeatHeard(HeardKind? kind) => _heartbeatsHeard.Add(1, kind is { } known ? HeardKinds[(int)known] : Refused);
 
     /// <summary>Lets a gauge be asked. To be called while the parts are put together.</summary>
     public void Gauge(string name, Func<int> value, string description) => _meter.CreateObservableGauge(name, value, description: description);

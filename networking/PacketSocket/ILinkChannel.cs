@@ -25,7 +25,7 @@ public interface ILinkChannel : IAsyncDisposable
     /// <returns>Length in bytes.</returns>
     ValueTask<int> ReceiveAsync(Memory<byte> buffer, CancellationToken cancellationToken);
 
-    /// <summary>Makes the interface take frames for one more unicast address (packet(7), PACKET_MR_UNICAST).</summary>
+    /// <summary>Makes the interface take frames for one more address, be it of a group (packet(7), PACKET_MR_UNICAST and PACKET_MR_MULTICAST).</summary>
     void JoinUnicast(MacAddress address);
 
     /// <summary>Undoes <see cref="JoinUnicast"/>.</summary>

@@ -15,6 +15,7 @@ public sealed class PacketLinkChannel : ILinkChannel
     private const int PacketAddMembership = 1;
     private const int PacketDropMembership = 2;
     private const int PacketStatistics = 6;
+    private const ushort PacketMrMulticast = 0;
     private const ushort PacketMrUnicast = 3;
     private const int LinkLayerAddressLength = 20;
 
@@ -90,7 +91,7 @@ public sealed class PacketLinkChannel : ILinkChannel
         Span<byte> request = stackalloc byte[16];
         request.Clear();
         BinaryPrimitives.WriteInt32LittleEndian(request, Link.Index);
-        BinaryPrimitives.WriteUInt16LittleEndian(request[4..], PacketMrUnicast);
+        BinaryPrimitives.WriteUInt16LittleEndian(request[4..], address.IsMulticast ? PacketMrMulticast : PacketMrUnicast);
         BinaryPrimitives.WriteUInt16LittleEndian(request[6..], MacAddress.Length);
         address.Write(request[8..]);
         _socket.SetRawSocketOption(SolPacket, option, request);

@@ -14,7 +14,9 @@ internal sealed partial class SpeakerLab : IAsyncDisposable
     private readonly Dictionary<string, string> _macs = new(StringComparer.Ordinal);
     private HttpClient _http = null!;
 
-    private SpeakerLab(LabNetwork network) => Network = network;
+    private bool _heartbeats;
+
+    private SpeakerLab(LabNetwork network, bool heartbeats) => (Network, _heartbeats) = (network, heartbeats);
 
     public LabNetwork Network { get; }
 
@@ -24,10 +26,12 @@ internal sealed partial class SpeakerLab : IAsyncDisposable
 
     private static CancellationToken Cancelled => TestContext.Current.CancellationToken;
 
-    public static async Task<SpeakerLab> StartAsync(int nodes = 2)
+    /// <param name="nodes">How many.</param>
+    /// <param name="heartbeats">Whether the speakers exchange heartbeats.</param>
+    public static async Task<SpeakerLab> StartAsync(int nodes = 2, bool heartbeats = false)
     {
         Assert.SkipUnless(Environment.IsPrivilegedProcess, "network namespaces need root");
-        var lab = new SpeakerLab(await LabNetwork.CreateAsync(Cancelled));
+        var lab = new SpeakerLab(await LabNetwork.CreateAsync(Cancelled), heartbeats);
         try
         {
             await lab.StartCoreAsync(nodes);
@@ -39,6 +43,9 @@ internal sealed partial class SpeakerLab : IAsyncDisposable
             throw;
         }
     }
+
+    /// <summary>How many nodes there are.</summary>
+    public int Nodes => _macs.Count;
 
     /// <summary>The process of a node's speaker.</summary>
     public ChildProcess Speaker(string node) => _speakers[node];
@@ -82,11 +89,17 @@ internal sealed partial class SpeakerLab : IAsyncDisposable
         return new ArpCapture(file, _macs);
     }
 
+    /// <summary>Speakers started from now on exchange heartbeats.</summary>
+    public void UseHeartbeats() => _heartbeats = true;
+
     public void StartSpeaker(string node) =>
         _speakers[node] = Network.StartOurs(
-            Network[node], $"speaker-{node}", "Speaker", "--config", Path.Combine(Network.Folder, "config.yaml"), "--kubeconfig",
-            Path.Combine(Network.Folder, "kubeconfig"), "--namespace", "default", "--node-name", node, "--listen", "http://127.0.0.1:17473",
-            "--exclude-interfaces", "^(lo|mgmt.*)$");
+            Network[node], $"speaker-{node}", "Speaker",
+            [
+                "--config", Path.Combine(Network.Folder, "config.yaml"), "--kubeconfig", Path.Combine(Network.Folder, "kubeconfig"), "--namespace", "default",
+                "--node-name", node, "--listen", "http://127.0.0.1:17473", "--exclude-interfaces", "^(lo|mgmt.*)$",
+                .. (string[])(_heartbeats ? ["--heartbeat-key-file", Path.Combine(Network.Folder, "heartbeat-key")] : []),
+            ]);
 
     /// <summary>Waits until a node's speaker is ready.</summary>
     public async Task WaitForReadyAsync(string node)
@@ -143,6 +156,7 @@ internal sealed partial class SpeakerLab : IAsyncDisposable
             var host = await Network.AddHostAsync($"node{i}", 10 + i, Cancelled);
             _macs[await host.MacAsync(Cancelled)] = host.Name;
         }
+        await File.WriteAllTextAsync(Path.Combine(Network.Folder, "heartbeat-key"), "0123456789abcdef0123456789abcdef\n", Cancelled);
         await File.WriteAllTextAsync(
             Path.Combine(Network.Folder, "config.yaml"),
             """

@@ -98,7 +98,7 @@ public sealed partial class MonitoringManifestTests
         _ = new Leadership(new AddressServiceOptions(), [], null!, factory, NullLogger<Leadership>.Instance);
         _ = new ControllerMetrics(factory, null!, null!);
         _ = new SpeakerMetrics(
-            factory, new SpeakerOptions(null!, "node1", MetricName(), false, TimeSpan.FromSeconds(3)),
+            factory, new SpeakerOptions(null!, "node1", MetricName(), false, TimeSpan.FromSeconds(3), null, TimeSpan.FromMilliseconds(100)),
             new ConfigFileWatcher("none", TimeProvider.System, NullLogger<ConfigFileWatcher>.Instance));
         return names;
     }

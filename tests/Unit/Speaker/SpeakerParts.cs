@@ -30,7 +30,7 @@ internal sealed class SpeakerParts
     {
         Options = new SpeakerOptions(
             new KubernetesProgramSettings("none", null, null, "", "http://127.0.0.1:0", LogLevel.None), Me,
-            new Regex(SpeakerCommand.DefaultExcluded, RegexOptions.ExplicitCapture, TimeSpan.FromSeconds(1)), false, TimeSpan.FromSeconds(3));
+            new Regex(SpeakerCommand.DefaultExcluded, RegexOptions.ExplicitCapture, TimeSpan.FromSeconds(1)), false, TimeSpan.FromSeconds(3), null, TimeSpan.FromMilliseconds(100));
         var metrics = new SpeakerMetrics(Meters, Options, new ConfigFileWatcher("none", Time, NullLogger<ConfigFileWatcher>.Instance));
         Table = new AnnouncementTable(Time);
         Guard = new PauseGuard(Time, TimeSpan.FromHours(1));
@@ -133,6 +133,10 @@ internal sealed class FakeMembership : IMembership
     public IReadOnlySet<string> Members { get; private set; } = new HashSet<string> { SpeakerParts.Me };
 
     public bool MustYield { get; set; }
+
+    public List<MacAddress> Seen { get; } = [];
+
+    public void SeenOtherwise(MacAddress mac) => Seen.Add(mac);
 
     public void Set(params string[] members)
     {

@@ -1,0 +1,253 @@
+using System.Collections.Frozen;
+using DynamicLb.Networking.Addresses;
+
+namespace DynamicLb.Speaker.Heartbeats;
+
+/// <summary>What came of a heartbeat.</summary>
+internal enum HeardKind
+{
+    Taken = 0,
+
+    /// <summary>The sender does not know of us yet: it should hear of us soon.</summary>
+    Unacquainted,
+
+    /// <summary>Older than one that was heard: late, or played again.</summary>
+    Old,
+
+    /// <summary>It bears our own node's name.</summary>
+    Own,
+
+    /// <summary>More senders than the table takes.</summary>
+    TooMany,
+}
+
+/// <summary>What heartbeats tell at a moment. Immutable.</summary>
+/// <param name="Alive">Nodes that are heard and may announce.</param>
+/// <param name="Silent">Nodes that were heard and are not any more, or that leave.</param>
+/// <param name="IsReady">Whether we have listened for long enough to announce.</param>
+/// <param name="IsHeard">Whether somebody hears us.</param>
+internal sealed record HeartbeatSight(FrozenSet<string> Alive, FrozenSet<string> Silent, bool IsReady, bool IsHeard)
+{
+    public static HeartbeatSight Nothing { get; } = new(FrozenSet<string>.Empty, FrozenSet<string>.Empty, false, false);
+}
+
+/// <summary>
+/// Who is alive on the segment: a pure machine fed with heartbeats, on our own monotonic clock. Not thread-safe.
+/// </summary>
+/// <remarks>
+/// A sender counts from the moment on that it echoes the instance under which we joined: it is alive now, it hears us, and what it says was not recorded earlier. It is silent when
+/// five of its intervals pass without a heartbeat. Whoever joins (a start, a pause of the process, a cable that was plugged in again) draws a new instance and listens before it is
+/// ready, so that nobody announces what another announces already.
+/// </remarks>
+internal sealed class HeartbeatTable
+{
+    /// <summary>Intervals without a heartbeat after which a node is silent.</summary>
+    public const int LostAfter = 5;
+
+    private const int MaxPeers = 1024;
+
+    // A node that has just fallen silent may still have had a frame on its way.
+    private static readonly TimeSpan MuteAfter = TimeSpan.FromSeconds(3);
+
+    // Everybody has spoken several times, even when one heartbeat was lost.
+    private const int ShortestListening = 3;
+
+    private readonly string _me;
+    private readonly TimeSpan _interval;
+    private readonly Func<ulong> _draw;
+    private readonly Dictionary<ulong, Peer> _peers = [];
+    private readonly Dictionary<string, Peer> _byNode = new(StringComparer.Ordinal);
+    private TimeSpan _joinedAt;
+    private ulong _sequence;
+    private TimeSpan _sentAt = TimeSpan.MinValue;
+    private int _echoAt;
+
+    /// <param name="me">Our own node.</param>
+    /// <param name="interval">Pause between our heartbeats where few nodes are heard.</param>
+    /// <param name="draw">Draws instances: numbers that nobody can foresee.</param>
+    /// <param name="now">The time.</param>
+    public HeartbeatTable(string me, TimeSpan interval, Func<ulong> draw, TimeSpan now)
+    {
+        _me = me;
+        _interval = interval;
+        _draw = draw;
+        Join(now);
+    }
+
+    public ulong Instance { get; private set; }
+
+    public bool IsReady { get; private set; }
+
+    public bool IsLeaving { get; private set; }
+
+    public HeartbeatSight Sight { get; private set; } = HeartbeatSight.Nothing;
+
+    /// <summary>Pause between our heartbeats: it grows with the nodes, so that the segment carries no more than some five hundred a second.</summary>
+    public TimeSpan Interval => TimeSpan.FromMilliseconds(Math.Clamp(2.0 * _byNode.Count, _interval.TotalMilliseconds, Math.Max(1000, _interval.TotalMilliseconds)));
+
+    /// <summary>Begins anew: nobody knows us, and we are not ready before we have listened.</summary>
+    public void Join(TimeSpan now)
+    {
+        Instance = _draw();
+        IsReady = false;
+        _joinedAt = now;
+        _sequence = 0;
+        foreach (var peer in _peers.Values)
+            peer.KnowsUs = false;
+    }
+
+    /// <summary>We are about to stop.</summary>
+    public void Leave() => IsLeaving = true;
+
+    /// <summary>Whether a heartbeat may be sent out of turn: many nodes that start together must not answer each other without end.</summary>
+    public bool MayAnswer(TimeSpan now) => _sentAt == TimeSpan.MinValue || now - _sentAt >= Interval / 4;
+
+    /// <summary>Our next heartbeat, with the instances that it echoes.</summary>
+    public Heartbeat Next(Span<ulong> echoes, TimeSpan now, out int count)
+    {
+        // With more than fit into a frame the next one goes on where this one ends.
+        _sentAt = now;
+        var heard = Heard(now).ToList();
+        count = Math.Min(heard.Count, echoes.Length);
+        for (int i = 0; i < count; i++)
+            echoes[i] = heard[(_echoAt + i) % heard.Count].Instance;
+        _echoAt = heard.Count == 0 ? 0 : (_echoAt + count) % heard.Count;
+        return new Heartbeat(Instance, ++_sequence, (ushort)Interval.TotalMilliseconds, IsReady && !IsLeaving, IsLeaving);
+    }
+
+    /// <summary>Takes in an authentic heartbeat.</summary>
+    /// <param name="view">The heartbeat.</param>
+    /// <param name="link">By which interface it came.</param>
+    /// <param name="now">The time.</param>
+    public HeardKind Hear(in HeartbeatView view, int link, TimeSpan now)
+    {
+        var beat = view.Beat;
+        if (!_peers.TryGetValue(beat.Instance, out var peer))
+        {
+            string node = view.Node;
+            if (node == _me)
+                return HeardKind.Own;
+            if (_peers.Count >= MaxPeers && !MakeRoom(now))
+                return HeardKind.TooMany;
+            peer = new Peer(node, beat.Instance);
+            _peers[beat.Instance] = peer;
+        }
+        if (peer.Sequences.TryGetValue(link, out ulong last) && beat.Sequence <= last)
+            return HeardKind.Old;
+        peer.Sequences[link] = beat.Sequence;
+        peer.ReceivedAt = now;
+        if (view.Echoes(Instance))
+            (peer.KnowsUs, peer.KnewUsAt) = (true, now);
+        if (!peer.KnowsUs)
+            return HeardKind.Unacquainted;
+        peer.HeardAt = now;
+        peer.Timeout = TimeSpan.FromMilliseconds(beat.IntervalMilliseconds) * LostAfter;
+        peer.Mac = view.Source;
+        (peer.IsReady, peer.IsLeaving, peer.IsMute) = (beat.IsReady, beat.IsLeaving, false);
+        if (!_byNode.TryGetValue(peer.Node, out var before) || before != peer)
+        {
+            if (before is not null)
+                _peers.Remove(before.Instance);
+            _byNode[peer.Node] = peer;
+        }
+        return HeardKind.Taken;
+    }
+
+    /// <summary>
+    /// Another machine was seen on the segment by something else than heartbeats. If it is a node that fell silent, it is these that do not get through, and its silence says nothing.
+    /// </summary>
+    public void SeenOtherwise(MacAddress mac, TimeSpan now)
+    {
+        foreach (var peer in _byNode.Values)
+            peer.IsMute |= peer.Mac == mac && now - peer.HeardAt > MuteAfter;
+    }
+
+    /// <summary>Draws conclusions.</summary>
+    /// <returns>Whether <see cref="Sight"/> changed.</returns>
+    public bool Evaluate(TimeSpan now)
+    {
+        var listened = now - _joinedAt;
+        if (!IsReady && (listened >= _interval * (LostAfter + 1) || (listened >= _interval * ShortestListening && EverybodyKnowsUs(now))))
+            IsReady = true;
+        var alive = new List<string>();
+        var silent = new List<string>();
+        bool isHeard = false;
+        foreach (var peer in _byNode.Values)
+        {
+            bool heard = now - peer.HeardAt < peer.Timeout;
+            isHeard |= heard && peer.KnowsUs && now - peer.KnewUsAt < peer.Timeout * 4;
+            if (heard && !peer.IsLeaving)
+            {
+                if (peer.IsReady)
+                    alive.Add(peer.Node);
+                else
+                    silent.Add(peer.Node);
+            }
+            else if (!peer.IsMute || peer.IsLeaving)
+            {
+                silent.Add(peer.Node);
+            }
+        }
+        if (alive.Count == Sight.Alive.Count && silent.Count == Sight.Silent.Count && IsReady == Sight.IsReady && isHeard == Sight.IsHeard
+            && alive.TrueForAll(Sight.Alive.Contains) && silent.TrueForAll(Sight.Silent.Contains))
+        {
+            return false;
+        }
+        Sight = new HeartbeatSight(alive.ToFrozenSet(StringComparer.Ordinal), silent.ToFrozenSet(StringComparer.Ordinal), IsReady, isHeard);
+        return true;
+    }
+
+    private bool EverybodyKnowsUs(TimeSpan now)
+    {
+        bool any = false;
+        foreach (var peer in Heard(now))
+        {
+            if (!peer.KnowsUs)
+                return false;
+            any = true;
+        }
+        return any;
+    }
+
+    private IEnumerable<Peer> Heard(TimeSpan now) => _peers.Values.Where(peer => now - peer.ReceivedAt < _interval * (2 * LostAfter));
+
+    private bool MakeRoom(TimeSpan now)
+    {
+        var gone = _peers.Values.Where(peer => now - peer.ReceivedAt > TimeSpan.FromMinutes(1)).ToList();
+        foreach (var peer in gone)
+        {
+            _peers.Remove(peer.Instance);
+            if (_byNode.TryGetValue(peer.Node, out var known) && known == peer)
+                _byNode.Remove(peer.Node);
+        }
+        return gone.Count > 0;
+    }
+
+    private sealed class Peer(string node, ulong instance)
+    {
+        public string Node => node;
+
+        public ulong Instance => instance;
+
+        /// <summary>The newest heartbeat by each interface.</summary>
+        public Dictionary<int, ulong> Sequences { get; } = [];
+
+        public TimeSpan ReceivedAt { get; set; }
+
+        public TimeSpan HeardAt { get; set; }
+
+        public TimeSpan KnewUsAt { get; set; }
+
+        public TimeSpan Timeout { get; set; }
+
+        public MacAddress Mac { get; set; }
+
+        public bool KnowsUs { get; set; }
+
+        public bool IsReady { get; set; }
+
+        public bool IsLeaving { get; set; }
+
+        public bool IsMute { get; set; }
+    }
+}

@@ -1,0 +1,153 @@
+using System.Globalization;
+using DynamicLb.Lab;
+using DynamicLb.Tests.Network.Support;
+
+namespace DynamicLb.Tests.Network.Speaker;
+
+/// <summary>Speakers that hear each other on the segment: how soon another takes over, and that never two do.</summary>
+public sealed class HeartbeatTests
+{
+    private const string Ip = "10.20.0.100";
+    private static readonly TimeSpan Longest = TimeSpan.FromSeconds(1);
+
+    private static CancellationToken Cancelled => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task A_speaker_that_is_killed_stands_still_or_loses_its_cable_is_replaced_within_a_second_also_without_the_API_server()
+    {
+        const int Rounds = 4;
+        await using var lab = await SpeakerLab.StartAsync(3, heartbeats: true);
+        await lab.AddServiceAsync("web", Ip);
+        await lab.WaitForOwnerAsync(Ip);
+        await WaitForAllAsync(lab, 3);
+        var capture = await lab.CaptureAsync();
+        var killed = new List<TimeSpan>();
+        var paused = new List<TimeSpan>();
+        var cut = new List<TimeSpan>();
+        for (int round = 0; round < Rounds; round++)
+        {
+            string first = await OwnerAsync(lab);
+            killed.Add(await TakeoverAsync(lab, capture, first, () => lab.Speaker(first).Signal("KILL")));
+            lab.StartSpeaker(first);
+            await BackAsync(lab, first);
+
+            paused.Add(await TakeoverAsync(lab, capture, first, () => lab.Speaker(first).Signal("STOP")));
+            // What waits in the sleeper's socket must not be answered when it wakes.
+            for (int i = 0; i < 3; i++)
+                Assert.NotEqual(first, await lab.WhoHasAsync(Ip));
+            lab.Speaker(first).Signal("CONT");
+            await BackAsync(lab, first);
+
+            cut.Add(await TakeoverAsync(lab, capture, first, () => lab.Network.Switch.IpAsync($"link set p-{first} down", Cancelled)));
+            await lab.Network.Switch.IpAsync($"link set p-{first} up", Cancelled);
+            await BackAsync(lab, first);
+        }
+        lab.ApiServer.Signal("STOP");
+        await Task.Delay(TimeSpan.FromSeconds(4), TimeProvider.System, Cancelled);
+        string last = await OwnerAsync(lab);
+        var alone = await TakeoverAsync(lab, capture, last, () => lab.Speaker(last).Signal("KILL"));
+        lab.ApiServer.Signal("CONT");
+
+        Print("killed", killed);
+        Print("paused", paused);
+        Print("cable cut", cut);
+        Print("killed without the API server", [alone]);
+        Assert.All([.. killed, .. paused, .. cut, alone], static took => Assert.InRange(took, TimeSpan.Zero, Longest));
+    }
+
+    [Fact]
+    public async Task A_speaker_that_stops_hands_over_before_it_is_silent_and_one_that_starts_takes_nothing_before_it_has_listened()
+    {
+        await using var lab = await SpeakerLab.StartAsync(2, heartbeats: true);
+        await lab.AddServiceAsync("web", Ip);
+        string first = await lab.WaitForOwnerAsync(Ip);
+        await WaitForAllAsync(lab, 2);
+        var capture = await lab.CaptureAsync();
+
+        var handed = await TakeoverAsync(lab, capture, first, () => lab.Speaker(first).Signal("TERM"));
+        await lab.Speaker(first).WaitForExitAsync(Cancelled);
+        Print("stopped", [handed]);
+        Assert.InRange(handed, TimeSpan.Zero, TimeSpan.FromMilliseconds(300));
+
+        var since = TimeProvider.System.GetUtcNow();
+        lab.StartSpeaker(first);
+        await BackAsync(lab, first);
+        // From its first word on the address is its own: the other says nothing any more.
+        var words = capture.Of(Ip).Where(arp => arp.At > since).ToList();
+        var begun = words.First(arp => arp.Node == first).At;
+        Assert.DoesNotContain(words, arp => arp.Node != first && arp.At > begun + TimeSpan.FromMilliseconds(100));
+    }
+
+    [Fact]
+    public async Task Speakers_without_a_key_or_with_another_one_are_judged_by_their_Leases()
+    {
+        await using var lab = await SpeakerLab.StartAsync(2);
+        await lab.AddServiceAsync("web", Ip);
+        await lab.WaitForOwnerAsync(Ip);
+        lab.UseHeartbeats();
+        lab.Speaker("node1").Signal("KILL");
+        lab.StartSpeaker("node1");
+        await lab.WaitForReadyAsync("node1");
+        foreach (string node in (string[])["node1", "node2"])
+            await Wait.UntilAsync(async () => await lab.MetricAsync(node, "dynamiclb_speaker_members") == 2, TimeSpan.FromSeconds(10), "both to be members", Cancelled);
+        await lab.WaitForOwnerAsync(Ip);
+        // An answer of two nodes is an exception of WhoHasAsync.
+        for (int i = 0; i < 10; i++)
+            Assert.NotNull(await lab.WhoHasAsync(Ip));
+    }
+
+    private static async Task<TimeSpan> TakeoverAsync(SpeakerLab lab, ArpCapture capture, string first, Func<Task> harm)
+    {
+        var since = TimeProvider.System.GetUtcNow();
+        await harm();
+        var claim = await Wait.ForAsync(
+            () => Task.FromResult(capture.Of(Ip).FirstOrDefault(arp => arp.IsGratuitous && arp.Node != first && arp.At > since)), TimeSpan.FromSeconds(8),
+            $"a gratuitous ARP of another node than {first}\n{lab.Logs()}", Cancelled);
+        return claim.At - since;
+    }
+
+    private static Task<TimeSpan> TakeoverAsync(SpeakerLab lab, ArpCapture capture, string first, Action harm) => TakeoverAsync(lab, capture, first, () =>
+    {
+        harm();
+        return Task.CompletedTask;
+    });
+
+    /// <summary>Waits until a node has the address again, and all are heard.</summary>
+    private static async Task BackAsync(SpeakerLab lab, string node)
+    {
+        await Wait.UntilAsync(async () => await OwnerOrNobodyAsync(lab) == node, TimeSpan.FromSeconds(20), $"{node} to have it back\n{lab.Logs()}", Cancelled);
+        await WaitForAllAsync(lab, lab.Nodes);
+        // The rounds of the takeover are over.
+        await Task.Delay(TimeSpan.FromSeconds(0.5), TimeProvider.System, Cancelled);
+    }
+
+    private static async Task WaitForAllAsync(SpeakerLab lab, int nodes)
+    {
+        for (int i = 1; i <= nodes; i++)
+        {
+            string node = string.Create(CultureInfo.InvariantCulture, $"node{i}");
+            await Wait.UntilAsync(
+                async () => await lab.MetricAsync(node, "dynamiclb_speaker_heartbeat_nodes") == nodes - 1, TimeSpan.FromSeconds(20), $"{node} to hear all\n{lab.Logs()}", Cancelled);
+        }
+    }
+
+    private static async Task<string> OwnerAsync(SpeakerLab lab) =>
+        await Wait.ForAsync(() => OwnerOrNobodyAsync(lab), TimeSpan.FromSeconds(10), "one owner", Cancelled);
+
+    /// <summary>The owner; null for none, or for two during a change of hands.</summary>
+    private static async Task<string?> OwnerOrNobodyAsync(SpeakerLab lab)
+    {
+        try
+        {
+            return await lab.WhoHasAsync(Ip);
+        }
+        catch (InvalidOperationException)
+        {
+            return null;
+        }
+    }
+
+    private static void Print(string what, List<TimeSpan> times) => Console.WriteLine(string.Create(
+        CultureInfo.InvariantCulture,
+        $"MEASURED failover, {what}: {times.Min(static t => t.TotalMilliseconds):0} to {times.Max(static t => t.TotalMilliseconds):0} ms in {times.Count} runs"));
+}
