@@ -8,7 +8,7 @@ namespace DynamicLb.Controller;
 /// <param name="Namespace">Namespace of our own Lease and Secrets.</param>
 /// <param name="Identity">Who we are among the replicas.</param>
 /// <param name="LeaderElect">Whether replicas take turns by a Lease.</param>
-/// <param name="EnsureTokenSecret">A Secret to make at start, with a random token, when it does not exist; null for none.</param>
+/// <param name="EnsureTokenSecret">Secrets to make at start, with a random token each, when they do not exist, separated by commas; null for none.</param>
 internal sealed record ControllerOptions(KubernetesProgramSettings Common, string Namespace, string Identity, bool LeaderElect, string? EnsureTokenSecret)
 {
     /// <summary>How often address services are asked for news.</summary>
@@ -28,7 +28,7 @@ internal static class ControllerCommand
     {
         var common = new KubernetesProgramArguments("http://0.0.0.0:17472");
         var leaderElect = new Option<bool>("--leader-elect") { Description = "Take turns with other replicas.", DefaultValueFactory = static _ => true };
-        var ensure = new Option<string?>("--ensure-token-secret") { Description = "Make this Secret with a random token if it does not exist." };
+        var ensure = new Option<string?>("--ensure-token-secret") { Description = "Make these Secrets, separated by commas, with a random token each if they do not exist." };
         var poll = new Option<int>("--poll-seconds") { Description = "How often address services are asked for news.", DefaultValueFactory = static _ => 5 };
         var grace = new Option<int>("--orphan-grace-seconds")
         {

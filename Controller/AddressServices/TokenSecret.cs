@@ -7,14 +7,18 @@ using DynamicLb.Kubernetes.Resources;
 
 namespace DynamicLb.Controller.AddressServices;
 
-/// <summary>Makes the Secret with the token of the bundled address service at first start, so that the manifest works as it is.</summary>
+/// <summary>Makes the Secrets that the manifest needs at first start, so that it works as it is: the address service's token, the key of the speakers' heartbeats.</summary>
 internal sealed partial class TokenSecret(IKubernetesClient client, ControllerOptions options, TimeProvider time, Random random, ILogger<TokenSecret> logger)
 {
-    /// <summary>Makes the Secret, if asked for and there is none; tries until it is there.</summary>
+    /// <summary>Makes the Secrets asked for that do not exist; tries until they are there.</summary>
     public async Task EnsureAsync(CancellationToken cancellationToken)
     {
-        if (options.EnsureTokenSecret is not { Length: > 0 } name)
-            return;
+        foreach (string name in options.EnsureTokenSecret?.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries) ?? [])
+            await EnsureAsync(name, cancellationToken);
+    }
+
+    private async Task EnsureAsync(string name, CancellationToken cancellationToken)
+    {
         var backoff = new Backoff(TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(30), random);
         while (!cancellationToken.IsCancellationRequested)
         {
@@ -62,7 +66,7 @@ internal sealed partial class TokenSecret(IKubernetesClient client, ControllerOp
         }
     }
 
-    [LoggerMessage(1, LogLevel.Information, "Secret {Namespace}/{Name} made, with a random token for the address service")]
+    [LoggerMessage(1, LogLevel.Information, "Secret {Namespace}/{Name} made, with a random token")]
     private static partial void LogCreated(ILogger logger, string @namespace, string name);
 
     [LoggerMessage(2, LogLevel.Warning, "Secret {Namespace}/{Name} could not be made: {Cause}")]

@@ -101,6 +101,8 @@ internal sealed class DemoRun(LabNetwork network, DemoOptions options, StepLog s
 
             """, cancellationToken);
         network.StartOurs(network["kube"], "controller", "Controller", "--config", configuration, "--kubeconfig", _cluster.Kubeconfig, "--namespace", "dynamiclb-system");
+        await File.WriteAllTextAsync(
+            Path.Combine(network.Folder, "heartbeat-key"), System.Security.Cryptography.RandomNumberGenerator.GetHexString(32), cancellationToken);
         foreach (var name in _nodes)
         {
             StartSpeaker(name);
@@ -116,7 +118,8 @@ internal sealed class DemoRun(LabNetwork network, DemoOptions options, StepLog s
 
     private void StartSpeaker(string node) =>
         _speakers[node] = network.StartOurs(network[node], $"speaker-{node}", "Speaker", "--config", Path.Combine(network.Folder, "config.yaml"),
-            "--kubeconfig", _cluster.Kubeconfig, "--namespace", "dynamiclb-system", "--node-name", node);
+            "--kubeconfig", _cluster.Kubeconfig, "--namespace", "dynamiclb-system", "--node-name", node,
+            "--heartbeat-key-file", Path.Combine(network.Folder, "heartbeat-key"));
 
     // The limits of connection tracking belong to the machine, not to a namespace: 0 leaves them alone.
     private void StartKubeProxy(string node, string kubeProxy) =>

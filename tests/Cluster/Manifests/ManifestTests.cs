@@ -28,6 +28,7 @@ public sealed class ManifestTests(ManifestCluster cluster) : IClassFixture<Manif
     [InlineData("controller", "update", "leases.coordination.k8s.io", Own)]
     [InlineData("controller", "create", "secrets", Own)]
     [InlineData("controller", "get", "secrets/dynamiclb-token", Own)]
+    [InlineData("controller", "get", "secrets/dynamiclb-heartbeat", Own)]
     // The speaker: what to announce, who lives.
     [InlineData("speaker", "list", "services", "demo")]
     [InlineData("speaker", "watch", "services", "demo")]
