@@ -74,11 +74,15 @@ internal static class InterfaceList
             yield break;
         if (options.Interface.Device != "auto" || options.Interface.Vlan != 0)
             yield return "--interface and --vlan do not go with a list of interfaces: each of the list has its own";
-        foreach (var same in options.Interfaces.GroupBy(i => (i.Device, i.Vlan)).Where(g => g.Count() > 1))
-            yield return $"--interfaces has {string.Join(" and ", same.Select(i => i.Name))}, both of which are {same.Key.Device}, VLAN {same.Key.Vlan}";
+        foreach (var same in options.Interfaces.GroupBy(i => (i.Device, i.Vlan, Subnet: Relayed(i))).Where(g => g.Count() > 1))
+            yield return $"--interfaces has {string.Join(" and ", same.Select(i => i.Name))}, both of which are {same.Key.Device}, {(same.Key.Subnet is { } subnet ? $"relayed for {subnet}" : $"VLAN {same.Key.Vlan}")}";
         foreach (var same in options.Interfaces.SelectMany(i => i.Namespaces.Select(n => (Namespace: n, i.Name))).GroupBy(i => i.Namespace, StringComparer.Ordinal).Where(g => g.Count() > 1))
             yield return $"--interfaces has the namespace {same.Key} with {string.Join(" and ", same.Select(i => i.Name))}";
     }
+
+    /// <summary>Through one interface a relay leases from as many subnets as it likes.</summary>
+    private static string? Relayed(InterfaceOptions options) => options.Transport != TransportMode.Relay ? null
+        : (options.LinkSelection ?? options.SubnetSelection)?.ToString() ?? $"the subnet of {options.RelayAddress?.ToString() ?? "its address"}";
 
     private static ListedInterface Read(YamlMappingNode mapping, string where, List<string> faults)
     {

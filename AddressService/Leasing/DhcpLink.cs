@@ -37,13 +37,10 @@ internal sealed class DhcpLink(
         hardwareAddress?.Invoke() ?? (Channel is { } frames ? frames.Link.Mac : NetworkInterfaces.TryRead(Device)?.Link.Mac ?? MacAddress.Zero);
 
     /// <exception cref="UnusableException">The socket cannot be opened.</exception>
-    public static DhcpLink Open(InterfaceOptions options, LinkInfo link, ILinkMonitor monitor, TimeProvider time)
+    public static DhcpLink Open(InterfaceOptions options, LinkInfo link, ILinkMonitor monitor, RelaySockets relays, TimeProvider time)
     {
         if (options.Transport == TransportMode.Relay)
-        {
-            // Shared, because there can be but one socket of that port: self-tests go through it, too.
-            return new DhcpLink(options, link.Name, new SharedDhcpTransport(OpenRelay(options, link.Name, time)), null);
-        }
+            return new DhcpLink(options, link.Name, relays.Open(options, link.Name), null);
         try
         {
             var (channel, tagged) = Follow(DhcpFilter.For((ushort)options.Vlan));
@@ -62,41 +59,22 @@ internal sealed class DhcpLink(
             return (channel, options.Vlan == 0 ? channel : new TaggedLinkChannel(channel, (ushort)options.Vlan));
         }
     }
-
-    /// <exception cref="UnusableException">There is no address to relay from, or its port cannot be had.</exception>
-    public static RelayDhcpTransport OpenRelay(InterfaceOptions options, string device, TimeProvider time)
-    {
-        var address = options.RelayAddress ?? (NetworkInterfaces.TryRead(device)?.Addresses is [var first, ..] ? first.Address
-            : throw new UnusableException($"There is no interface '{device}', or it has no IPv4 address to relay from: name one by --relay-address."));
-        var settings = new DhcpRelaySettings
-        {
-            RelayAddress = address,
-            Servers = options.RelayServers,
-            LinkSelection = options.LinkSelection,
-            SubnetSelection = options.SubnetSelection,
-        };
-        try
-        {
-            return new RelayDhcpTransport(settings, time);
-        }
-        catch (SocketException e)
-        {
-            throw new UnusableException(
-                $"No relay at {address} port 67: {e.Message}. It takes an address of this host, the capability NET_BIND_SERVICE, and no other DHCP server or relay there.", e);
-        }
-    }
 }
 
 /// <summary>The interfaces that are leased on, in the order of the configuration.</summary>
 internal sealed class DhcpLinks : IAsyncDisposable
 {
-    public DhcpLinks(ILinkMonitor monitor, IReadOnlyList<DhcpLink> items)
+    public DhcpLinks(ILinkMonitor monitor, IReadOnlyList<DhcpLink> items, RelaySockets relays)
     {
         Monitor = monitor;
         Items = items;
+        Relays = relays;
     }
 
     public IReadOnlyList<DhcpLink> Items { get; }
+
+    /// <summary>The addresses that are relayed from.</summary>
+    public RelaySockets Relays { get; }
 
     /// <summary>Follows the interfaces; <see cref="LinkWatch"/> runs it.</summary>
     public ILinkMonitor Monitor { get; }
@@ -107,9 +85,11 @@ internal sealed class DhcpLinks : IAsyncDisposable
     {
         var monitor = new LinkMonitor(time);
         var found = options.Interfaces.Select(each => (Options: each, Link: Find(each))).ToList();
-        if (found.All(each => each.Link.Index == 0))
+        // A relay that was told its address needs no interface.
+        if (found.All(each => each.Link.Index == 0 && each.Options is not { Transport: TransportMode.Relay, RelayAddress: not null }))
             throw new UnusableException($"There is no Ethernet interface '{string.Join("', '", found.Select(each => each.Link.Name))}': name another by --interface.");
-        return new DhcpLinks(monitor, [.. found.Select(each => DhcpLink.Open(each.Options, each.Link, monitor, time))]);
+        var relays = new RelaySockets(time);
+        return new DhcpLinks(monitor, [.. found.Select(each => DhcpLink.Open(each.Options, each.Link, monitor, relays, time))], relays);
     }
 
     public async ValueTask DisposeAsync()
@@ -120,6 +100,7 @@ internal sealed class DhcpLinks : IAsyncDisposable
             if (link.Prober is { } prober)
                 await prober.DisposeAsync();
         }
+        await Relays.DisposeAsync();
     }
 
     private static LinkInfo Find(InterfaceOptions options)

@@ -27,14 +27,19 @@ internal sealed partial class LeaseKeeper
             macs, [_generator.DeriveClientId("self-test", null, 0), _generator.DeriveClientId("self-test", null, 1)]);
     }
 
-    /// <summary>The addresses that our leases hold, are about to get, or give back.</summary>
-    public IReadOnlySet<IPv4Address> HeldAddresses()
+    /// <summary>The addresses that our leases hold, are about to get, or give back; whether the lease shares the interface's MAC.</summary>
+    public IReadOnlyDictionary<IPv4Address, bool> HeldAddresses()
     {
-        var held = _byAddress.Keys.Select(address => address.IPv4).OfType<IPv4Address>().ToHashSet();
+        var held = new Dictionary<IPv4Address, bool>();
+        foreach (var (address, entry) in _byAddress)
+        {
+            if (address.IPv4 is { } four)
+                held[four] = entry.Record.SharesMac;
+        }
         foreach (var entry in _releasing)
         {
             if (entry.Record.State == LeaseRecordState.Releasing && IPv4Address.TryParse(entry.Record.Address, out var address))
-                held.Add(address);
+                held[address] = entry.Record.SharesMac;
         }
         return held;
     }

@@ -17,12 +17,12 @@ internal sealed class SelfTestLinks(IReadOnlyList<LeaseLink> leases, DhcpLinks l
         for (int i = 0; i < leases.Count; i++)
         {
             if (name is null || leases[i].Name == name)
-                return new Link(leases[i], links.Items[i], time);
+                return new Link(leases[i], links.Items[i], links.Relays, time);
         }
         return null;
     }
 
-    private sealed class Link(LeaseLink lease, DhcpLink link, TimeProvider time) : ISelfTestLink
+    private sealed class Link(LeaseLink lease, DhcpLink link, RelaySockets relays, TimeProvider time) : ISelfTestLink
     {
         public string Name => lease.Name;
 
@@ -50,7 +50,7 @@ internal sealed class SelfTestLinks(IReadOnlyList<LeaseLink> leases, DhcpLinks l
         public IDhcpTransport Open(string mode)
         {
             if (mode == SelfTestModes.Relay)
-                return link.Transport is SharedDhcpTransport shared ? shared.Share() : DhcpLink.OpenRelay(lease.Options, link.Device, time);
+                return relays.OpenForAWhile(lease.Options, link.Device);
             var found = Networking.Netlink.NetworkInterfaces.TryRead(link.Device)?.Link
                 ?? throw new System.Net.Sockets.SocketException((int)System.Net.Sockets.SocketError.NetworkDown);
             ushort vlan = (ushort)lease.Options.Vlan;

@@ -22,7 +22,7 @@ internal sealed class SelfTestProbe : IDhcpClientEffects
     private readonly DhcpClient _client;
     private readonly DhcpClient? _rival;
     private readonly TransactionIds _ids;
-    private readonly Func<IPv4Address, bool> _isOurs;
+    private readonly IReadOnlyDictionary<IPv4Address, bool> _ours;
     private readonly Func<IPv4Address, string?> _refuse;
     private readonly TimeSpan _timeout;
     private TimeSpan _startedAt;
@@ -37,19 +37,19 @@ internal sealed class SelfTestProbe : IDhcpClientEffects
     /// <param name="identity">Who asks.</param>
     /// <param name="rival">The second identity, or null.</param>
     /// <param name="settings">How clients behave here; no time passes before a release.</param>
-    /// <param name="isOurs">Whether an address is this host's own, or one of our leases': it must not be taken.</param>
+    /// <param name="ours">The addresses of this host and of our leases, which must not be taken; true for one under the interface's own MAC.</param>
     /// <param name="refuse">Why else an offered address must not be taken, or null.</param>
     /// <param name="random">Random numbers.</param>
     /// <param name="timeout">How long each of the two is waited for.</param>
     public SelfTestProbe(
-        DhcpClientIdentity identity, DhcpClientIdentity? rival, DhcpClientSettings settings, Func<IPv4Address, bool> isOurs,
+        DhcpClientIdentity identity, DhcpClientIdentity? rival, DhcpClientSettings settings, IReadOnlyDictionary<IPv4Address, bool> ours,
         Func<IPv4Address, string?> refuse, DhcpRandom random, TimeSpan timeout)
     {
-        settings = settings with { RetransmitAfter = TimeSpan.FromSeconds(1), ReleaseDelay = TimeSpan.Zero };
+        settings = settings with { RetransmitAfter = TimeSpan.FromSeconds(1), ReleaseDelay = TimeSpan.Zero, OfferWindow = TimeSpan.Zero, Probe = null };
         _ids = new TransactionIds(random);
         _client = new DhcpClient(identity, settings, this, _ids, random);
         _rival = rival is null ? null : new DhcpClient(rival, settings, this, _ids, random);
-        _isOurs = isOurs;
+        _ours = ours;
         _refuse = refuse;
         _timeout = timeout;
     }
@@ -156,10 +156,10 @@ internal sealed class SelfTestProbe : IDhcpClientEffects
             _rivalOffer ??= address;
             return "only asked to see";
         }
-        if (!_isOurs(address))
+        if (!_ours.TryGetValue(address, out bool isOfOurMac))
             return _refuse(address);
         // One MAC for all, and the server offers what that MAC has already: it did not look at the identifier.
-        _isSame |= _rival is not null;
+        _isSame |= _rival is not null && isOfOurMac;
         return "in use here";
     }
 

@@ -75,8 +75,9 @@ internal sealed class SelfTestRunner(LeaseLoop loop, Leadership leadership, Dhcp
             var started = time.GetUtcNow();
             long began = time.GetTimestamp();
             var identities = await loop.InvokeAsync(static keeper => keeper.ThrowAwayIdentities(), cancellationToken);
-            var ours = link.OwnAddresses().ToHashSet();
-            ours.UnionWith(await loop.InvokeAsync(static keeper => keeper.HeldAddresses(), cancellationToken));
+            var ours = new Dictionary<IPv4Address, bool>(await loop.InvokeAsync(static keeper => keeper.HeldAddresses(), cancellationToken));
+            foreach (var own in link.OwnAddresses())
+                ours[own] = true;
             var reports = await Task.WhenAll(modes.Select(mode => TryAsync(link, mode, identities, ours, timeout, cancellationToken)));
             var byMode = modes.Zip(reports).ToDictionary(pair => pair.First, pair => pair.Second, StringComparer.Ordinal);
             var advice = SelfTestDiagnosis.Advise(link.Configured, byMode, out var settings);
@@ -91,7 +92,7 @@ internal sealed class SelfTestRunner(LeaseLoop loop, Leadership leadership, Dhcp
     }
 
     private async Task<SelfTestReport> TryAsync(
-        ISelfTestLink link, string mode, ThrowAwayIdentities identities, HashSet<IPv4Address> ours, TimeSpan timeout, CancellationToken cancellationToken)
+        ISelfTestLink link, string mode, ThrowAwayIdentities identities, Dictionary<IPv4Address, bool> ours, TimeSpan timeout, CancellationToken cancellationToken)
     {
         if (mode == SelfTestModes.Relay && !link.HasRelay)
             return new SelfTestReport(SelfTestOutcome.NotTried, "no servers to relay to are configured (relay-servers)");
@@ -112,7 +113,7 @@ internal sealed class SelfTestRunner(LeaseLoop loop, Leadership leadership, Dhcp
             var probe = new SelfTestProbe(
                 Identity(byClientId ? identities.ClientIds[0] : DhcpClientIdentity.HardwareClientId(mac)), byClientId ? Identity(identities.ClientIds[1]) : null,
                 link.Settings with { IsRelayed = mode == SelfTestModes.Relay },
-                ours.Contains, link.Refuse, random, timeout);
+                ours, link.Refuse, random, timeout);
             transport.Join(mac);
             try
             {
@@ -161,7 +162,7 @@ internal sealed class SelfTestRunner(LeaseLoop loop, Leadership leadership, Dhcp
                 continue;
             // Where a server confounds clients, one of our services may have been given the address meanwhile: it is not ours to give back then.
             var address = item.Message.ClientAddress;
-            if (item.Message.Type == DhcpMessageType.Release && await loop.InvokeAsync(keeper => keeper.HeldAddresses().Contains(address), cancellationToken))
+            if (item.Message.Type == DhcpMessageType.Release && await loop.InvokeAsync(keeper => keeper.HeldAddresses().ContainsKey(address), cancellationToken))
                 continue;
             await transport.SendAsync(item.Message, item.Destination, cancellationToken);
         }

@@ -5,14 +5,11 @@ namespace DynamicLb.Networking.Dhcp4;
 /// <summary>What a <see cref="RelayDhcpTransport"/> is told. Immutable.</summary>
 public sealed record DhcpRelaySettings
 {
-    /// <summary><c>giaddr</c>: an address of this host, which servers answer to and, unless told otherwise, choose the subnet by.</summary>
-    public required IPv4Address RelayAddress { get; init; }
-
     /// <summary>The servers: every message that is for nobody in particular goes to each of them. At least one.</summary>
     public required IReadOnlyList<IPv4Address> Servers { get; init; }
 
     /// <summary>
-    /// Any address of the subnet to lease from, where <see cref="RelayAddress"/> is not in it: the link selection sub-option of option 82 (RFC 3527).
+    /// Any address of the subnet to lease from, where the relay's own is not in it: the link selection sub-option of option 82 (RFC 3527).
     /// </summary>
     public IPv4Address? LinkSelection { get; init; }
 

@@ -61,7 +61,7 @@ internal sealed class ApiHost : IAsyncDisposable
         if (time is not null)
             builder.Services.AddSingleton(time);
         builder.AddAddressService(options);
-        builder.Services.Replace(ServiceDescriptor.Singleton(new DhcpLinks(new StillLinks(), [.. options.Interfaces.Select(o => new DhcpLink(o, "lan0", host.Transport, null, hardwareAddress: () => MacAddress.Parse("02:00:00:00:00:07")))])));
+        builder.Services.Replace(ServiceDescriptor.Singleton(new DhcpLinks(new StillLinks(), [.. options.Interfaces.Select(o => new DhcpLink(o, "lan0", host.Transport, null, hardwareAddress: () => MacAddress.Parse("02:00:00:00:00:07")))], new RelaySockets(TimeProvider.System))));
         build?.Invoke(builder);
         host._app = builder.Build();
         host._app.MapAddressService();

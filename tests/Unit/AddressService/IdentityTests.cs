@@ -180,6 +180,15 @@ public sealed class IdentityTests
         Assert.Contains(fault, result.Text, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void One_interface_relays_for_several_subnets_but_for_each_once()
+    {
+        const string Near = "{name: near, interface: eth0}", Far = "{name: far, interface: eth0, link-selection: 10.30.0.0}";
+        string[] relay = ["--allow-anonymous", "--transport", "relay", "--relay-servers", "10.0.0.1", "--interfaces"];
+        Assert.Equal(2, OptionSources.Read([.. relay, $"[{Near}, {Far}]"], static _ => null).Options!.Interfaces.Count);
+        Assert.Contains("relayed for 10.30.0.0", OptionSources.Read([.. relay, $"[{Near}, {Far}, {Far.Replace("far", "again", StringComparison.Ordinal)}]"], static _ => null).Text, StringComparison.Ordinal);
+    }
+
     private static LeaseLab Lab()
     {
         var options = new AddressServiceOptions();

@@ -16,7 +16,7 @@ public sealed class RelayDhcpTransportTests : IAsyncDisposable
     private readonly Socket _first = new(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
     private readonly Socket _second = new(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
     private readonly int _port;
-    private RelayDhcpTransport? _transport;
+    private RelaySocket? _socket;
 
     public RelayDhcpTransportTests()
     {
@@ -29,8 +29,8 @@ public sealed class RelayDhcpTransportTests : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        if (_transport is not null)
-            await _transport.DisposeAsync();
+        if (_socket is not null)
+            await _socket.DisposeAsync();
         _first.Dispose();
         _second.Dispose();
     }
@@ -95,7 +95,7 @@ public sealed class RelayDhcpTransportTests : IAsyncDisposable
         await ReceiveAsync(_first);
         await ReceiveAsync(_second);
 
-        await AnswerAsync(_second, transport, Relay, unreachable);
+        await AnswerAsync(_second, Relay, unreachable);
         await receiver.WaitAsync(1);
         await transport.SendAsync(Discover(2), DhcpDestination.Unicast(default, unreachable, MacAddress.Zero), Cancelled);
         await ReceiveAsync(_second);
@@ -111,10 +111,10 @@ public sealed class RelayDhcpTransportTests : IAsyncDisposable
         var receiver = new Receiver();
         using var stop = new CancellationTokenSource();
         var loop = transport.RunAsync(receiver, stop.Token);
-        await AnswerAsync(_first, transport, IPv4Address.Parse("10.20.0.12"), First);
-        await AnswerAsync(_first, transport, default, First);
-        await _first.SendToAsync(new byte[12], new IPEndPoint(Relay.ToIPAddress(), transport.Port));
-        await AnswerAsync(_first, transport, Relay, First);
+        await AnswerAsync(_first, IPv4Address.Parse("10.20.0.12"), First);
+        await AnswerAsync(_first, default, First);
+        await _first.SendToAsync(new byte[12], new IPEndPoint(Relay.ToIPAddress(), _socket!.Port));
+        await AnswerAsync(_first, Relay, First);
         await receiver.WaitAsync(4);
         Assert.Equal([DhcpDropReason.OtherRelay, DhcpDropReason.OtherRelay, DhcpDropReason.TooShort], receiver.Drops);
         var reply = Assert.Single(receiver.Replies);
@@ -124,32 +124,62 @@ public sealed class RelayDhcpTransportTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task Transports_for_several_subnets_share_the_socket_and_each_goes_and_comes_by_itself()
+    {
+        var near = Open([First]);
+        var far = Open([First], link: "10.30.0.0");
+        Receiver nearby = new(), distant = new();
+        using var stop = new CancellationTokenSource();
+        using var early = new CancellationTokenSource();
+        var loops = new[] { near.RunAsync(nearby, stop.Token), far.RunAsync(distant, early.Token) };
+        await near.SendAsync(Discover(1), DhcpDestination.Broadcast, Cancelled);
+        await far.SendAsync(Discover(2), DhcpDestination.Broadcast, Cancelled);
+        var seen = new Dictionary<uint, bool>();
+        for (int i = 0; i < 2; i++)
+        {
+            Assert.True(DhcpMessage.TryParse((await ReceiveAsync(_first)).Bytes, out var message, out _));
+            seen[message.TransactionId] = message.Options.Contains(DhcpOptionCode.RelayAgentInformation);
+        }
+        Assert.Equal((false, true), (seen[1], seen[2]));
+        await AnswerAsync(_first, Relay, First);
+        await nearby.WaitAsync(1);
+        await distant.WaitAsync(1);
+        Assert.NotSame(nearby.Replies[0].Message, distant.Replies[0].Message);
+        await early.CancelAsync();
+        await loops[1];
+        await AnswerAsync(_first, Relay, First);
+        await nearby.WaitAsync(1);
+        Assert.Equal((2, 1), (nearby.Replies.Count, distant.Replies.Count));
+        await stop.CancelAsync();
+        await loops[0];
+    }
+
+    [Fact]
     public void A_relay_without_servers_or_with_an_address_that_is_not_ours_is_refused()
     {
         Assert.Throws<ArgumentException>(() => Open([]));
-        Assert.Throws<SocketException>(() => new RelayDhcpTransport(
-            new DhcpRelaySettings { RelayAddress = IPv4Address.Parse("192.0.2.7"), Servers = [First] }, TimeProvider.System, 0, _port));
+        Assert.Throws<SocketException>(() => new RelaySocket(IPv4Address.Parse("192.0.2.7"), TimeProvider.System, 0, _port));
+        Assert.Throws<ArgumentException>(() => new RelaySocket(IPv4Address.Any, TimeProvider.System, 0, _port));
     }
 
-    private RelayDhcpTransport Open(IReadOnlyList<IPv4Address> servers, string? link = null, string? subnet = null) => _transport = new RelayDhcpTransport(
+    private RelayDhcpTransport Open(IReadOnlyList<IPv4Address> servers, string? link = null, string? subnet = null) => new(
+        _socket ??= new RelaySocket(Relay, TimeProvider.System, 0, _port),
         new DhcpRelaySettings
         {
-            RelayAddress = Relay,
             Servers = servers,
             LinkSelection = link is null ? null : IPv4Address.Parse(link),
             SubnetSelection = subnet is null ? null : IPv4Address.Parse(subnet),
-        },
-        TimeProvider.System, 0, _port);
+        });
 
     private static DhcpMessage Discover(uint xid) => new() { Type = DhcpMessageType.Discover, TransactionId = xid, HardwareAddress = ChAddr };
 
-    private static async Task AnswerAsync(Socket server, RelayDhcpTransport transport, IPv4Address relay, IPv4Address id)
+    private async Task AnswerAsync(Socket server, IPv4Address relay, IPv4Address id)
     {
         var reply = new DhcpMessage { IsReply = true, Type = DhcpMessageType.Offer, HardwareAddress = ChAddr, RelayAddress = relay };
         reply.Options.SetAddress(DhcpOptionCode.ServerId, id);
         var bytes = new byte[reply.EncodedLength];
         reply.Write(bytes);
-        await server.SendToAsync(bytes, new IPEndPoint(Relay.ToIPAddress(), transport.Port));
+        await server.SendToAsync(bytes, new IPEndPoint(Relay.ToIPAddress(), _socket!.Port));
     }
 
     private static async Task<(byte[] Bytes, IPEndPoint From)> ReceiveAsync(Socket socket)

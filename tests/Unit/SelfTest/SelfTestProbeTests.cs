@@ -11,7 +11,7 @@ public sealed class SelfTestProbeTests
 {
     private static readonly MacAddress Nic = MacAddress.Parse("02:00:00:00:00:0b");
     private readonly FakeDhcpServer _server = new();
-    private readonly HashSet<IPv4Address> _ours = [];
+    private readonly Dictionary<IPv4Address, bool> _ours = [];
     private readonly List<DhcpMessage> _sent = [];
     private TimeSpan _now;
 
@@ -48,7 +48,7 @@ public sealed class SelfTestProbeTests
     public void What_this_host_or_one_of_our_leases_has_is_neither_requested_nor_released()
     {
         for (uint last = 100; last < 200; last++)
-            _ours.Add(IPv4Address.Parse($"10.77.0.{last}"));
+            _ours.Add(IPv4Address.Parse($"10.77.0.{last}"), false);
         Assert.Equal(SelfTestOutcome.Refused, Run(Probe()).Outcome);
         Assert.All(_sent, message => Assert.Equal(DhcpMessageType.Discover, message.Type));
     }
@@ -75,7 +75,7 @@ public sealed class SelfTestProbeTests
     [Fact]
     public void Case24_a_server_that_offers_the_address_of_the_host_itself_ignores_client_identifiers_and_that_address_is_left_alone()
     {
-        _ours.Add(IPv4Address.Parse("10.77.0.5"));
+        _ours.Add(IPv4Address.Parse("10.77.0.5"), true);
         _server.Leases[Nic] = IPv4Address.Parse("10.77.0.5");
         Assert.Equal(SelfTestOutcome.IgnoresClientIds, Run(ClientIdProbe()).Outcome);
         Assert.All(_sent, message => Assert.Equal(DhcpMessageType.Discover, message.Type));
@@ -89,6 +89,14 @@ public sealed class SelfTestProbeTests
         var report = Run(ClientIdProbe());
         Assert.Equal(SelfTestOutcome.Works, report.Outcome);
         Assert.Contains("offered nothing", report.Detail, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void An_address_of_a_lease_with_a_MAC_of_its_own_says_nothing_about_client_identifiers()
+    {
+        _ours.Add(IPv4Address.Parse("10.77.0.5"), false);
+        _server.Leases[Nic] = IPv4Address.Parse("10.77.0.5");
+        Assert.Equal(SelfTestOutcome.Refused, Run(ClientIdProbe()).Outcome);
     }
 
     private void HonourClientIds(int most = 100)
@@ -114,7 +122,7 @@ public sealed class SelfTestProbeTests
         new DhcpClientIdentity(Nic, new byte[] { 255, 1 }, null, null), new DhcpClientIdentity(Nic, new byte[] { 255, 2 }, null, null));
 
     private SelfTestProbe Probe(DhcpClientIdentity identity, DhcpClientIdentity? rival) => new(
-        identity, rival, DhcpClientSettings.Default, _ours.Contains, static _ => null, DhcpRandom.Seeded(1), TimeSpan.FromSeconds(8));
+        identity, rival, DhcpClientSettings.Default, _ours, static _ => null, DhcpRandom.Seeded(1), TimeSpan.FromSeconds(8));
 
     private SelfTestReport Run(SelfTestProbe probe)
     {
