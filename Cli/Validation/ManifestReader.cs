@@ -54,8 +54,16 @@ internal sealed class ManifestReader(BgpRules rules)
         var result = ConfigValidator.Validate(
             new ConfigSet
             {
-                Pools = _pools, AddressServices = _services, L2Advertisements = _layer2, BgpAdvertisements = _bgp, BgpPeers = _peers, BfdProfiles = _profiles,
-                Communities = _communities, BgpRules = rules, Nodes = _nodes.Count > 0 ? _nodes : null, Secrets = _secrets.Count > 0 ? _secrets : null,
+                Pools = _pools,
+                AddressServices = _services,
+                L2Advertisements = _layer2,
+                BgpAdvertisements = _bgp,
+                BgpPeers = _peers,
+                BfdProfiles = _profiles,
+                Communities = _communities,
+                BgpRules = rules,
+                Nodes = _nodes.Count > 0 ? _nodes : null,
+                Secrets = _secrets.Count > 0 ? _secrets : null,
             },
             null, _faults);
         return (result.Faults, [.. _notices, .. result.Notices]);

@@ -14,8 +14,15 @@ public static partial class ConfigFileReader
 {
     private static readonly Dictionary<string, string> Spellings = new()
     {
-        ["autoAssign"] = "auto-assign", ["avoidBuggyIPs"] = "avoid-buggy-ips", ["tokenSecretRef"] = "token-secret", ["timeouts.request"] = "timeout",
-        ["myASN"] = "my-asn", ["peerASN"] = "peer-asn", ["routerID"] = "router-id", ["localPref"] = "localpref", ["aggregationLengthV6"] = "aggregation-length-v6",
+        ["autoAssign"] = "auto-assign",
+        ["avoidBuggyIPs"] = "avoid-buggy-ips",
+        ["tokenSecretRef"] = "token-secret",
+        ["timeouts.request"] = "timeout",
+        ["myASN"] = "my-asn",
+        ["peerASN"] = "peer-asn",
+        ["routerID"] = "router-id",
+        ["localPref"] = "localpref",
+        ["aggregationLengthV6"] = "aggregation-length-v6",
     };
 
     /// <summary>Reads a file's text.</summary>
