@@ -2,6 +2,7 @@ using DynamicLb.Contracts.Configuration;
 using DynamicLb.Controller.AddressServices;
 using DynamicLb.Controller.Services;
 using DynamicLb.Controller.Status;
+using DynamicLb.Kubernetes;
 using DynamicLb.Kubernetes.Client;
 using DynamicLb.Kubernetes.Events;
 using DynamicLb.Kubernetes.Informers;
@@ -25,6 +26,15 @@ internal static class ControllerExtensions
         services.AddSingleton(static provider => new Informer<Service>(
             provider.GetRequiredService<IKubernetesClient>(), ResourceTypes.Services, null, provider.GetRequiredService<TimeProvider>(), Random.Shared,
             provider.GetRequiredService<ILogger<Informer<Service>>>()));
+        services.AddSingleton(static provider => new Informer<Namespace>(
+            provider.GetRequiredService<IKubernetesClient>(), ResourceTypes.Namespaces, null, provider.GetRequiredService<TimeProvider>(), Random.Shared,
+            provider.GetRequiredService<ILogger<Informer<Namespace>>>()));
+        services.AddSingleton<IInformer<Namespace>>(static provider => provider.GetRequiredService<Informer<Namespace>>());
+        services.AddSingleton<NamespaceLabels>(static provider =>
+        {
+            var namespaces = provider.GetRequiredService<Informer<Namespace>>();
+            return name => namespaces.Get(new NamespacedName("", name))?.Metadata.Labels;
+        });
         services.AddSingleton<IInformer<Service>>(static provider => provider.GetRequiredService<Informer<Service>>());
         services.AddSingleton(provider => new ConfigFileWatcher(
             options.Common.ConfigFile, provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<ConfigFileWatcher>>()));

@@ -10,18 +10,18 @@ namespace DynamicLb.Controller;
 
 /// <summary>Runs the parts. Services are worked on by the leader only; a replica that waits for its turn follows them already, so that it can begin at once.</summary>
 internal sealed class ControllerWorker(
-    ControllerOptions options, Informer<Service> services, ConfigFileWatcher config, ServiceReconciler reconciler, LeaseBrokers brokers, TokenSecret token,
+    ControllerOptions options, Informer<Service> services, Informer<Namespace> namespaces, ConfigFileWatcher config, ServiceReconciler reconciler, LeaseBrokers brokers, TokenSecret token,
     LeaderElector elector, EventRecorder events) : BackgroundService
 {
     /// <summary>Null when ready, else what is waited for.</summary>
     public string? NotReady =>
-        !services.HasSynced ? "waiting for the API server"
+        !services.HasSynced || !namespaces.HasSynced ? "waiting for the API server"
         : config.Current is null && (elector.IsLeader || !options.LeaderElect) ? "waiting for a good configuration"
         : null;
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
-        var following = services.RunAsync(stoppingToken);
+        var following = Task.WhenAll(services.RunAsync(stoppingToken), namespaces.RunAsync(stoppingToken));
         var telling = events.RunAsync(stoppingToken);
         var leading = options.LeaderElect ? elector.RunAsync(LeadAsync, stoppingToken) : LeadAsync(stoppingToken);
         await Task.WhenAll(following, telling, leading).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
@@ -31,6 +31,7 @@ internal sealed class ControllerWorker(
     private async Task LeadAsync(CancellationToken cancellationToken)
     {
         await services.WaitForSyncAsync(cancellationToken);
+        await namespaces.WaitForSyncAsync(cancellationToken);
         // A leader of before may have written since; what we hold is taken up anew.
         if (config.Current is { } current)
             await reconciler.ConfigureAsync(current);

@@ -15,6 +15,12 @@ public static class Annotations
     /// <summary>Read: the older spelling of <see cref="LoadBalancerIPs"/>, used only where the new one is absent.</summary>
     public const string LegacyLoadBalancerIPs = "metallb.universe.tf/loadBalancerIPs";
 
+    /// <summary>Read: Services with the same key may share an address (MetalLB).</summary>
+    public const string AllowSharedIP = "metallb.io/allow-shared-ip";
+
+    /// <summary>Read: the older spelling of <see cref="AllowSharedIP"/>, used only where the new one is absent.</summary>
+    public const string LegacyAllowSharedIP = "metallb.universe.tf/allow-shared-ip";
+
     /// <summary>Written by the controller: the pool or address service that the address came from (MetalLB).</summary>
     public const string AllocatedFromPool = "metallb.io/ip-allocated-from-pool";
 

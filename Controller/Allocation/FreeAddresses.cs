@@ -23,15 +23,8 @@ internal sealed class FreeAddresses
 
     public AddressRange Range { get; }
 
-    /// <summary>Takes the lowest free address; null when there is none.</summary>
-    public UInt128? TakeLowest()
-    {
-        if (_intervals.Count == 0)
-            return null;
-        var address = _intervals.Min.First;
-        Take(address);
-        return address;
-    }
+    /// <summary>The lowest free address; null when there is none.</summary>
+    public UInt128? Lowest => _intervals.Count == 0 ? null : _intervals.Min.First;
 
     /// <summary>Takes a given address; false when it is not free.</summary>
     public bool Take(UInt128 address)
@@ -77,11 +70,12 @@ internal sealed class FreeAddresses
     /// <summary>Adds an interval without avoided addresses at its ends, so that the lowest is always one that can be given.</summary>
     private void Add(UInt128 first, UInt128 last)
     {
-        while (first <= last && IsAvoided(first))
+        // At most two in a row are avoided; the highest address of all is its own end.
+        while (first < last && IsAvoided(first))
             first++;
-        while (first <= last && IsAvoided(last))
+        while (first < last && IsAvoided(last))
             last--;
-        if (first <= last)
+        if (first <= last && !IsAvoided(first))
             _intervals.Add((first, last));
     }
 }

@@ -29,10 +29,11 @@ internal sealed partial class ServiceReconciler : IDisposable
     private readonly ILogger _logger;
     private readonly WorkQueue<NamespacedName> _queue;
     private readonly ConcurrentDictionary<NamespacedName, bool> _waiting = new();
+    private long _freed;
     private volatile bool _ready;
 
     public ServiceReconciler(
-        ControllerOptions options, IInformer<Service> services, AddressDecider decider, LeaseBrokers brokers, ServiceStatusWriter writer, ControllerMetrics metrics,
+        ControllerOptions options, IInformer<Service> services, IInformer<Namespace> namespaces, AddressDecider decider, LeaseBrokers brokers, ServiceStatusWriter writer, ControllerMetrics metrics,
         TimeProvider time, Random random, ILogger<ServiceReconciler> logger)
     {
         _options = options;
@@ -47,6 +48,15 @@ internal sealed partial class ServiceReconciler : IDisposable
         {
             if (_ready)
                 _queue.Add(NamespacedName.Of((service ?? old)!));
+        });
+        // A pool may be pinned to namespaces by their labels.
+        namespaces.Subscribe((old, space) =>
+        {
+            if (_ready && !SameLabels(old?.Metadata.Labels, space?.Metadata.Labels))
+            {
+                foreach (var service in services.Items.Where(service => service.Metadata.Namespace == (space ?? old)!.Metadata.Name))
+                    _queue.Add(NamespacedName.Of(service));
+            }
         });
         brokers.Changed = _queue.Add;
     }
@@ -114,8 +124,8 @@ internal sealed partial class ServiceReconciler : IDisposable
         if (service is null || service.Metadata.DeletionTimestamp is not null || !_options.Common.Serves(service))
         {
             _waiting.TryRemove(name, out _);
-            if (_decider.Forget(name))
-                RetryWaiting();
+            _decider.Forget(name);
+            RetryWaiting();
             // A Service that has become another type keeps nothing; one of another class is none of ours.
             if (service is { Metadata.DeletionTimestamp: null } && service.Spec.Type != "LoadBalancer" && service.Metadata.Annotation(Annotations.AllocatedFromPool) is not null
                 && await _writer.WriteAsync(service, [], null, null, cancellationToken))
@@ -124,6 +134,7 @@ internal sealed partial class ServiceReconciler : IDisposable
         }
 
         var outcome = _decider.Decide(service);
+        RetryWaiting();
         if (outcome.Satisfied)
         {
             _waiting.TryRemove(name, out _);
@@ -137,12 +148,18 @@ internal sealed partial class ServiceReconciler : IDisposable
             LogWritten(_logger, name.ToString(), string.Join(", ", outcome.Addresses), outcome.Pool ?? "none");
     }
 
-    /// <summary>An address has become free: whoever waits for one may have it.</summary>
+    /// <summary>When an address has become free, whoever waits for one may have it.</summary>
     private void RetryWaiting()
     {
+        long freed = _decider.Freed;
+        if (Interlocked.Exchange(ref _freed, freed) == freed)
+            return;
         foreach (var name in _waiting.Keys)
             _queue.Add(name);
     }
+
+    private static bool SameLabels(IReadOnlyDictionary<string, string>? left, IReadOnlyDictionary<string, string>? right) =>
+        (left?.Count ?? 0) == (right?.Count ?? 0) && (left is null || left.All(label => right!.TryGetValue(label.Key, out var value) && value == label.Value));
 
     [LoggerMessage(1, LogLevel.Information, "{Service}: addresses {Addresses} from {Pool}")]
     private static partial void LogWritten(ILogger logger, string service, string addresses, string pool);

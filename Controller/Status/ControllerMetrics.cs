@@ -22,6 +22,14 @@ internal sealed class ControllerMetrics
             "metallb_allocator_addresses_total", () => decider.PoolUse.Select(static use => Of(use, use.Total)), description: "Addresses in a pool");
         meter.CreateObservableGauge(
             "metallb_allocator_addresses_in_use_total", () => decider.PoolUse.Select(static use => Of(use, use.InUse)), description: "Addresses of a pool in use");
+        meter.CreateObservableGauge(
+            "metallb_allocator_ipv4_addresses_total", () => decider.PoolUse.Select(static use => Of(use, use.TotalIPv4)), description: "IPv4 addresses in a pool");
+        meter.CreateObservableGauge(
+            "metallb_allocator_ipv4_addresses_in_use_total", () => decider.PoolUse.Select(static use => Of(use, use.InUseIPv4)), description: "IPv4 addresses of a pool in use");
+        meter.CreateObservableGauge(
+            "metallb_allocator_ipv6_addresses_total", () => decider.PoolUse.Select(static use => Of(use, use.TotalIPv6)), description: "IPv6 addresses in a pool");
+        meter.CreateObservableGauge(
+            "metallb_allocator_ipv6_addresses_in_use_total", () => decider.PoolUse.Select(static use => Of(use, use.InUseIPv6)), description: "IPv6 addresses of a pool in use");
     }
 
     public void Reconciled() => _reconciled.Add(1);

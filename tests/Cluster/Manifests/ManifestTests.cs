@@ -20,6 +20,8 @@ public sealed class ManifestTests(ManifestCluster cluster) : IClassFixture<Manif
     // The controller: Services everywhere, its election and the token's Secret at home.
     [InlineData("controller", "list", "services", "demo")]
     [InlineData("controller", "watch", "services", "demo")]
+    [InlineData("controller", "list", "namespaces", "")]
+    [InlineData("controller", "watch", "namespaces", "")]
     [InlineData("controller", "patch", "services/status", "demo")]
     [InlineData("controller", "create", "events", "demo")]
     [InlineData("controller", "patch", "events", "demo")]

@@ -5,6 +5,7 @@ using DynamicLb.Controller;
 using DynamicLb.Controller.AddressServices;
 using DynamicLb.Controller.Services;
 using DynamicLb.Controller.Status;
+using DynamicLb.Kubernetes;
 using DynamicLb.Kubernetes.Client;
 using DynamicLb.Kubernetes.Events;
 using DynamicLb.Kubernetes.Informers;
@@ -107,15 +108,17 @@ internal sealed class ControllerLab : IAsyncDisposable
         };
         var services = new Informer<Service>(Api.Client, ResourceTypes.Services, null, time, new Random(1), NullLogger.Instance);
         var events = new EventRecorder(Api.Client, "metallb-controller", null, time, NullLogger<EventRecorder>.Instance);
+        var namespaces = new Informer<Namespace>(Api.Client, ResourceTypes.Namespaces, null, time, new Random(2), NullLogger.Instance);
         _brokers = new LeaseBrokers(Api.Client, options, time, new Random(1), NullLogger<LeaseBrokers>.Instance);
-        var decider = new AddressDecider(_brokers, events);
+        var decider = new AddressDecider(_brokers, name => namespaces.Get(new NamespacedName("", name))?.Metadata.Labels, events);
         var watcher = new ConfigFileWatcher("", time, NullLogger<ConfigFileWatcher>.Instance);
         var meters = new ServiceCollection().AddMetrics().BuildServiceProvider().GetRequiredService<System.Diagnostics.Metrics.IMeterFactory>();
         _reconciler = new ServiceReconciler(
-            options, services, decider, _brokers, new ServiceStatusWriter(Api.Client), new ControllerMetrics(meters, decider, watcher), time, new Random(1),
+            options, services, namespaces, decider, _brokers, new ServiceStatusWriter(Api.Client), new ControllerMetrics(meters, decider, watcher), time, new Random(1),
             NullLogger<ServiceReconciler>.Instance);
-        var following = services.RunAsync(_stop.Token);
+        var following = Task.WhenAll(services.RunAsync(_stop.Token), namespaces.RunAsync(_stop.Token));
         await services.WaitForSyncAsync(_stop.Token);
+        await namespaces.WaitForSyncAsync(_stop.Token);
         await ConfigureAsync(yaml);
         _running = Task.WhenAll(following, events.RunAsync(_stop.Token), _reconciler.RunAsync(_stop.Token), _brokers.PollAsync(_stop.Token));
     }
