@@ -5,7 +5,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 
 usage() {
     cat <<'TEXT'
-usage: ./demo.sh [--check] [--dhcp dnsmasq|isc|kea|udhcpd] [--kube inprocess|real|existing]
+usage: ./demo.sh [--check] [--dhcp dnsmasq|isc|kea|udhcpd] [--kube inprocess|real|existing] [--config file|resources]
 
   --check   unattended: ends after the last step, exit 0 only if every step was observed;
             the last line is a JSON object with the time of each step in seconds
@@ -13,6 +13,8 @@ usage: ./demo.sh [--check] [--dhcp dnsmasq|isc|kea|udhcpd] [--kube inprocess|rea
   --kube    the Kubernetes API: an in-process API server (default), or a real kube-apiserver
             with etcd, built once from Debian's source package; or the cluster that KUBECONFIG names,
             in which the demo makes (and removes) the namespaces demo and dynamiclb-system
+  --config  where the programs have their configuration from: a file (default), or the resources
+            AddressService and L2Advertisement (not with --kube existing)
 
 Everything runs in network namespaces of its own, which are removed at the end.
 TEXT
@@ -26,7 +28,7 @@ while [ $# -gt 0 ]; do
     case "$1 ${2-}" in
         --help*|-h*) usage; exit 0 ;;
         --check*) shift ;;
-        "--dhcp dnsmasq"|"--dhcp isc"|"--dhcp kea"|"--dhcp udhcpd"|"--kube inprocess") shift 2 ;;
+        "--dhcp dnsmasq"|"--dhcp isc"|"--dhcp kea"|"--dhcp udhcpd"|"--kube inprocess"|"--config file"|"--config resources") shift 2 ;;
         "--kube real") sets+=(cluster); shift 2 ;;
         "--kube existing") [ -n "${KUBECONFIG:-}" ] || wrong "--kube existing needs KUBECONFIG to name the cluster"; shift 2 ;;
         *) wrong "cannot understand $1 ${2-}" ;;

@@ -36,8 +36,22 @@ internal static class ControllerExtensions
             return name => namespaces.Get(new NamespacedName("", name))?.Metadata.Labels;
         });
         services.AddSingleton<IInformer<Service>>(static provider => provider.GetRequiredService<Informer<Service>>());
-        services.AddSingleton(provider => new ConfigFileWatcher(
-            options.Common.ConfigFile, provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<ConfigFileWatcher>>()));
+        if (options.Common.UsesResources)
+        {
+            services.AddSingleton(static provider => new Informer<Node>(
+                provider.GetRequiredService<IKubernetesClient>(), ResourceTypes.Nodes, null, provider.GetRequiredService<TimeProvider>(), Random.Shared,
+                provider.GetRequiredService<ILogger<Informer<Node>>>()));
+            services.AddSingleton(provider => new ResourceConfigSource(
+                provider.GetRequiredService<IKubernetesClient>(), options.Namespace, provider.GetRequiredService<Informer<Node>>(), provider.GetRequiredService<TimeProvider>(),
+                Random.Shared, provider.GetRequiredService<ILogger<ResourceConfigSource>>()));
+            services.AddSingleton<IConfigSource>(static provider => provider.GetRequiredService<ResourceConfigSource>());
+            services.AddSingleton<SourceStatusWriter>();
+        }
+        else
+        {
+            services.AddSingleton<IConfigSource>(provider => new ConfigFileWatcher(
+                options.Common.ConfigFile, provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<ConfigFileWatcher>>()));
+        }
 
         // What it deals with
         services.AddSingleton<TokenSecret>();
@@ -50,6 +64,8 @@ internal static class ControllerExtensions
             provider.GetRequiredService<ILogger<EventRecorder>>()));
         services.AddSingleton<IEventRecorder>(static provider => provider.GetRequiredService<EventRecorder>());
         services.AddSingleton<ServiceStatusWriter>();
+        services.AddSingleton(ConfigurationStateTarget.OfController(options.Namespace));
+        services.AddSingleton<ConfigurationStateWriter>();
         services.AddSingleton<ControllerMetrics>();
         services.AddSingleton<ServiceReconciler>();
         services.AddSingleton(provider => new LeaderElector(

@@ -35,8 +35,13 @@ internal static class SpeakerExtensions
         services.AddSingleton<IInformer<Service>>(static provider => provider.GetRequiredService<Informer<Service>>());
         services.AddSingleton<IInformer<Node>>(static provider => provider.GetRequiredService<Informer<Node>>());
         services.AddSingleton<IInformer<EndpointSlice>>(static provider => provider.GetRequiredService<Informer<EndpointSlice>>());
-        services.AddSingleton(provider => new ConfigFileWatcher(
-            options.Common.ConfigFile, provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<ConfigFileWatcher>>()));
+        services.AddSingleton<IConfigSource>(provider => options.Common.UsesResources
+            ? new ResourceConfigSource(
+                provider.GetRequiredService<IKubernetesClient>(), space, provider.GetRequiredService<Informer<Node>>(), provider.GetRequiredService<TimeProvider>(), Random.Shared,
+                provider.GetRequiredService<ILogger<ResourceConfigSource>>())
+            : new ConfigFileWatcher(options.Common.ConfigFile, provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<ConfigFileWatcher>>()));
+        services.AddSingleton(ConfigurationStateTarget.OfSpeaker(space, options.NodeName));
+        services.AddSingleton<ConfigurationStateWriter>();
 
         // Who else is there
         services.AddSingleton(provider => new NodeMembership(

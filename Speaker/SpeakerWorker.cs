@@ -15,14 +15,14 @@ namespace DynamicLb.Speaker;
 /// </summary>
 internal sealed class SpeakerWorker(
     Informer<Service> services, Informer<Node> nodes, Informer<EndpointSlice> slices, NodeMembership membership, HeartbeatExchange heartbeats, ServiceReconciler reconciler,
-    AnnouncementTable table, Layer2Announcer announcer, ConfigFileWatcher config, EventRecorder events, TimeProvider time) : BackgroundService
+    AnnouncementTable table, Layer2Announcer announcer, IConfigSource config, ConfigurationStateWriter state, EventRecorder events, TimeProvider time) : BackgroundService
 {
     private static readonly TimeSpan Overlap = TimeSpan.FromMilliseconds(500);
     private static readonly TimeSpan OverlapLook = TimeSpan.FromMilliseconds(20);
 
     /// <summary>Null when ready, else what is waited for.</summary>
     public string? NotReady =>
-        config.Current is null ? "waiting for a good configuration"
+        config.Current is null ? $"waiting for {config.WaitingFor}"
         : !services.HasSynced || !nodes.HasSynced || !slices.HasSynced || !membership.Leases.HasSynced ? "waiting for the API server"
         : !membership.HasJoined ? "waiting for our Lease to come back from the API server"
         : null;
@@ -34,8 +34,8 @@ internal sealed class SpeakerWorker(
         Task[] parts =
         [
             services.RunAsync(silence.Token), nodes.RunAsync(silence.Token), slices.RunAsync(silence.Token), membership.Leases.RunAsync(silence.Token),
-            events.RunAsync(silence.Token), config.RunAsync(reconciler.ConfigureAsync, silence.Token), announcer.RunAsync(silence.Token),
-            heartbeats.RunAsync(stoppingToken, silence.Token),
+            events.RunAsync(silence.Token), config.FollowAsync(silence.Token), config.RunAsync(reconciler.ConfigureAsync, silence.Token),
+            state.RunAsync(silence.Token), announcer.RunAsync(silence.Token), heartbeats.RunAsync(stoppingToken, silence.Token),
         ];
         var working = WorkAsync(silence.Token, fault.Token);
         try

@@ -26,6 +26,13 @@ internal enum LeasePhase
 /// <param name="Cause">Why the last try failed, in <see cref="LeasePhase.Failed"/>.</param>
 internal sealed record LeaseView(LeasePhase Phase, IPAddress? Address, DateTimeOffset? ValidUntil, string? Cause);
 
+/// <summary>What an address service says of itself. Immutable.</summary>
+/// <param name="Cidrs">Networks that it leases from; null when it has not said.</param>
+/// <param name="Leased">Leases that it holds.</param>
+/// <param name="FreeMacs">MACs of its list that are free.</param>
+/// <param name="Error">What went wrong last; null when nothing did.</param>
+internal sealed record AddressServiceView(IReadOnlyList<string>? Cidrs, long? Leased, long? FreeMacs, string? Error);
+
 /// <summary>
 /// Deals with one address service, so that nobody else waits for it: a Service's wish is noted, calls run beside each other up to <see cref="Concurrency"/>, and whoever is
 /// concerned by an answer is told its key. Whatever is no longer wished for is given back, and asked again until it is. Thread-safe.
@@ -36,6 +43,7 @@ internal sealed partial class LeaseBroker : IAsyncDisposable
     public const int Concurrency = 32;
 
     private static readonly TimeSpan FirstPause = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan ConfigEvery = TimeSpan.FromMinutes(1);
     private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(30);
 
     private readonly AddressServiceSource _source;
@@ -49,6 +57,7 @@ internal sealed partial class LeaseBroker : IAsyncDisposable
     private readonly CancellationTokenSource _stop = new();
     private readonly TimeProvider _time;
     private readonly Task _working;
+    private long _configRead;
 
     public LeaseBroker(
         AddressServiceSource source, IAddressServiceClient client, Action<NamespacedName> changed, TimeProvider time, Random random, ILogger logger)
@@ -64,6 +73,9 @@ internal sealed partial class LeaseBroker : IAsyncDisposable
 
     /// <summary>The address service as configured.</summary>
     public AddressServiceSource Source => _source;
+
+    /// <summary>What the address service said of itself last; null before its first answer, or refusal.</summary>
+    public AddressServiceView? LastSeen { get; private set; }
 
     /// <summary>Whether the last call reached the address service.</summary>
     public bool IsReachable { get; private set; } = true;
@@ -182,12 +194,32 @@ internal sealed partial class LeaseBroker : IAsyncDisposable
         {
             var status = await _client.GetStatusAsync(cancellationToken);
             IsReachable = true;
+            LastSeen = new AddressServiceView(
+                await ReadCidrsAsync(cancellationToken) ?? LastSeen?.Cidrs, status.Allocations.Count, status.AvailableMacs.Count,
+                status.Allocations.Select(static lease => lease.LastError).FirstOrDefault(static error => error is not null));
             return status.Status == AnswerStatus.Success ? status : null;
         }
         catch (AddressServiceUnavailableException e)
         {
             IsReachable = false;
+            LastSeen = new AddressServiceView(LastSeen?.Cidrs, LastSeen?.Leased, LastSeen?.FreeMacs, e.Message);
             LogUnreachable(_logger, _source.Name, e.Message);
+            return null;
+        }
+    }
+
+    /// <summary>The networks it says it leases from; null when it is not time to ask, or it does not say.</summary>
+    private async Task<IReadOnlyList<string>?> ReadCidrsAsync(CancellationToken cancellationToken)
+    {
+        if (LastSeen is not null && _time.GetElapsedTime(_configRead) < ConfigEvery)
+            return null;
+        _configRead = _time.GetTimestamp();
+        try
+        {
+            return (await _client.GetConfigAsync(cancellationToken)).Cidrs;
+        }
+        catch (AddressServiceUnavailableException)
+        {
             return null;
         }
     }

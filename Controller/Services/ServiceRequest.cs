@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using DynamicLb.Contracts;
+using DynamicLb.Contracts.Configuration;
 using DynamicLb.Controller.Allocation;
 using DynamicLb.Kubernetes;
 using DynamicLb.Kubernetes.Resources;
@@ -31,7 +32,7 @@ internal sealed record ServiceRequest(IReadOnlyList<AddressFamily> Families, Fam
         var addresses = new List<IPAddress>();
         foreach (string part in (string.IsNullOrEmpty(named) ? inSpec ?? "" : named).Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))
         {
-            if (!IPAddress.TryParse(part, out var address))
+            if (!AddressRange.TryParseAddress(part, out var address))
                 return request with { Fault = $"invalid address \"{part}\" asked for" };
             addresses.Add(address);
         }

@@ -11,13 +11,13 @@ internal sealed class ControllerMetrics
     private readonly Counter<long> _reconciled;
     private readonly Counter<long> _failed;
 
-    public ControllerMetrics(IMeterFactory factory, AddressDecider decider, ConfigFileWatcher config)
+    public ControllerMetrics(IMeterFactory factory, AddressDecider decider, IConfigSource config)
     {
         var meter = factory.Create("DynamicLb.Controller");
         _reconciled = meter.CreateCounter<long>("metallb_k8s_client_updates_total", description: "Services looked at");
         _failed = meter.CreateCounter<long>("metallb_k8s_client_update_errors_total", description: "Services that could not be written");
         meter.CreateObservableGauge("metallb_k8s_client_config_loaded_bool", () => config.Current is null ? 0 : 1, description: "1 once a configuration was loaded");
-        meter.CreateObservableGauge("metallb_k8s_client_config_stale_bool", () => config.IsStale ? 1 : 0, description: "1 while the configuration file is bad");
+        meter.CreateObservableGauge("metallb_k8s_client_config_stale_bool", () => config.IsStale ? 1 : 0, description: "1 while the configuration has faults");
         meter.CreateObservableGauge(
             "metallb_allocator_addresses_total", () => decider.PoolUse.Select(static use => Of(use, use.Total)), description: "Addresses in a pool");
         meter.CreateObservableGauge(

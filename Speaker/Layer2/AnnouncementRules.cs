@@ -16,6 +16,8 @@ internal enum SilenceReason
     InvalidIP,
     IpNotAllowed,
     UnsupportedProtocol,
+    NoMatchingAdvertisement,
+    SharedIPWithServiceSelector,
     LeaseExpired,
     UnsupportedFamily,
     NoEndpoints,
@@ -29,10 +31,14 @@ internal enum SilenceReason
 /// <param name="Owner">The node that announces, or would; null when nobody can.</param>
 internal sealed record Decision(SilenceReason Reason, IReadOnlyList<IPv4Address> Addresses, DateTimeOffset? ValidUntil, string? Owner)
 {
+    /// <summary>Interfaces to announce on; null for all.</summary>
+    public IReadOnlySet<string>? Interfaces { get; init; }
+
     public static Decision Silent(SilenceReason reason, string? owner = null) => new(reason, [], null, owner);
 
     /// <summary>Whether the same is announced, by the same node, for the same cause.</summary>
-    public bool IsLike(Decision? other) => other is not null && Reason == other.Reason && Owner == other.Owner && Addresses.SequenceEqual(other.Addresses);
+    public bool IsLike(Decision? other) => other is not null && Reason == other.Reason && Owner == other.Owner && Addresses.SequenceEqual(other.Addresses)
+        && (Interfaces is null ? other.Interfaces is null : other.Interfaces is not null && Interfaces.SetEquals(other.Interfaces));
 }
 
 /// <summary>What the rules look at. Immutable.</summary>
@@ -40,7 +46,11 @@ internal sealed record Decision(SilenceReason Reason, IReadOnlyList<IPv4Address>
 /// <param name="Candidates">Nodes that may announce: their speaker is alive, ours included once the others know of it, and nothing speaks against the node.</param>
 /// <param name="Config">The configuration.</param>
 /// <param name="Now">The time, UTC.</param>
-internal sealed record Surroundings(string Me, IReadOnlyList<string> Candidates, LoadBalancerConfig Config, DateTimeOffset Now);
+internal sealed record Surroundings(string Me, IReadOnlyList<string> Candidates, LoadBalancerConfig Config, DateTimeOffset Now)
+{
+    /// <summary>Labels of a node; null for none.</summary>
+    public Func<string, IReadOnlyDictionary<string, string>?> LabelsOf { get; init; } = static _ => null;
+}
 
 /// <summary>Decides whether this node announces a Service's addresses by ARP (MetalLB, "Layer 2 mode"). Pure.</summary>
 internal static class AnnouncementRules
@@ -75,17 +85,57 @@ internal static class AnnouncementRules
         var usable = slices.SelectMany(static slice => slice.Endpoints ?? []).Where(IsUsable).ToList();
         if (usable.Count == 0)
             return Decision.Silent(SilenceReason.NoEndpoints);
-        IEnumerable<string> candidates = surroundings.Candidates;
+        var advertisements = surroundings.Config.Layer2Advertisements
+            .Where(ad => ad.Sources.Contains(source.Name) && LabelSelector.AnyMatches(ad.ServiceSelectors, service.Metadata.Labels)).ToList();
+        if (advertisements.Count == 0)
+            return Decision.Silent(SilenceReason.NoMatchingAdvertisement);
+        // Services that share an address may be chosen by different advertisements, and would be announced from different nodes.
+        if (IsShared(service) && advertisements.Exists(static ad => ad.ServiceSelectors.Count > 0))
+            return Decision.Silent(SilenceReason.SharedIPWithServiceSelector);
+        IEnumerable<string> candidates = surroundings.Candidates.Where(node => advertisements.Exists(ad => Selects(ad, node, surroundings)));
         if (service.Spec.ExternalTrafficPolicy == "Local")
         {
             var hosts = usable.Select(static endpoint => endpoint.Node).ToHashSet();
             candidates = candidates.Where(hosts.Contains);
         }
         // Both addresses of a dual-stack Service go to one node: the first decides, as with MetalLB.
-        string? owner = Election.Winner(candidates, addresses[0]);
+        string? owner = Election.Winner(MostPreferred(candidates, advertisements, surroundings), addresses[0]);
         return owner is not null && owner == surroundings.Me
-            ? new Decision(SilenceReason.None, announceable, validUntil, owner)
+            ? new Decision(SilenceReason.None, announceable, validUntil, owner) { Interfaces = InterfacesOf(advertisements, surroundings) }
             : Decision.Silent(SilenceReason.NotOwner, owner);
+    }
+
+    private static bool Selects(Layer2Advertisement ad, string node, Surroundings surroundings) =>
+        LabelSelector.AnyMatches(ad.NodeSelectors, surroundings.LabelsOf(node));
+
+    private static bool IsShared(Service service) =>
+        service.Metadata.Annotation(Annotations.AllowSharedIP) is not null || service.Metadata.Annotation(Annotations.LegacyAllowSharedIP) is not null;
+
+    /// <summary>The candidates with the highest score: the weights of all preferences that match a node, of all advertisements that select it.</summary>
+    private static List<string> MostPreferred(IEnumerable<string> candidates, List<Layer2Advertisement> advertisements, Surroundings surroundings)
+    {
+        var best = new List<string>();
+        int highest = 0;
+        foreach (string node in candidates)
+        {
+            int score = advertisements.Where(ad => Selects(ad, node, surroundings)).SelectMany(static ad => ad.Preferred)
+                .Where(preferred => preferred.Preference?.Matches(surroundings.LabelsOf(node)) == true).Sum(static preferred => preferred.Weight);
+            if (score > highest)
+            {
+                best.Clear();
+                highest = score;
+            }
+            if (score == highest)
+                best.Add(node);
+        }
+        return best;
+    }
+
+    /// <summary>The interfaces of all advertisements that select this node; null, for all, when one of them names none.</summary>
+    private static HashSet<string>? InterfacesOf(List<Layer2Advertisement> advertisements, Surroundings surroundings)
+    {
+        var own = advertisements.Where(ad => Selects(ad, surroundings.Me, surroundings)).ToList();
+        return own.Exists(static ad => ad.Interfaces.Count == 0) ? null : [.. own.SelectMany(static ad => ad.Interfaces)];
     }
 
     private static bool TryReadEnd(Service service, out DateTimeOffset? end)

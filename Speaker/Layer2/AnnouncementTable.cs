@@ -10,6 +10,11 @@ namespace DynamicLb.Speaker.Layer2;
 /// <param name="Label">The address as text, made once for the metrics.</param>
 internal sealed record Announced(IPv4Address Address, DateTimeOffset? ValidUntil, long Deadline, string Label)
 {
+    /// <summary>Interfaces that it is announced on; null for all.</summary>
+    public IReadOnlySet<string>? Interfaces { get; init; }
+
+    public bool IsOn(string @interface) => Interfaces is null || Interfaces.Contains(@interface);
+
     public bool IsValid(TimeProvider time) => ValidUntil is not { } end || (time.GetUtcNow() < end && time.GetTimestamp() < Deadline);
 }
 
@@ -23,16 +28,20 @@ internal sealed class AnnouncementTable(TimeProvider time)
     /// <summary>The addresses now. Thread-safe.</summary>
     public FrozenDictionary<IPv4Address, Announced> Snapshot => _byAddress;
 
-    /// <summary>Replaces everything. Those that are new, of which the neighbours need to be told.</summary>
-    public IReadOnlyList<IPv4Address> Replace(IReadOnlyDictionary<IPv4Address, DateTimeOffset?> wanted)
+    /// <summary>Replaces everything. Those that are new, or on other interfaces, of which the neighbours need to be told.</summary>
+    /// <param name="wanted">The addresses, and when they end.</param>
+    /// <param name="interfaces">Interfaces of those that are not announced on all.</param>
+    public IReadOnlyList<IPv4Address> Replace(
+        IReadOnlyDictionary<IPv4Address, DateTimeOffset?> wanted, IReadOnlyDictionary<IPv4Address, IReadOnlySet<string>>? interfaces = null)
     {
         var before = _byAddress;
         var table = new Dictionary<IPv4Address, Announced>(wanted.Count);
         var arrived = new List<IPv4Address>();
         foreach (var (address, end) in wanted)
         {
-            bool known = before.TryGetValue(address, out var current);
-            table[address] = known && current!.ValidUntil == end ? current : new Announced(address, end, Deadline(end), address.ToString());
+            var on = interfaces?.GetValueOrDefault(address);
+            bool known = before.TryGetValue(address, out var current) && (on is null ? current.Interfaces is null : current.Interfaces?.SetEquals(on) == true);
+            table[address] = known && current!.ValidUntil == end ? current : new Announced(address, end, Deadline(end), address.ToString()) { Interfaces = on };
             if (!known)
                 arrived.Add(address);
         }

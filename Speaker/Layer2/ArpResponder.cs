@@ -53,7 +53,7 @@ internal sealed partial class ArpResponder(ILinkChannel channel, ResponderContex
     /// <summary>Tells all neighbours that an address is here: a request and a reply, since some listen only to one of them. One caller at a time.</summary>
     public async ValueTask SendGratuitousAsync(Announced item, CancellationToken cancellationToken)
     {
-        if (!item.IsValid(context.Time) || context.Guard.IsPaused)
+        if (!item.IsValid(context.Time) || !item.IsOn(Link.Name) || context.Guard.IsPaused)
             return;
         for (var form = ArpOperation.Request; form <= ArpOperation.Reply; form++)
         {
@@ -114,6 +114,8 @@ internal sealed partial class ArpResponder(ILinkChannel channel, ResponderContex
     private Announced? Handle(ReadOnlySpan<byte> frame, Span<byte> answer)
     {
         var verdict = ArpRules.Judge(frame, Link.Mac, context.OwnMacs, context.Table.Snapshot, context.Time, out var packet, out var item);
+        if (verdict == ArpVerdict.Answer && !item!.IsOn(Link.Name))
+            verdict = ArpVerdict.NotAnnounced;
         bool isLate = HasWaitedThroughPause() || context.Guard.IsPaused;
         if (verdict == ArpVerdict.Answer && isLate)
             verdict = ArpVerdict.Late;

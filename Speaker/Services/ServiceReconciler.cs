@@ -69,7 +69,7 @@ internal sealed partial class ServiceReconciler
         {
             // A node's heartbeat changes nothing here.
             bool ignore = options.IgnoreExcludeLabel;
-            if (old is null || node is null || AnnouncementRules.CanAnnounce(old, ignore) != AnnouncementRules.CanAnnounce(node, ignore))
+            if (old is null || node is null || AnnouncementRules.CanAnnounce(old, ignore) != AnnouncementRules.CanAnnounce(node, ignore) || !SameLabels(old, node))
                 TouchAll();
         });
         membership.Changed += TouchAll;
@@ -133,7 +133,10 @@ internal sealed partial class ServiceReconciler
         var surroundings = new Surroundings(
             _options.NodeName,
             [.. _membership.Members.Where(node => AnnouncementRules.CanAnnounce(_nodes.Get(new NamespacedName("", node)), _options.IgnoreExcludeLabel))],
-            config, now);
+            config, now)
+        {
+            LabelsOf = node => _nodes.Get(new NamespacedName("", node))?.Metadata.Labels,
+        };
         foreach (var name in names)
             Decide(name, surroundings);
         if (names.Count > 0 || claims.Count > 0 || rejoined)
@@ -214,6 +217,7 @@ internal sealed partial class ServiceReconciler
     private void Publish(bool tellAll)
     {
         var wanted = new Dictionary<IPv4Address, DateTimeOffset?>();
+        var interfaces = new Dictionary<IPv4Address, IReadOnlySet<string>>();
         var listed = new List<(string Service, IPv4Address Address)>();
         foreach (var (name, decision) in _decisions)
         {
@@ -224,15 +228,25 @@ internal sealed partial class ServiceReconciler
                 // Several Services may share an address: it is announced as long as the longest of them may.
                 bool shared = wanted.TryGetValue(address, out var end);
                 wanted[address] = !shared ? decision.ValidUntil : end is null || decision.ValidUntil is null ? null : end > decision.ValidUntil ? end : decision.ValidUntil;
+                if (!shared && decision.Interfaces is { } only)
+                    interfaces[address] = only;
+                else if (decision.Interfaces is null)
+                    interfaces.Remove(address);
                 listed.Add((name.ToString(), address));
             }
         }
-        var arrived = _table.Replace(wanted);
+        var arrived = _table.Replace(wanted, interfaces);
         _metrics.Announced(listed);
         if (tellAll)
             _announcer.Tell(wanted.Keys);
         else if (arrived.Count > 0)
             _announcer.Tell([.. arrived]);
+    }
+
+    private static bool SameLabels(Node left, Node right)
+    {
+        var (before, after) = (left.Metadata.Labels, right.Metadata.Labels);
+        return (before?.Count ?? 0) == (after?.Count ?? 0) && (before is null || before.All(label => after!.TryGetValue(label.Key, out var value) && value == label.Value));
     }
 
     private async Task SleepAsync(CancellationToken cancellationToken)

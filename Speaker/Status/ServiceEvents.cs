@@ -37,7 +37,7 @@ internal sealed partial class ServiceEvents(SpeakerOptions options, IEventRecord
             return;
         LogSilent(logger, name.ToString(), decision.Reason, decision.Owner ?? "nobody");
         if (decision.Reason == SilenceReason.UnsupportedProtocol && decision.Owner == options.NodeName)
-            Failed(service!, "the pool's protocol is bgp, which this version does not announce");
+            Failed(service!, "no L2Advertisement is for its pool, and this version announces nothing by BGP");
     }
 
     private void Failed(Service service, string message) => events.Warning(service, "announceFailed", message);

@@ -28,7 +28,7 @@ internal sealed class SpeakerMetrics
     private readonly Counter<long> _heartbeatsHeard;
     private volatile IReadOnlyList<Measurement<int>> _announced = [];
 
-    public SpeakerMetrics(IMeterFactory factory, SpeakerOptions options, ConfigFileWatcher config)
+    public SpeakerMetrics(IMeterFactory factory, SpeakerOptions options, IConfigSource config)
     {
         _node = options.NodeName;
         _meter = factory.Create("DynamicLb.Speaker");
@@ -43,7 +43,7 @@ internal sealed class SpeakerMetrics
         _meter.CreateObservableGauge(
             "metallb_k8s_client_config_loaded_bool", () => config.Current is null ? 0 : 1, description: "1 once a configuration was loaded");
         _meter.CreateObservableGauge(
-            "metallb_k8s_client_config_stale_bool", () => config.IsStale ? 1 : 0, description: "1 while the configuration file is bad");
+            "metallb_k8s_client_config_stale_bool", () => config.IsStale ? 1 : 0, description: "1 while the configuration has faults");
     }
 
     public void HeartbeatSent() => _heartbeatsSent.Add(1);

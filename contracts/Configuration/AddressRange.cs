@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Diagnostics.CodeAnalysis;
 using System.Net;
 using System.Net.Sockets;
 
@@ -37,6 +38,11 @@ public readonly record struct AddressRange(AddressFamily Family, UInt128 First, 
         return new IPAddress(bytes[..4]);
     }
 
+    /// <summary>Reads an address as it is usually written: IPv4 as four decimal numbers, so that <c>10.1</c> is a slip and not 10.0.0.1; IPv6 without a zone.</summary>
+    public static bool TryParseAddress(string? text, [NotNullWhen(true)] out IPAddress? address) =>
+        IPAddress.TryParse(text, out address)
+        && (address.AddressFamily == AddressFamily.InterNetwork ? address.ToString() == text : !text!.AsSpan().ContainsAny('%', '['));
+
     /// <summary>
     /// Reads <c>10.0.0.0/24</c> (host bits are ignored) or <c>10.0.0.5-10.0.0.9</c>, as MetalLB does; unlike it, a range across families is refused.
     /// </summary>
@@ -48,9 +54,9 @@ public readonly record struct AddressRange(AddressFamily Family, UInt128 First, 
         if (dash < 0)
             return TryParsePrefix(text.Trim(), out range);
         string first = text[..dash].Trim(), last = text[(dash + 1)..].Trim();
-        if (!IPAddress.TryParse(first, out var from))
+        if (!TryParseAddress(first, out var from))
             return $"'{first}' is not an IP address";
-        if (!IPAddress.TryParse(last, out var to))
+        if (!TryParseAddress(last, out var to))
             return $"'{last}' is not an IP address";
         if (from.AddressFamily != to.AddressFamily)
             return $"'{text}' begins and ends in different address families";
@@ -86,10 +92,10 @@ public readonly record struct AddressRange(AddressFamily Family, UInt128 First, 
         range = default;
         int slash = text.IndexOf('/');
         if (slash < 0)
-            return IPAddress.TryParse(text, out var single)
+            return TryParseAddress(text, out var single)
                 ? $"'{text}' lacks a prefix length: write '{text}/{(single.AddressFamily == AddressFamily.InterNetwork ? 32 : 128)}'"
                 : $"'{text}' is neither a CIDR nor a range";
-        if (!IPAddress.TryParse(text.AsSpan(0, slash), out var address))
+        if (!TryParseAddress(text[..slash], out var address))
             return $"'{text}' is not a CIDR";
         int bits = address.AddressFamily == AddressFamily.InterNetwork ? 32 : 128;
         if (!int.TryParse(text.AsSpan(slash + 1), System.Globalization.NumberStyles.None, null, out int length) || length > bits)

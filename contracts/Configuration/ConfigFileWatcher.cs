@@ -10,7 +10,7 @@ namespace DynamicLb.Contracts.Configuration;
 /// <param name="path">The file.</param>
 /// <param name="time">The clock.</param>
 /// <param name="logger">Where faults are told.</param>
-public sealed partial class ConfigFileWatcher(string path, TimeProvider time, ILogger<ConfigFileWatcher> logger)
+public sealed partial class ConfigFileWatcher(string path, TimeProvider time, ILogger<ConfigFileWatcher> logger) : IConfigSource
 {
     /// <summary>How often the file is read.</summary>
     public static readonly TimeSpan Interval = TimeSpan.FromSeconds(2);
@@ -19,6 +19,16 @@ public sealed partial class ConfigFileWatcher(string path, TimeProvider time, IL
     private volatile LoadBalancerConfig? _current;
     private volatile bool _isStale;
     private volatile IReadOnlyList<ConfigFault> _faults = [];
+
+    /// <inheritdoc/>
+    public event Action? Judged;
+
+    /// <inheritdoc/>
+    public string WaitingFor => "a good configuration";
+
+    /// <inheritdoc/>
+    public async Task FollowAsync(CancellationToken cancellationToken) =>
+        await Task.Delay(Timeout.InfiniteTimeSpan, time, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
 
     /// <summary>The configuration in force; null until a good one was read. Thread-safe.</summary>
     public LoadBalancerConfig? Current => _current;
@@ -63,6 +73,7 @@ public sealed partial class ConfigFileWatcher(string path, TimeProvider time, IL
         _lastText = text;
         var result = ConfigFileReader.Read(text, _current);
         _faults = result.Faults;
+        Judged?.Invoke();
         foreach (var notice in result.Notices)
             LogNotice(logger, path, notice.ToString());
         _isStale = !result.IsGood;

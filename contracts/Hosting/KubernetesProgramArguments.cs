@@ -8,7 +8,7 @@ public sealed class KubernetesProgramArguments
 {
     private readonly Option<string> _config = new("--config")
     {
-        Description = "Configuration file: the mounted ConfigMap's key.",
+        Description = "Configuration file: the mounted ConfigMap's key; or \"resources\" for the resources of metallb.io and dynamiclb.io in our own namespace.",
         DefaultValueFactory = static _ => "/etc/dynamiclb/config",
     };
 
@@ -67,7 +67,7 @@ public sealed class KubernetesProgramArguments
 }
 
 /// <summary>The settings that controller and speaker share.</summary>
-/// <param name="ConfigFile">Configuration file.</param>
+/// <param name="ConfigFile">Configuration file, or <c>resources</c>.</param>
 /// <param name="KubeConfig">Kubeconfig file, or null.</param>
 /// <param name="Namespace">Namespace of our own objects, or null to take it from the kubeconfig.</param>
 /// <param name="LoadBalancerClass">The class to serve; empty for Services without one.</param>
@@ -76,6 +76,9 @@ public sealed class KubernetesProgramArguments
 public sealed record KubernetesProgramSettings(
     string ConfigFile, string? KubeConfig, string? Namespace, string LoadBalancerClass, string Listen, LogLevel LogLevel)
 {
+    /// <summary>Whether the configuration is taken from resources.</summary>
+    public bool UsesResources => ConfigFile == Configuration.ResourceConfigSource.ArgumentValue;
+
     /// <summary>Whether a Service is ours, by its type and class.</summary>
     public bool Serves(Kubernetes.Resources.Service service) =>
         service.Spec.Type == "LoadBalancer" && (service.Spec.LoadBalancerClass ?? "") == LoadBalancerClass;

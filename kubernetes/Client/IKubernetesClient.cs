@@ -73,6 +73,14 @@ public interface IKubernetesClient
         CancellationToken cancellationToken)
         where T : KubernetesObject;
 
+    /// <summary>
+    /// Applies the fields that we want to own (server-side apply), and takes those away that we owned before and leave out now. What others own of them becomes ours.
+    /// </summary>
+    Task<T> ApplyAsync<T>(
+        ResourceType<T> type, string? @namespace, string name, ReadOnlyMemory<byte> fields, string? subresource, string fieldManager,
+        CancellationToken cancellationToken)
+        where T : KubernetesObject;
+
     /// <summary>Deletes an object.</summary>
     Task DeleteAsync<T>(ResourceType<T> type, string? @namespace, string name, CancellationToken cancellationToken)
         where T : KubernetesObject;

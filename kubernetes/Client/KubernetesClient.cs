@@ -124,6 +124,15 @@ public sealed class KubernetesClient : IKubernetesClient, IDisposable
     }
 
     /// <inheritdoc/>
+    public Task<T> ApplyAsync<T>(
+        ResourceType<T> type, string? @namespace, string name, ReadOnlyMemory<byte> fields, string? subresource, string fieldManager,
+        CancellationToken cancellationToken)
+        where T : KubernetesObject =>
+        SendAsync(
+            HttpMethod.Patch, $"{type.Path(@namespace, name, subresource)}?fieldManager={Uri.EscapeDataString(fieldManager)}&force=true",
+            new Payload(fields, "application/apply-patch+yaml"), type.TypeInfo, cancellationToken);
+
+    /// <inheritdoc/>
     public async Task DeleteAsync<T>(ResourceType<T> type, string? @namespace, string name, CancellationToken cancellationToken)
         where T : KubernetesObject
     {

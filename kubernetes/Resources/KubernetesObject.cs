@@ -36,6 +36,9 @@ public sealed record ObjectMeta
     /// <summary>Opaque version; a write that carries an old one is refused with 409.</summary>
     public string? ResourceVersion { get; init; }
 
+    /// <summary>Rises with each change of what is wanted, not of the status; null for kinds that have none.</summary>
+    public long? Generation { get; init; }
+
     /// <summary>RFC 3339 time of creation.</summary>
     public string? CreationTimestamp { get; init; }
 

@@ -136,6 +136,39 @@ internal sealed class DemoCluster : IAsyncDisposable
         _created.Add($"api/v1/namespaces/{name}");
     }
 
+    /// <summary>Defines our resources, where the server does not know them from the start.</summary>
+    public async Task DefineResourcesAsync(CancellationToken cancellationToken)
+    {
+        if (_real is null)
+            return;
+        foreach (var file in Directory.EnumerateFiles(Path.Combine(Repository.Root, "manifests", "crds"), "*.yaml"))
+        {
+            using var content = new StringContent(await File.ReadAllTextAsync(file, cancellationToken), System.Text.Encoding.UTF8, "application/yaml");
+            using var answer = await _http.PostAsync("apis/apiextensions.k8s.io/v1/customresourcedefinitions", content, cancellationToken);
+            if (!answer.IsSuccessStatusCode)
+                throw new InvalidOperationException($"{Path.GetFileName(file)}: {(int)answer.StatusCode} {await answer.Content.ReadAsStringAsync(cancellationToken)}");
+        }
+
+        // The paths appear a moment later.
+        foreach (var path in new[] { "apis/metallb.io/v1beta1/l2advertisements", "apis/metallb.io/v1beta2/bgppeers", "apis/dynamiclb.io/v1beta1/addressservices" })
+            await Wait.UntilAsync(async () => await TryGetAsync(path, cancellationToken) is not null, TimeSpan.FromSeconds(30), path, cancellationToken);
+    }
+
+    /// <summary>The configuration as resources: the address service dhcp, announced by ARP.</summary>
+    public async Task CreateConfigurationAsync(Uri addressService, string token, CancellationToken cancellationToken)
+    {
+        await CreateAsync("api/v1/namespaces/dynamiclb-system/secrets", $$$"""
+            {"apiVersion":"v1","kind":"Secret","metadata":{"name":"dynamiclb-token","namespace":"dynamiclb-system"},"data":{"token":"{{{Convert.ToBase64String(System.Text.Encoding.UTF8.GetBytes(token))}}}"}}
+            """, cancellationToken);
+        await CreateAsync("apis/dynamiclb.io/v1beta1/namespaces/dynamiclb-system/addressservices", $$$"""
+            {"apiVersion":"dynamiclb.io/v1beta1","kind":"AddressService","metadata":{"name":"dhcp","namespace":"dynamiclb-system"},
+             "spec":{"url":"{{{addressService.ToString().TrimEnd('/')}}}","tokenSecretRef":{"name":"dynamiclb-token"} } }
+            """, cancellationToken);
+        await CreateAsync("apis/metallb.io/v1beta1/namespaces/dynamiclb-system/l2advertisements", """
+            {"apiVersion":"metallb.io/v1beta1","kind":"L2Advertisement","metadata":{"name":"lan","namespace":"dynamiclb-system"},"spec":{"ipAddressPools":["dhcp"]}}
+            """, cancellationToken);
+    }
+
     /// <summary>The Service demo/web and, as the endpoint controller would, its EndpointSlice.</summary>
     public async Task CreateWebAsync(LabHost node, CancellationToken cancellationToken)
     {

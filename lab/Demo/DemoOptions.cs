@@ -24,6 +24,9 @@ internal sealed record DemoOptions
 
     public DemoKube Kube { get; init; }
 
+    /// <summary>Whether the programs are configured by resources; else by a file.</summary>
+    public bool UsesResources { get; init; }
+
     /// <summary>Null with a fault when the arguments are wrong.</summary>
     public static DemoOptions? Parse(IReadOnlyList<string> args, out string? fault)
     {
@@ -48,10 +51,21 @@ internal sealed record DemoOptions
                     options = options with { Kube = Enum.Parse<DemoKube>(value, ignoreCase: true) };
                     i++;
                     break;
+                case "--config" when value is "file" or "resources":
+                    options = options with { UsesResources = value == "resources" };
+                    i++;
+                    break;
                 default:
                     fault = $"cannot understand {args[i]} {value}".TrimEnd();
                     return null;
             }
+        }
+
+        // The definitions of the resources, and with them all objects of their kinds, would have to be removed from somebody's own cluster.
+        if (options is { UsesResources: true, Kube: DemoKube.Existing })
+        {
+            fault = "--config resources goes with --kube inprocess and real only";
+            return null;
         }
 
         return options;

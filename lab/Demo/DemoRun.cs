@@ -14,6 +14,7 @@ internal sealed class DemoRun(LabNetwork network, DemoOptions options, StepLog s
     private DhcpServer _dhcp = null!;
     private DemoCluster _cluster = null!;
     private AddressServiceProcess _addresses = null!;
+    private string _configuration = "";
     private string _ip = "";
     private string _mac = "";
 
@@ -91,16 +92,26 @@ internal sealed class DemoRun(LabNetwork network, DemoOptions options, StepLog s
         network.Start(network["node2"], "web", "dotnet", Programs.PathOf("Lab"), "web", "8080", "node2");
         _addresses = await starting;
 
-        var configuration = Path.Combine(network.Folder, "config.yaml");
-        await File.WriteAllTextAsync(configuration, $"""
-            address-services:
-            - name: dhcp
-              url: {_addresses.Url.ToString().TrimEnd('/')}
-              protocol: layer2
-              token-file: {_addresses.TokenFile}
+        if (options.UsesResources)
+        {
+            _configuration = "resources";
+            await _cluster.DefineResourcesAsync(cancellationToken);
+            await _cluster.CreateConfigurationAsync(_addresses.Url, _addresses.Token, cancellationToken);
+        }
+        else
+        {
+            _configuration = Path.Combine(network.Folder, "config.yaml");
+            await File.WriteAllTextAsync(_configuration, $"""
+                address-services:
+                - name: dhcp
+                  url: {_addresses.Url.ToString().TrimEnd('/')}
+                  protocol: layer2
+                  token-file: {_addresses.TokenFile}
 
-            """, cancellationToken);
-        network.StartOurs(network["kube"], "controller", "Controller", "--config", configuration, "--kubeconfig", _cluster.Kubeconfig, "--namespace", "dynamiclb-system");
+                """, cancellationToken);
+        }
+
+        network.StartOurs(network["kube"], "controller", "Controller", "--config", _configuration, "--kubeconfig", _cluster.Kubeconfig, "--namespace", "dynamiclb-system");
         await File.WriteAllTextAsync(
             Path.Combine(network.Folder, "heartbeat-key"), System.Security.Cryptography.RandomNumberGenerator.GetHexString(32), cancellationToken);
         foreach (var name in _nodes)
@@ -117,7 +128,7 @@ internal sealed class DemoRun(LabNetwork network, DemoOptions options, StepLog s
     }
 
     private void StartSpeaker(string node) =>
-        _speakers[node] = network.StartOurs(network[node], $"speaker-{node}", "Speaker", "--config", Path.Combine(network.Folder, "config.yaml"),
+        _speakers[node] = network.StartOurs(network[node], $"speaker-{node}", "Speaker", "--config", _configuration,
             "--kubeconfig", _cluster.Kubeconfig, "--namespace", "dynamiclb-system", "--node-name", node,
             "--heartbeat-key-file", Path.Combine(network.Folder, "heartbeat-key"));
 

@@ -34,6 +34,7 @@ internal sealed class StepLog
             json.WriteBoolean("passed", passed);
             json.WriteString("dhcp", options.Dhcp);
             json.WriteString("kube", options.Kube.ToString().ToLowerInvariant());
+            json.WriteString("config", options.UsesResources ? "resources" : "file");
             if (_current is not null)
             {
                 json.WriteString("failed", _current);

@@ -15,8 +15,21 @@ internal sealed record ApiResource(string Group, string Version, string Plural, 
         new("", "v1", "configmaps", "ConfigMap", true, false, "cm"),
         new("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", true, false),
         new("dynamiclb.io", "v1beta1", "addressleases", "AddressLease", true, false),
+        new("dynamiclb.io", "v1beta1", "addressservices", "AddressService", true, true),
+        new("metallb.io", "v1beta1", "ipaddresspools", "IPAddressPool", true, true),
+        new("metallb.io", "v1beta1", "l2advertisements", "L2Advertisement", true, true),
+        new("metallb.io", "v1beta1", "bgpadvertisements", "BGPAdvertisement", true, true),
+        new("metallb.io", "v1beta1", "bfdprofiles", "BFDProfile", true, true),
+        new("metallb.io", "v1beta1", "communities", "Community", true, true),
+        new("metallb.io", "v1beta1", "servicel2statuses", "ServiceL2Status", true, true),
+        new("metallb.io", "v1beta1", "servicebgpstatuses", "ServiceBGPStatus", true, true),
+        new("metallb.io", "v1beta1", "configurationstates", "ConfigurationState", true, true),
+        new("metallb.io", "v1beta2", "bgppeers", "BGPPeer", true, true),
         new("coordination.k8s.io", "v1", "leases", "Lease", true, false),
     ];
+
+    /// <summary>Whether objects count the changes of their specs, as custom resources do.</summary>
+    public bool HasGeneration => HasStatus && (Group is "metallb.io" or "dynamiclb.io");
 
     public string ApiVersion => Group.Length == 0 ? Version : $"{Group}/{Version}";
 

@@ -89,6 +89,8 @@ internal sealed class ObjectStore(TimeProvider time)
                 throw new ApiFault(409, "AlreadyExists", $"{resource.Plural} \"{name}\" already exists");
             metadata["uid"] = Guid.NewGuid().ToString();
             metadata["creationTimestamp"] = time.GetUtcNow().UtcDateTime.ToString("yyyy-MM-ddTHH:mm:ssZ");
+            if (resource.HasGeneration)
+                metadata["generation"] = 1L;
             item["apiVersion"] = resource.ApiVersion;
             item["kind"] = resource.Kind;
             if (resource.Kind == "Service")
@@ -134,6 +136,11 @@ internal sealed class ObjectStore(TimeProvider time)
             }
             changed["apiVersion"] = resource.ApiVersion;
             changed["kind"] = resource.Kind;
+            if (resource.HasGeneration)
+            {
+                long generation = Metadata(current)["generation"]!.GetValue<long>();
+                Metadata(changed)["generation"] = JsonNode.DeepEquals(changed["spec"], current["spec"]) ? generation : generation + 1;
+            }
             Metadata(changed)["resourceVersion"] = Metadata(current)["resourceVersion"]?.DeepClone();
             return JsonNode.DeepEquals(changed, current) ? current : Write_NeedsLock(resource, space, name, changed, "MODIFIED");
         }

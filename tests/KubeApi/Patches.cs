@@ -2,13 +2,13 @@ using System.Text.Json.Nodes;
 
 namespace DynamicLb.Tests.KubeApi;
 
-/// <summary>Applies patches. Strategic ones are treated as merge patches whose lists are replaced: enough for what kubectl and the programs send here.</summary>
+/// <summary>Applies patches. Strategic ones, and what is applied, are treated as merge patches whose lists are replaced: enough for what kubectl and the programs send here.</summary>
 internal static class Patches
 {
     public static JsonObject Apply(JsonObject target, JsonNode patch, string mediaType) => mediaType switch
     {
         "application/json-patch+json" => Operations(target, patch as JsonArray ?? throw Bad("a JSON patch is an array")),
-        "application/merge-patch+json" or "application/strategic-merge-patch+json" =>
+        "application/merge-patch+json" or "application/strategic-merge-patch+json" or "application/apply-patch+yaml" =>
             Merge(target, patch as JsonObject ?? throw Bad("a merge patch is an object")),
         _ => throw new ApiFault(415, "UnsupportedMediaType", $"the body of the request was in an unknown format: {mediaType}"),
     };

@@ -1,4 +1,3 @@
-using System.Net;
 using System.Net.Sockets;
 using DynamicLb.Contracts.Resources;
 
@@ -50,7 +49,7 @@ internal sealed class PeerRules(ConfigPass pass)
         CheckAsn(origin, spec);
         CheckPlace(origin, spec);
         Address(origin, "sourceAddress", spec.SourceAddress, false);
-        if (!string.IsNullOrEmpty(spec.RouterID) && !(IPAddress.TryParse(spec.RouterID, out var id) && id.AddressFamily == AddressFamily.InterNetwork))
+        if (!string.IsNullOrEmpty(spec.RouterID) && !(AddressRange.TryParseAddress(spec.RouterID, out var id) && id.AddressFamily == AddressFamily.InterNetwork))
             pass.Fault(origin, "routerID", $"invalid router ID \"{spec.RouterID}\": it has the form of an IPv4 address");
         Within(origin, "peerPort", spec.PeerPort, 1, 16_384);
         pass.Selectors(origin, "nodeSelectors", spec.NodeSelectors);
@@ -59,7 +58,7 @@ internal sealed class PeerRules(ConfigPass pass)
             pass.Fault(origin, "bfdProfile", $"BFD profile \"{spec.BfdProfile}\" {pass.Absent("BFDProfile", spec.BfdProfile)}");
         var (hold, keepalive) = Timers(origin, spec);
         return new BgpPeer(
-            item.Name, spec, IPAddress.TryParse(spec.PeerAddress, out var address) ? address : null, hold, keepalive, ConnectTime(origin, spec.ConnectTime));
+            item.Name, spec, AddressRange.TryParseAddress(spec.PeerAddress, out var address) ? address : null, hold, keepalive, ConnectTime(origin, spec.ConnectTime));
     }
 
     private void CheckAsn(ConfigOrigin origin, BGPPeerSpec spec)
@@ -138,7 +137,7 @@ internal sealed class PeerRules(ConfigPass pass)
 
     private void Address(ConfigOrigin origin, string path, string? text, bool isPeer)
     {
-        if (!string.IsNullOrEmpty(text) && !IPAddress.TryParse(text, out _))
+        if (!string.IsNullOrEmpty(text) && !AddressRange.TryParseAddress(text, out _))
             pass.Fault(origin, path, isPeer ? $"invalid BGPPeer address \"{text}\"" : $"invalid source address \"{text}\"");
     }
 

@@ -22,6 +22,7 @@ public sealed class ManifestTests(ManifestCluster cluster) : IClassFixture<Manif
     [InlineData("controller", "watch", "services", "demo")]
     [InlineData("controller", "list", "namespaces", "")]
     [InlineData("controller", "watch", "namespaces", "")]
+    [InlineData("controller", "watch", "nodes", "")]
     [InlineData("controller", "patch", "services/status", "demo")]
     [InlineData("controller", "create", "events", "demo")]
     [InlineData("controller", "patch", "events", "demo")]

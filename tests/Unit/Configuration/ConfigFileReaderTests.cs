@@ -50,6 +50,7 @@ public class ConfigFileReaderTests
     [InlineData("{name: a, protocol: layer2, addresses: [10.0.0.1]}", "addresses", "10.0.0.1/32")]
     [InlineData("{name: a, protocol: layer2, addresses: [10.0.0.0/33]}", "addresses", "prefix length")]
     [InlineData("{name: a, protocol: layer2, addresses: [10.0.0.0/-1]}", "addresses", "not an IP address")]
+    [InlineData("{name: a, protocol: layer2, addresses: [10.1/16]}", "addresses", "not a CIDR")]
     [InlineData("{name: a, protocol: layer2, addresses: [ten]}", "addresses", "neither a CIDR nor a range")]
     [InlineData("{name: a, protocol: layer2, addresses: [10.0.0.9-10.0.0.5]}", "addresses", "ends before it begins")]
     [InlineData("{name: a, protocol: layer2, addresses: ['10.0.0.1-fd00::1']}", "addresses", "different address families")]

@@ -36,6 +36,14 @@ internal sealed class ControllerLab : IAsyncDisposable
         return lab;
     }
 
+    /// <summary>A controller that is configured by resources in the namespace default.</summary>
+    public static async Task<ControllerLab> StartWithResourcesAsync(KubeApiServer? api = null)
+    {
+        var lab = new ControllerLab(api ?? await KubeApiServer.StartAsync());
+        await lab.RunAsync(null);
+        return lab;
+    }
+
     public Task ConfigureAsync(string yaml) => _reconciler!.ConfigureAsync(ConfigFileReader.Read(yaml).Config!);
 
     /// <summary>Creates a Service of type LoadBalancer; its cluster address is given by the server.</summary>
@@ -45,6 +53,16 @@ internal sealed class ControllerLab : IAsyncDisposable
         {
             Metadata = new ObjectMeta { Name = name, Namespace = "default", Annotations = annotations.ToDictionary(static a => a.Key, static a => a.Value) },
             Spec = new ServiceSpec { Type = "LoadBalancer", Ports = [new ServicePort { Port = 80 }] },
+        },
+        CancellationToken.None);
+
+    /// <summary>Creates a Service as given, of type LoadBalancer.</summary>
+    public Task<Service> CreateAsync(string name, ServiceSpec spec, params (string Key, string Value)[] annotations) => Api.Client.CreateAsync(
+        ResourceTypes.Services,
+        new Service
+        {
+            Metadata = new ObjectMeta { Name = name, Namespace = "default", Annotations = annotations.ToDictionary(static a => a.Key, static a => a.Value) },
+            Spec = spec with { Type = "LoadBalancer" },
         },
         CancellationToken.None);
 
@@ -97,7 +115,7 @@ internal sealed class ControllerLab : IAsyncDisposable
         _stop.Dispose();
     }
 
-    private async Task RunAsync(string yaml)
+    private async Task RunAsync(string? yaml)
     {
         var time = TimeProvider.System;
         var options = new ControllerOptions(new KubernetesProgramSettings("", null, null, "", "", LogLevel.None), "default", "test", false, null)
@@ -119,7 +137,23 @@ internal sealed class ControllerLab : IAsyncDisposable
         var following = Task.WhenAll(services.RunAsync(_stop.Token), namespaces.RunAsync(_stop.Token));
         await services.WaitForSyncAsync(_stop.Token);
         await namespaces.WaitForSyncAsync(_stop.Token);
-        await ConfigureAsync(yaml);
+        if (yaml is not null)
+            await ConfigureAsync(yaml);
+        else
+            following = Task.WhenAll(following, FollowResources(decider));
         _running = Task.WhenAll(following, events.RunAsync(_stop.Token), _reconciler.RunAsync(_stop.Token), _brokers.PollAsync(_stop.Token));
+    }
+
+    private Task FollowResources(AddressDecider decider)
+    {
+        var time = TimeProvider.System;
+        var nodes = new Informer<Node>(Api.Client, ResourceTypes.Nodes, null, time, new Random(3), NullLogger.Instance);
+        var source = new ResourceConfigSource(Api.Client, "default", nodes, time, new Random(4), NullLogger<ResourceConfigSource>.Instance);
+        var state = new ConfigurationStateWriter(
+            Api.Client, source, ConfigurationStateTarget.OfController("default"), time, NullLogger<ConfigurationStateWriter>.Instance);
+        var status = new SourceStatusWriter(Api.Client, source, decider, _brokers!, time, NullLogger<SourceStatusWriter>.Instance);
+        return Task.WhenAll(
+            nodes.RunAsync(_stop.Token), source.FollowAsync(_stop.Token), source.RunAsync(_reconciler!.ConfigureAsync, _stop.Token), state.RunAsync(_stop.Token),
+            status.RunAsync(_stop.Token));
     }
 }

@@ -67,6 +67,10 @@ internal sealed class LeaseStore : IKubernetesClient
         return (T)(object)Lease;
     }
 
+    public Task<T> ApplyAsync<T>(
+        ResourceType<T> type, string? @namespace, string name, ReadOnlyMemory<byte> fields, string? subresource, string fieldManager, CancellationToken cancellationToken)
+        where T : KubernetesObject => throw new NotSupportedException();
+
     private async Task MisbehaveAsync(CancellationToken cancellationToken)
     {
         if (Hangs)

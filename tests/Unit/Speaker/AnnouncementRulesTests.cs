@@ -132,8 +132,13 @@ public sealed class AnnouncementRulesTests
             [
                 new AddressServiceSource(
                     "dhcp", AnnouncementProtocol.Layer2, true, new Uri("http://dhcp"), [Range("10.0.0.0/24")], null, null, TimeSpan.FromSeconds(40)),
-            ]),
+            ])
+        {
+            Layer2Advertisements = [Advertisement("static", "six", "dual", "dhcp")],
+        },
         Now);
+
+    private static Layer2Advertisement Advertisement(params string[] sources) => new("ad", sources.ToHashSet(), [], [], [], []);
 
     private static AddressPool Pool(string name, AnnouncementProtocol protocol, params string[] ranges) => new(name, protocol, true, [.. ranges.Select(Range)], false);
 
