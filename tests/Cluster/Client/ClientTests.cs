@@ -40,6 +40,7 @@ public sealed class ClientTests(ClientCluster cluster) : IClassFixture<ClientClu
     }
 
     [Fact]
+    [Trait("Fault", "C14")]
     public async Task An_informer_loses_no_change_while_the_API_server_is_killed_and_started_again()
     {
         string space = await cluster.NamespaceAsync("restarts");

@@ -35,6 +35,7 @@ public sealed class DashboardTests
     private static CancellationToken Cancelled => TestContext.Current.CancellationToken;
 
     [Fact]
+    [Trait("Fault", "C25")]
     public async Task Leases_are_shown_as_they_come_and_go_and_the_page_survives_a_restart_of_the_service()
     {
         await using var lab = await AddressLab.StartAsync("dnsmasq");

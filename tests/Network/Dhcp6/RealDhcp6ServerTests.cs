@@ -12,6 +12,7 @@ public sealed class RealDhcp6ServerTests
     private static CancellationToken Cancelled => TestContext.Current.CancellationToken;
 
     [Theory]
+    [Trait("Fault", "A6")]
     [MemberData(nameof(Kinds))]
     public async Task Case51_leases_are_granted_rebound_after_a_restart_and_released(string kind)
     {

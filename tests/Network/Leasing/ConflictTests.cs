@@ -15,6 +15,7 @@ public abstract class TakenAddressTests(string kind, string transport = "nic")
     private static CancellationToken Cancelled => TestContext.Current.CancellationToken;
 
     [Fact]
+    [Trait("Fault", "A17")]
     public async Task Case26_an_address_that_another_host_has_is_declined_and_avoided()
     {
         await using var lab = await AddressLab.StartAsync(kind, new DhcpServerOptions { First = 66, Last = 69 }, "--transport", transport);

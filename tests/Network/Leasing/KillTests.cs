@@ -101,6 +101,7 @@ public sealed class KillTests
     }
 
     [Fact]
+    [Trait("Fault", "C1")]
     public async Task Fifty_kills_at_random_moments_lose_nothing()
     {
         const int Kills = 50;

@@ -87,6 +87,7 @@ public sealed class RestartTests
     }
 
     [Fact]
+    [Trait("Fault", "A3")]
     public async Task Case43_a_shortened_renewal_of_ISC_ends_when_the_server_says()
     {
         await using var lab = await AddressLab.StartAsync("isc");

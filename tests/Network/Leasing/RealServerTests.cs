@@ -63,6 +63,7 @@ public abstract class RealServerTests(string kind)
     }
 
     [Fact]
+    [Trait("Fault", "C8")]
     public async Task Case04_a_returned_address_is_free_at_the_server()
     {
         await using var lab = await AddressLab.StartAsync(kind);
@@ -74,6 +75,7 @@ public abstract class RealServerTests(string kind)
     }
 
     [Fact]
+    [Trait("Fault", "A18")]
     public async Task Case17_leases_are_renewed_while_another_node_answers_ARP_for_the_address()
     {
         await using var lab = await AddressLab.StartAsync(kind, new DhcpServerOptions { Lease = TimeSpan.FromSeconds(ShortLease) });

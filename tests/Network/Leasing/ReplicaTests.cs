@@ -16,6 +16,7 @@ public sealed class ReplicaTests
     private static CancellationToken Cancelled => TestContext.Current.CancellationToken;
 
     [Fact]
+    [Trait("Fault", "A16")]
     public async Task Case32_a_leader_that_is_killed_with_a_hundred_leases_is_replaced_and_every_lease_verified()
     {
         await using var lab = await ReplicaLab.StartAsync("kea", new DhcpServerOptions { First = 50, Last = 199 });

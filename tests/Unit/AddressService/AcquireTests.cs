@@ -68,6 +68,7 @@ public sealed class AcquireTests
     }
 
     [Fact]
+    [Trait("Fault", "A9")]
     public void A_hundred_calls_do_not_wait_for_one_that_no_server_answers()
     {
         using var lab = new LeaseLab();
@@ -164,6 +165,8 @@ public sealed class AcquireTests
     }
 
     [Fact]
+    [Trait("Fault", "A1")]
+    [Trait("Fault", "C3")]
     public void A_search_that_finds_nothing_is_abandoned_and_its_MAC_is_free_again()
     {
         using var lab = new LeaseLab(new AddressServiceOptions

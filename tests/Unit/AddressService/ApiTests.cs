@@ -13,6 +13,7 @@ public sealed class ApiTests
     private static string Text(JsonElement body, string name) => body.TryGetProperty(name, out var value) ? value.GetString() ?? "" : "";
 
     [Fact]
+    [Trait("Fault", "C17")]
     public async Task Case03_the_same_POST_ten_times_at_once_and_again_later_gets_one_lease()
     {
         await using var host = await ApiHost.StartAsync();
@@ -26,6 +27,7 @@ public sealed class ApiTests
     }
 
     [Fact]
+    [Trait("Fault", "C5")]
     public async Task A_hundred_POSTs_run_side_by_side_and_none_waits_for_anothers_DHCP_exchange()
     {
         await using var host = await ApiHost.StartAsync(
@@ -38,6 +40,7 @@ public sealed class ApiTests
     }
 
     [Fact]
+    [Trait("Fault", "C22")]
     public async Task Silence_is_answered_by_504_that_tells_what_was_tried_and_the_next_POST_joins_the_search()
     {
         await using var host = await ApiHost.StartAsync(o => o.RequestTimeout = TimeSpan.FromMilliseconds(200));
@@ -53,6 +56,7 @@ public sealed class ApiTests
     }
 
     [Fact]
+    [Trait("Fault", "A19")]
     public async Task A_504_names_the_offers_that_were_refused_and_why()
     {
         await using var host = await ApiHost.StartAsync(o =>
@@ -66,6 +70,7 @@ public sealed class ApiTests
     }
 
     [Theory]
+    [Trait("Fault", "C17")]
     [InlineData("", HttpStatusCode.BadRequest, "body")]
     [InlineData("null", HttpStatusCode.BadRequest, "body")]
     [InlineData("{", HttpStatusCode.BadRequest, "body")]
@@ -103,6 +108,7 @@ public sealed class ApiTests
     }
 
     [Theory]
+    [Trait("Fault", "C19")]
     [InlineData("X-Auth-Token", "the-wrong-token")]
     [InlineData("X-Auth-Token", "")]
     [InlineData("Authorization", "Bearer the-wrong-token")]
@@ -164,6 +170,7 @@ public sealed class ApiTests
     }
 
     [Fact]
+    [Trait("Fault", "A2")]
     public async Task Case52_stopping_releases_nothing_and_answers_the_calls_that_wait()
     {
         await using var host = await ApiHost.StartAsync(o => (o.Interface.MessagesPerSecond, o.Interface.MessageBurst) = (1000, 150));
@@ -183,6 +190,7 @@ public sealed class ApiTests
     }
 
     [Fact]
+    [Trait("Fault", "C18")]
     public async Task Case53_an_existing_client_reads_the_ranges_leases_and_gives_back_by_a_DELETE_with_body()
     {
         await using var host = await ApiHost.StartAsync(o => o.ReleaseDelay = TimeSpan.Zero);

@@ -34,6 +34,7 @@ public sealed class CancellationTests
     }
 
     [Theory]
+    [Trait("Fault", "C4")]
     [InlineData(0)]
     [InlineData(1)]
     [InlineData(2)]
@@ -49,6 +50,7 @@ public sealed class CancellationTests
     }
 
     [Fact]
+    [Trait("Fault", "C16")]
     public void A_caller_gone_before_any_server_answers_leaves_nothing_after_the_search_is_abandoned()
     {
         using var lab = Lab();

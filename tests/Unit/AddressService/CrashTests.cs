@@ -9,6 +9,7 @@ namespace DynamicLb.Tests.Unit.AddressService;
 public sealed class CrashTests
 {
     [Theory]
+    [Trait("Fault", "C1")]
     [InlineData("before identity write")]
     [InlineData("after identity write")]
     [InlineData("DISCOVER")]
@@ -86,6 +87,7 @@ public sealed class CrashTests
     }
 
     [Fact]
+    [Trait("Fault", "A11")]
     public void A_restart_keeps_the_lease_and_answers_from_the_record_before_the_server_confirms_it()
     {
         using var lab = new LeaseLab();
@@ -124,6 +126,7 @@ public sealed class CrashTests
     }
 
     [Fact]
+    [Trait("Fault", "C24")]
     public void A_restart_before_a_silent_server_keeps_the_lease_until_it_ends_and_no_longer()
     {
         using var lab = new LeaseLab();

@@ -9,6 +9,7 @@ public sealed partial class DashboardFileTests
     private static CancellationToken Cancelled => TestContext.Current.CancellationToken;
 
     [Fact]
+    [Trait("Fault", "C19")]
     public async Task The_page_and_all_it_names_are_served_without_a_token_under_a_strict_policy()
     {
         await using var host = await ApiHost.StartAsync();

@@ -20,6 +20,7 @@ public sealed class InterfaceTests
         """;
 
     [Fact]
+    [Trait("Fault", "C27")]
     public void A_lease_is_taken_on_the_interface_that_the_request_names_or_the_namespace_belongs_to_or_the_first()
     {
         using var lab = NewLab();
@@ -64,6 +65,7 @@ public sealed class InterfaceTests
     }
 
     [Fact]
+    [Trait("Fault", "A9")]
     public void A_silent_interface_does_not_slow_the_others()
     {
         using var lab = NewLab(limit: null);

@@ -90,6 +90,7 @@ public sealed class JournalTests
     }
 
     [Fact]
+    [Trait("Fault", "C6")]
     public void An_address_that_is_lost_is_told_at_that_moment_even_when_nothing_can_be_stored()
     {
         using var lab = new LeaseLab();
@@ -216,6 +217,7 @@ public sealed class JournalTests
     }
 
     [Fact]
+    [Trait("Fault", "C13")]
     public void A_watcher_that_does_not_read_is_cut_off_and_the_others_go_on()
     {
         var journal = new LeaseJournal(LabClock.Start, 2);
@@ -272,6 +274,7 @@ public sealed class JournalTests
     }
 
     [Fact]
+    [Trait("Fault", "A20")]
     public void Exchanges_are_counted_by_what_was_wanted_and_how_it_ended()
     {
         using var lab = new LeaseLab();

@@ -19,6 +19,7 @@ public sealed class KubernetesLeaseStoreTests : IAsyncLifetime
     public ValueTask DisposeAsync() => _server.DisposeAsync();
 
     [Fact]
+    [Trait("Fault", "C20")]
     public async Task What_was_saved_is_there_for_the_next_leader()
     {
         var record = Record("demo/web");

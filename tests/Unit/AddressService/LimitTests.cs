@@ -12,6 +12,7 @@ namespace DynamicLb.Tests.Unit.AddressService;
 public sealed class LimitTests
 {
     [Fact]
+    [Trait("Fault", "C27")]
     public async Task Case48_the_third_lease_of_a_namespace_with_a_quota_of_two_is_denied()
     {
         await using var host = await ApiHost.StartAsync(o => o.Limits.NamespaceQuotas = new Dictionary<string, int> { ["demo"] = 2 });

@@ -23,6 +23,7 @@ public sealed class MacTests
     }
 
     [Fact]
+    [Trait("Fault", "C10")]
     public void A_MAC_that_another_lease_has_is_not_generated_twice()
     {
         using var lab = new LeaseLab();
@@ -99,6 +100,7 @@ public sealed class MacTests
     }
 
     [Fact]
+    [Trait("Fault", "C10")]
     public void The_pool_and_who_uses_it_survive_a_restart()
     {
         using var lab = new LeaseLab(new AddressServiceOptions { MacSource = MacSource.Pool });

@@ -37,6 +37,7 @@ public sealed class ReplicaTests : IAsyncLifetime
     }
 
     [Fact]
+    [Trait("Fault", "C2")]
     public async Task The_standby_refuses_and_names_the_leader_then_takes_over_with_every_lease()
     {
         await using var first = await StartAsync();

@@ -38,6 +38,8 @@ public sealed class ServiceNameTests
     public void Case45_anything_else_is_refused(string? service) => Assert.False(ServiceName.IsValid(service));
 
     [Fact]
+    [Trait("Fault", "A10")]
+    [Trait("Fault", "C21")]
     public void Case45_the_host_name_is_one_label_and_tells_namespaces_apart()
     {
         Assert.Equal("web-demo", HostNameTemplate.Name(HostNameTemplate.Default, "demo/web"));

@@ -55,6 +55,7 @@ public sealed class DhcpMessageTableTests
     }
 
     [Fact]
+    [Trait("Fault", "C9")]
     public void Renewal_has_the_init_reboot_form()
     {
         var client = _lab.NewBoundClient();

@@ -46,6 +46,7 @@ public sealed class DhcpRenewalTests
     }
 
     [Fact]
+    [Trait("Fault", "A3")]
     public void A_lease_is_renewed_at_T1_and_counts_from_the_renewal()
     {
         var lab = new DhcpLab(new FakeDhcpServer());
@@ -111,6 +112,7 @@ public sealed class DhcpRenewalTests
     }
 
     [Fact]
+    [Trait("Fault", "A8")]
     public void Case16_a_server_dead_for_ever_means_renewing_at_T1_rebinding_at_T2_lost_at_expiry_and_retries()
     {
         var lab = new DhcpLab(new FakeDhcpServer());
@@ -344,6 +346,7 @@ public sealed class DhcpRenewalTests
     }
 
     [Fact]
+    [Trait("Fault", "A4")]
     public void Case44_a_renewal_that_brings_another_address_is_a_change()
     {
         var lab = new DhcpLab(new FakeDhcpServer());

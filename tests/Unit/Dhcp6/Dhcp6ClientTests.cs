@@ -152,6 +152,7 @@ public sealed class Dhcp6ClientTests
     }
 
     [Fact]
+    [Trait("Fault", "A13")]
     public void Case51_renewal_asks_the_server_at_T1_and_extends()
     {
         var lab = new Dhcp6Lab().Bind();

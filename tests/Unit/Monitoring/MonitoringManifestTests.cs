@@ -26,6 +26,7 @@ public sealed partial class MonitoringManifestTests
     private static string Read(string path) => File.ReadAllText(Path.Combine(s_repository, path));
 
     [Fact]
+    [Trait("Fault", "C26")]
     public void Every_metric_of_the_alert_rules_exists()
     {
         var exposed = Exposed();

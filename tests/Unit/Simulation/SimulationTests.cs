@@ -11,6 +11,7 @@ public sealed class SimulationTests
     private const int Worlds = 60;
 
     [Fact]
+    [Trait("Fault", "C11")]
     public void Leases_survive_a_hundred_thousand_hours_of_everything_that_can_go_wrong()
     {
         if (Number("DYNAMICLB_SIMULATION_SEED") is { } only)
