@@ -76,6 +76,9 @@ internal sealed class InterfaceOptions
     /// <summary>What these hosts answer for an address is no conflict: they announce.</summary>
     public IReadOnlyList<MacAddress> SpeakerMacs { get; set; } = [];
 
+    /// <summary>How long the lease of a deleted service is kept; zero gives it back at once.</summary>
+    public TimeSpan RetainOnDelete { get; set; }
+
     /// <summary>How clients behave, as far as no other setting says it.</summary>
     public DhcpClientSettings Dhcp { get; set; } = DhcpClientSettings.Default;
 

@@ -100,6 +100,9 @@ internal sealed class LeaseEntry
     /// <summary>When the record is to be written again, because the last write failed.</summary>
     public TimeSpan? SaveAgainAt { get; set; }
 
+    /// <summary>Until when it is kept although its service was deleted.</summary>
+    public TimeSpan? RetainUntil { get; set; }
+
     /// <summary>When a released one is forgotten.</summary>
     public TimeSpan? ForgetAt { get; set; }
 

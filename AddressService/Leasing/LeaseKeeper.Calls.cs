@@ -33,7 +33,7 @@ internal sealed partial class LeaseKeeper
     {
         var now = _clock.Now;
         var (service, uid) = (call.Service, call.Uid);
-        if (_byService.TryGetValue(new LeaseKey(service, call.Family), out var entry) && uid is not null && entry.Record.Uid is { } known && known != uid)
+        if (_byService.TryGetValue(new LeaseKey(service, call.Family), out var entry) && uid is not null && entry.Record.Uid is { } known && known != uid && !IsRetained(entry))
         {
             // Another object under the same name: the address of the old one must not pass to it unnoticed.
             if (!StartRelease(entry, now, "replaced by a service of the same name"))
@@ -50,6 +50,8 @@ internal sealed partial class LeaseKeeper
             waiter.Complete(Failed(AcquireKind.Conflict, $"interface: {service} has its lease on {entry.Link.Name}, not on {wanted}: release it first"));
             return;
         }
+        if (IsRetained(entry))
+            Unretain(entry, uid);
         entry.Held ??= call.Held;
         if (entry.Record.Uid is null && uid is not null)
             Save(entry, entry.Record with { Uid = uid });
@@ -101,6 +103,8 @@ internal sealed partial class LeaseKeeper
                 : Done(before.Record.Address ?? "", before.Record.Id);
         }
         string released = AddressOf(entry) ?? "";
+        if (Retain(entry, _clock.Now) is { } retained)
+            return retained ? Done(released, entry.Record.Id) : Refused(ReleaseKind.StoreFailed, "that the lease is to be kept cannot be stored; nothing was released");
         return StartRelease(entry, _clock.Now, "service deleted")
             ? Done(released, entry.Record.Id)
             : Refused(ReleaseKind.StoreFailed, "the release cannot be stored; nothing was released");
@@ -186,6 +190,7 @@ internal sealed partial class LeaseKeeper
             waiter.Complete(Failed(AcquireKind.Malformed, $"interface: there is no '{call.Interface}'; there is {LinkNames()}"));
             return null;
         }
+        MakeRoom(service, link);
         if (Refusal(service, link) is { } refusal)
         {
             waiter.Complete(refusal);
@@ -317,6 +322,7 @@ internal sealed partial class LeaseKeeper
     }
 
     private static string StateName(LeaseEntry entry) => entry.IsReleasing ? "releasing"
+        : IsRetained(entry) ? "retained"
         : entry.Client.IsSuspect ? "suspect"
         : entry.Pending switch { PendingStart.Resume => "rebooting", PendingStart.Acquire => "init", _ => MetricLabel.Of(entry.Client.State) };
 

@@ -64,6 +64,9 @@ internal sealed partial class LeaseKeeper
         {
             Unclaim(entry);
             Save(entry, entry.Record with { State = LeaseRecordState.Lost });
+            // There is nothing to keep any more.
+            if (IsRetained(entry))
+                entry.RetainUntil = _clock.Now;
         }
         Tell(entry, LeaseEventType.Lost, entry.Record, cause);
     }

@@ -13,6 +13,9 @@ internal sealed partial class LeaseKeeper
         [LoggerMessage(Level = LogLevel.Error, Message = "{Service}: {Address} from {Server} is in use by {Host}: declined, and avoided for an hour")]
         public static partial void Declined(ILogger logger, string service, IPv4Address address, IPv4Address server, MacAddress host);
 
+        [LoggerMessage(Level = LogLevel.Information, Message = "{Service} was deleted: its lease of {Address} is kept for {Seconds} s")]
+        public static partial void Retained(ILogger logger, string service, string address, double seconds);
+
         [LoggerMessage(Level = LogLevel.Warning, Message = "{Service} has a lease but no owner: {Reason}")]
         public static partial void Orphaned(ILogger logger, string service, string reason);
 

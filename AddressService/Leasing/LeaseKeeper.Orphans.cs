@@ -25,7 +25,7 @@ internal sealed partial class LeaseKeeper
     /// <param name="covers">Which services it can speak of.</param>
     public OrphansAnswer ReportOrphans(IReadOnlySet<string> services, Func<string, bool> covers)
     {
-        foreach (var entry in _byService.Values.Where(e => covers(e.Record.Service)))
+        foreach (var entry in _byService.Values.Where(e => covers(e.Record.Service) && !IsRetained(e)))
         {
             if (!services.Contains(entry.Record.Service))
             {
@@ -69,7 +69,7 @@ internal sealed partial class LeaseKeeper
         var orphans = new List<LeaseEntry>();
         foreach (var entry in _byService.Values)
         {
-            if (entry.OrphanedAt is null && entry.Waiters.Count == 0 && now - entry.ClaimedAt >= claimTime)
+            if (entry.OrphanedAt is null && !IsRetained(entry) && entry.Waiters.Count == 0 && now - entry.ClaimedAt >= claimTime)
                 Orphaned(entry, $"nobody asked for it for {claimTime.TotalSeconds:0} s");
             if (entry.OrphanedAt is not null && !entry.IsReportedOrphan)
                 orphans.Add(entry);

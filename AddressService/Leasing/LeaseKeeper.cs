@@ -176,6 +176,7 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
         }
         var entry = NewEntry(link, record, mac);
         entry.Restored = lease;
+        entry.RetainUntil = RetentionOf(record, link, now);
         entry.Hint = lease?.Address ?? (LeaseAddress.TryParse(record.RequestedAddress, out var wanted) ? wanted : null);
         switch (record.State)
         {
@@ -270,6 +271,8 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
         }
         if (entry.SaveAgainAt <= now && Save(entry, entry.Record))
             CompleteIfLeased(entry);
+        if (entry.RetainUntil <= now && !entry.IsReleasing)
+            EndRetention(entry, now);
         if (entry.AbandonAt <= now)
         {
             Abandon(entry, now);
@@ -315,7 +318,7 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
         entry.Version++;
         if (entry.IsGone)
             return;
-        var due = Earlier(Earlier(entry.AbandonAt, entry.SaveAgainAt), entry.ForgetAt);
+        var due = Earlier(Earlier(Earlier(entry.AbandonAt, entry.SaveAgainAt), entry.ForgetAt), entry.IsReleasing ? null : entry.RetainUntil);
         if (entry.InReady)
             due = Earlier(due, entry.Client.Lease?.ExpiresAt);
         else if (!IsHeld(entry))

@@ -107,6 +107,9 @@ internal sealed record LeaseRecord
 
     public DateTimeOffset? ReleasedAt { get; init; }
 
+    /// <summary>Until when it is kept although its service was deleted.</summary>
+    public DateTimeOffset? RetainedUntil { get; init; }
+
     /// <summary>What became of it until this was written.</summary>
     public LeaseCounts? Counts { get; init; }
 }

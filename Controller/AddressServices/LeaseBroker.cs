@@ -139,7 +139,7 @@ internal sealed partial class LeaseBroker : IAsyncDisposable
         foreach (var lease in status.Allocations)
         {
             // One that is being given back already is nobody's, and not for us to give back.
-            if (lease.State == "releasing" || !NamespacedName.TryParse(lease.Service, out var service))
+            if (lease.State is "releasing" or "retained" || !NamespacedName.TryParse(lease.Service, out var service))
                 continue;
             seen.Add(service);
             lock (_lock)

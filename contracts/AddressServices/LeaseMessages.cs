@@ -17,7 +17,7 @@ public static class LeaseEventType
     /// <summary>Another address in place of the one last held, which is in <see cref="LeaseEvent.From"/>.</summary>
     public const string Changed = "changed";
 
-    /// <summary>The same address again after the lease was suspect or lost.</summary>
+    /// <summary>The same address again after the lease was suspect or lost, or because the service is there again whose lease was kept.</summary>
     public const string Recovered = "recovered";
 
     /// <summary>The address that a server granted is in use by another host, found by ARP: it was declined, and the search goes on. The service never had it.</summary>

@@ -5,7 +5,7 @@ const held = new Set(['bound', 'renewing', 'rebinding', 'rebooting']);
 const rateSamples = 60;
 
 export const levels = {
-  bound: 'good', renewing: 'busy', rebinding: 'warn', rebooting: 'busy', suspect: 'bad', lost: 'bad', expired: 'bad', released: 'idle', releasing: 'idle',
+  bound: 'good', renewing: 'busy', rebinding: 'warn', rebooting: 'busy', suspect: 'bad', retained: 'idle', lost: 'bad', expired: 'bad', released: 'idle', releasing: 'idle',
   init: 'busy', selecting: 'busy', requesting: 'busy', probing: 'busy', declined: 'bad', renewed: 'good', recovered: 'good', changed: 'warn', requested: 'busy',
 };
 

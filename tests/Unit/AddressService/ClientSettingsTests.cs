@@ -116,6 +116,25 @@ public sealed class ClientSettingsTests
         Assert.All(lab.Sent.Select(s => s.Message).Except(ours), m => Assert.False(m.Options.Contains(DhcpOptionCode.Fqdn) || m.Options.Contains((DhcpOptionCode)77)));
     }
 
+    [Theory]
+    [InlineData("accept", "10.77.0.150", "changed")]
+    [InlineData("refuse", "10.77.0.100", "recovered")]
+    public void Case44_an_address_that_a_renewal_brings_is_taken_or_given_back_as_configured(string policy, string address, string told)
+    {
+        using var lab = new LeaseLab(Read("--address-change", policy));
+        lab.Lease("demo/web");
+        var other = DynamicLb.Networking.Addresses.IPv4Address.Parse("10.77.0.150");
+        lab.Server.Script = (message, regular) =>
+            message.Type == DhcpMessageType.Request && !message.Options.Contains(DhcpOptionCode.ServerId) ? [lab.Server.Reply(message, DhcpMessageType.Ack, other)] : null;
+        lab.Advance(TimeSpan.FromSeconds(310));
+        Assert.Equal(("bound", address), (lab.Leases[0].State, lab.Leases[0].Ip));
+        Assert.Equal(1, lab.Keeper.Status().Counters[$"lease.{told}"]);
+        var releases = lab.Sent.Where(s => s.Message.Type == DhcpMessageType.Release).ToList();
+        Assert.Equal(policy == "refuse" ? 2 : 0, releases.Count);
+        Assert.All(releases, r => Assert.Equal(other, r.Message.ClientAddress));
+        Assert.DoesNotContain("lease.lost", lab.Keeper.Status().Counters.Keys);
+    }
+
     private static AddressServiceOptions Read(params string[] arguments)
     {
         var result = OptionSources.Read(["--allow-anonymous", .. arguments], _ => null);
