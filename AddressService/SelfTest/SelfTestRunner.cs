@@ -103,7 +103,7 @@ internal sealed class SelfTestRunner(LeaseLoop loop, Leadership leadership, Dhcp
         }
         catch (Exception e) when (e is SocketException or UnusableException)
         {
-            return new SelfTestReport(SelfTestOutcome.CannotSend, e.Message);
+            return new SelfTestReport(SelfTestOutcome.CannotSend, e is SocketException ? $"no packet socket on {link.Name}: {e.Message}. It takes the capability NET_RAW" : e.Message);
         }
         await using (transport)
         {

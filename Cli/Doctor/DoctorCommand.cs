@@ -13,7 +13,7 @@ internal static class DoctorCommand
     {
         var url = new Option<Uri>("--url")
         {
-            Description = "The address service (http://127.0.0.1:8080).",
+            Description = "The address service.",
             DefaultValueFactory = static _ => new Uri("http://127.0.0.1:8080"),
             CustomParser = static result =>
             {

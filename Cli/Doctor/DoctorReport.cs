@@ -15,7 +15,7 @@ internal static class DoctorReport
         text.Append(CultureInfo.InvariantCulture, $"Interface {answer.Interface}, configured: {Name(answer.Configured!)}\n\n");
         foreach (var mode in answer.Modes!)
         {
-            string time = mode.Milliseconds is { } took ? string.Create(CultureInfo.InvariantCulture, $" in {took:0.#} ms") : "";
+            string time = mode is { Outcome: SelfTestOutcome.Works, Milliseconds: { } took } ? string.Create(CultureInfo.InvariantCulture, $" in {took:0.#} ms") : "";
             text.Append(CultureInfo.InvariantCulture, $"  {Sign(mode.Outcome)} {mode.Mode,-10} {mode.Outcome}{time}\n");
             Wrap(text, mode.Detail, 15);
             if (mode.Cause is not null)
