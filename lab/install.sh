@@ -24,6 +24,7 @@ kea-dhcp6-server:kea-dhcp6:DHCPv6 server
 udhcpd:udhcpd:DHCP server"
 network="$demo
 isc-dhcp-relay:dhcrelay:DHCP relay agent
+kea-admin:perfdhcp:what the address service is measured against
 chromium:chromium:browser of the dashboard's tests"
 benchmarks="$demo
 kea-admin:perfdhcp:what the address service is measured against"

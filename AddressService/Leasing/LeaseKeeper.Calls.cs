@@ -296,6 +296,7 @@ internal sealed partial class LeaseKeeper
         foreach (var waiter in entry.Waiters)
             waiter.Complete(outcome);
         entry.Waiters.Clear();
+        entry.Waiters.TrimExcess();
     }
 
     private string? AddressOf(LeaseEntry entry) => entry.LeaseAt(_clock.Now)?.Address.ToString() ?? entry.Client.Lease?.Address.ToString()

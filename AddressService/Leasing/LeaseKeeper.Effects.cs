@@ -106,6 +106,8 @@ internal sealed partial class LeaseKeeper
             entry.LastError = $"{reply.Message.YourAddress} from {reply.Message.ServerId} refused: {detail}";
     }
 
+    private LeaseRecord? _latest;
+
     private void Leased(object client, HeldLease lease, string what, string? from = null)
     {
         var entry = _byClient[client];
@@ -116,8 +118,9 @@ internal sealed partial class LeaseKeeper
         entry.LastError = null;
         Settle(entry);
         // The client moves the times of a lease in place, and makes another where more has changed.
-        var record = lease.IsOne(entry.Recorded) ? LeaseRecords.Extended(entry.Record, lease, _clock) : LeaseRecords.With(entry.Record, lease, _clock);
+        var record = lease.IsOne(entry.Recorded) ? LeaseRecords.Extended(entry.Record, lease, _clock) : LeaseRecords.With(entry.Record, lease, _clock, _latest);
         entry.Recorded = lease;
+        _latest = record;
         var told = Note(entry, what, record, from: from);
         if (renewed && IsNotWorthSaving(entry.Record, record))
         {

@@ -371,7 +371,8 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
 
     private void UpdateGauges()
     {
-        _gaugesAt = _clock.Now + TimeSpan.FromSeconds(1);
+        // They count all leases: with thousands of them that is done less often.
+        _gaugesAt = _clock.Now + TimeSpan.FromSeconds(Math.Max(1, _byService.Count / 1000.0));
         var states = _byService.Values.Concat(_releasing.Where(e => e.Record.State == LeaseRecordState.Releasing)).CountBy(StateName);
         _metrics.Set([.. states], FreeMacs());
         _metrics.SetOrphans(_byService.Values.Count(e => e.OrphanedAt is not null));

@@ -8,7 +8,11 @@ namespace DynamicLb.AddressService.Leasing;
 /// <summary>Between a lease on the monotonic clock and its record in UTC.</summary>
 internal static class LeaseRecords
 {
-    public static LeaseRecord With(LeaseRecord record, HeldLease held, ILeaseClock clock)
+    /// <param name="record">Before.</param>
+    /// <param name="held">What was granted.</param>
+    /// <param name="clock">The clocks.</param>
+    /// <param name="like">Another lease's record, whose texts are used again: of thousands most name the same server.</param>
+    public static LeaseRecord With(LeaseRecord record, HeldLease held, ILeaseClock clock, LeaseRecord? like = null)
     {
         var lease = held.V4!;
         string address = lease.Address.ToString();
@@ -16,9 +20,9 @@ internal static class LeaseRecords
         {
             Address = address,
             PrefixLength = lease.PrefixLength,
-            Router = lease.Router.IsAny ? null : lease.Router.ToString(),
-            ServerId = lease.ServerId.ToString(),
-            ServerMac = lease.ServerMac == MacAddress.Zero ? null : lease.ServerMac.ToString(),
+            Router = lease.Router.IsAny ? null : Same(lease.Router.ToString(), like?.Router),
+            ServerId = Same(lease.ServerId.ToString(), like?.ServerId),
+            ServerMac = lease.ServerMac == MacAddress.Zero ? null : Same(lease.ServerMac.ToString(), like?.ServerMac),
             LeaseSeconds = lease.LeaseSeconds,
             ObtainedAt = record.Address == address && record.ObtainedAt is { } first ? first : clock.UtcNow - clock.Now + lease.ObtainedAt,
         };
@@ -81,6 +85,8 @@ internal static class LeaseRecords
             ExpiresAt = obtained + (record.ExpiresAt - sentAt),
         };
     }
+
+    private static string Same(string text, string? known) => text == known ? known : text;
 
     public static DhcpClientIdentity Identity(LeaseRecord record) => new(
         MacAddress.Parse(record.Mac), Convert.FromHexString(record.ClientId), record.Hostname, record.VendorClass)

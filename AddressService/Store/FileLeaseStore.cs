@@ -7,7 +7,7 @@ namespace DynamicLb.AddressService.Store;
 
 /// <summary>
 /// Leases in a folder, one readable JSON file each: <c>leases/NAMESPACE.NAME.xxxxxxxx.json</c>. A file is written beside its place, synced, renamed
-/// into it, and the folder synced. A lock file keeps a second process out.
+/// into it, and the folder synced. Plain renewals go to <c>renewals.jsonl</c> instead. A lock file keeps a second process out.
 /// </summary>
 internal sealed class FileLeaseStore : ILeaseBackend
 {
@@ -16,12 +16,17 @@ internal sealed class FileLeaseStore : ILeaseBackend
     private readonly string _folder;
     private readonly string _leases;
     private readonly FileStream _lock;
+    private readonly RenewalLog _renewals;
+
+    // As they stand in their files, without the renewals since.
+    private readonly Dictionary<Guid, LeaseRecord> _stored = [];
 
     private FileLeaseStore(string folder, FileStream @lock)
     {
         _folder = folder;
         _leases = Path.Combine(folder, "leases");
         _lock = @lock;
+        _renewals = new RenewalLog(Path.Combine(folder, "renewals.jsonl"));
     }
 
     /// <summary>Opens a folder, which is made if need be.</summary>
@@ -48,15 +53,17 @@ internal sealed class FileLeaseStore : ILeaseBackend
 
     public StoreContents Load()
     {
-        var leases = new List<LeaseRecord>();
+        _stored.Clear();
         var faults = new List<string>();
         foreach (string path in Directory.EnumerateFiles(_leases).Order(StringComparer.Ordinal))
         {
             if (path.EndsWith(Temporary, StringComparison.Ordinal))
                 File.Delete(path);
             else if (path.EndsWith(".json", StringComparison.Ordinal) && Read(path, StoreJsonContext.Default.LeaseRecord, faults) is { } record)
-                leases.Add(record);
+                _stored[record.Id] = record;
         }
+        var renewals = _renewals.Load(_stored, faults);
+        var leases = _stored.Values.Select(record => renewals.TryGetValue(record.Id, out var renewal) ? renewal.ApplyTo(record) : record).ToList();
         string macs = Path.Combine(_folder, "macs.json");
         var list = File.Exists(macs) ? Read(macs, StoreJsonContext.Default.MacListRecord, faults)?.Macs : null;
         return new StoreContents(leases, list, faults);
@@ -72,17 +79,50 @@ internal sealed class FileLeaseStore : ILeaseBackend
     private string?[] Commit(IReadOnlyList<StoreWrite> writes)
     {
         string?[] faults = new string?[writes.Count];
-        Parallel.For(0, writes.Count, new ParallelOptions { MaxDegreeOfParallelism = WritersAtOnce }, i => faults[i] = Fault(() => Put(writes[i])));
+        var renewals = new LeaseRenewal?[writes.Count];
+        for (int i = 0; i < renewals.Length; i++)
+        {
+            if (writes[i] is { Kind: StoreWriteKind.Save, Record: { } record } && _stored.TryGetValue(record.Id, out var stored))
+                renewals[i] = LeaseRenewal.Between(stored, record);
+        }
+        int[] files = [.. Enumerable.Range(0, writes.Count).Where(i => renewals[i] is null)];
+        if (files.Length > 0)
+            CommitFiles(writes, files, faults);
+        if (files.Length < writes.Count && Fault(() => _renewals.Append(renewals.OfType<LeaseRenewal>())) is { } fault)
+        {
+            for (int i = 0; i < faults.Length; i++)
+                faults[i] = renewals[i] is null ? faults[i] : fault;
+        }
+        // The lines that count are at most one a lease; a failure leaves the file longer than it need be.
+        if (_renewals.Lines > 1000 + (2 * _stored.Count))
+            _ = Fault(() => _renewals.Rewrite(_stored));
+        return faults;
+    }
+
+    private void CommitFiles(IReadOnlyList<StoreWrite> writes, int[] places, string?[] faults)
+    {
+        if (places is [int only])
+            faults[only] = Fault(() => Put(writes[only]));
+        else
+            Parallel.ForEach(places, new ParallelOptions { MaxDegreeOfParallelism = WritersAtOnce }, i => faults[i] = Fault(() => Put(writes[i])));
         string? unsynced = Fault(() =>
         {
-            if (writes.Any(write => write.Kind != StoreWriteKind.Macs))
+            if (places.Any(i => writes[i].Kind != StoreWriteKind.Macs))
                 Posix.SyncFolder(_leases);
-            if (writes.Any(write => write.Kind == StoreWriteKind.Macs))
+            if (places.Any(i => writes[i].Kind == StoreWriteKind.Macs))
                 Posix.SyncFolder(_folder);
         });
-        for (int i = 0; i < faults.Length; i++)
+        foreach (int i in places)
+        {
             faults[i] ??= unsynced;
-        return faults;
+            if (writes[i].Record is not { } record)
+                continue;
+            // What stands in the file after a failure is not known: a renewal must not lean on it.
+            if (faults[i] is null && writes[i].Kind == StoreWriteKind.Save)
+                _stored[record.Id] = record;
+            else
+                _stored.Remove(record.Id);
+        }
     }
 
     private void Put(StoreWrite write)
@@ -137,7 +177,11 @@ internal sealed class FileLeaseStore : ILeaseBackend
         return made;
     }
 
-    public void Dispose() => _lock.Dispose();
+    public void Dispose()
+    {
+        _renewals.Dispose();
+        _lock.Dispose();
+    }
 
     private string PathOf(LeaseRecord record) =>
         Path.Combine(_leases, $"{record.Service.Replace('/', '.')}.{record.Id.ToString("N")[..8]}.json");

@@ -32,11 +32,15 @@ internal static class AllocationBenchmark
     /// <summary>The same through the keeper, with its schedule, indexes, history and journal; the record is made, and given to a store that does nothing.</summary>
     private static async Task MeasureKeeperAsync(Report report)
     {
-        await using var rig = new KeeperRig(leases: 1000, LeaseSeconds);
+        int leases = report.IsShort ? 1000 : 10_000;
+        long empty = GC.GetTotalMemory(forceFullCollection: true);
+        await using var rig = new KeeperRig(leases, LeaseSeconds);
+        report.Tell("objects of a lease that live", $"{Report.Number((GC.GetTotalMemory(forceFullCollection: true) - empty) / (double)leases, "0")} bytes");
         // Until the journal's ring is full.
         rig.Run(TimeSpan.FromSeconds(LeaseSeconds * 6));
+        report.Tell("and after its history has filled", $"{Report.Number((GC.GetTotalMemory(forceFullCollection: true) - empty) / (double)leases, "0")} bytes");
         long before = rig.Saves;
-        long bytes = rig.Run(TimeSpan.FromSeconds(LeaseSeconds * (report.IsShort ? 2 : 20)));
+        long bytes = rig.Run(TimeSpan.FromSeconds(LeaseSeconds * (report.IsShort ? 1 : 5)));
         report.Tell("renewal within the address service, with its new record", $"{Report.Number((double)bytes / (rig.Saves - before))} bytes");
     }
 

@@ -10,7 +10,7 @@ internal static class LossBenchmark
     private static async Task RunAsync(Report report, CancellationToken cancellationToken)
     {
         int leases = report.IsShort ? 50 : 1000;
-        var duration = report.IsShort ? TimeSpan.FromSeconds(20) : TimeSpan.FromMinutes(3);
+        var duration = report.IsShort ? TimeSpan.FromSeconds(12) : TimeSpan.FromMinutes(3);
         await using var lab = await BenchmarkLab.StartAsync(
             TimeSpan.FromSeconds(10), cancellationToken, "--messages-per-second", "0", "--message-burst", "150");
         foreach (string command in new[]

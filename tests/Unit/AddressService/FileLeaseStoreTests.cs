@@ -124,6 +124,140 @@ public sealed class FileLeaseStoreTests : IDisposable
         Assert.Equal(99, store.Load().Leases.Count);
     }
 
+    [Fact]
+    public async Task A_renewal_is_a_line_beside_the_file_and_counts_after_a_restart()
+    {
+        var record = Record("demo/web");
+        var renewed = Renewed(record, 300);
+        var again = Renewed(renewed, 300);
+        using (var store = FileLeaseStore.Open(_folder.FullName))
+        {
+            await store.SaveAsync(record);
+            string file = File.ReadAllText(Assert.Single(Directory.GetFiles(Leases)));
+            await store.SaveAsync(renewed);
+            await store.SaveAsync(again);
+            Assert.Equal(file, File.ReadAllText(Assert.Single(Directory.GetFiles(Leases))));
+            Assert.Equal(2, File.ReadAllLines(Renewals).Length);
+            Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(Renewals));
+        }
+
+        Assert.Equal([again], Reopened().Leases);
+    }
+
+    [Fact]
+    public async Task A_renewal_does_not_outlive_the_record_it_renewed()
+    {
+        var record = Record("demo/web");
+        var renewed = Renewed(record, 300);
+        // The clock was set back meanwhile: times do not tell which came later.
+        var releasing = renewed with { State = LeaseRecordState.Releasing, SavedAt = record.SavedAt - TimeSpan.FromHours(1) };
+        using (var store = FileLeaseStore.Open(_folder.FullName))
+        {
+            await store.SaveAsync(record);
+            await store.SaveAsync(renewed);
+            await store.SaveAsync(releasing);
+        }
+
+        Assert.Equal([releasing], Reopened().Leases);
+        using (var store = FileLeaseStore.Open(_folder.FullName))
+        {
+            store.Load();
+            await store.DeleteAsync(releasing);
+        }
+        Assert.Empty(Reopened().Leases);
+    }
+
+    [Fact]
+    public async Task A_renewal_that_a_crash_cut_off_leaves_the_one_before_and_the_next_is_written_in_its_place()
+    {
+        var record = Record("demo/web");
+        var renewed = Renewed(record, 300);
+        byte[] whole;
+        using (var store = FileLeaseStore.Open(_folder.FullName))
+        {
+            await store.SaveAsync(record);
+            await store.SaveAsync(renewed);
+            whole = await File.ReadAllBytesAsync(Renewals, TestContext.Current.CancellationToken);
+            await store.SaveAsync(Renewed(renewed, 300));
+        }
+        byte[] both = await File.ReadAllBytesAsync(Renewals, TestContext.Current.CancellationToken);
+        for (int length = 0; length < both.Length; length++)
+        {
+            await File.WriteAllBytesAsync(Renewals, both[..length], TestContext.Current.CancellationToken);
+            var contents = Reopened();
+            Assert.Equal([length < whole.Length ? record : renewed], contents.Leases);
+            Assert.Empty(contents.Faults);
+        }
+
+        // A disk may also have made room for what was never written.
+        await File.WriteAllBytesAsync(Renewals, [.. whole, .. new byte[100], (byte)'\n'], TestContext.Current.CancellationToken);
+        var last = Renewed(renewed, 500);
+        using (var store = FileLeaseStore.Open(_folder.FullName))
+        {
+            Assert.Equal([renewed], store.Load().Leases);
+            await store.SaveAsync(last);
+        }
+        Assert.Equal([last], Reopened().Leases);
+    }
+
+    [Fact]
+    public async Task Damage_among_the_renewals_is_reported_and_costs_no_more_than_its_line()
+    {
+        var record = Record("demo/web");
+        using (var store = FileLeaseStore.Open(_folder.FullName))
+        {
+            await store.SaveAsync(record);
+            await store.SaveAsync(Renewed(record, 300));
+            await store.SaveAsync(Renewed(record, 400));
+        }
+        var lines = await File.ReadAllLinesAsync(Renewals, TestContext.Current.CancellationToken);
+        await File.WriteAllLinesAsync(Renewals, ["{\"id\":", lines[1]], TestContext.Current.CancellationToken);
+
+        var contents = Reopened();
+
+        Assert.Equal([Renewed(record, 400)], contents.Leases);
+        Assert.Contains("damaged lines", Assert.Single(contents.Faults), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task The_renewals_are_written_anew_before_they_fill_the_disk()
+    {
+        var record = Record("demo/web");
+        var last = record;
+        long longest = 0;
+        using (var store = FileLeaseStore.Open(_folder.FullName))
+        {
+            await store.SaveAsync(record);
+            for (int i = 0; i < 2500; i++)
+            {
+                last = Renewed(last, 300);
+                await store.SaveAsync(last);
+                longest = Math.Max(longest, new FileInfo(Renewals).Length);
+            }
+        }
+
+        Assert.InRange(longest, 1, 512 * 1024);
+        Assert.InRange(File.ReadAllLines(Renewals).Length, 1, 1002);
+        Assert.Equal([last], Reopened().Leases);
+    }
+
+    private string Renewals => Path.Combine(_folder.FullName, "renewals.jsonl");
+
+    private StoreContents Reopened()
+    {
+        using var store = FileLeaseStore.Open(_folder.FullName);
+        return store.Load();
+    }
+
+    private static LeaseRecord Renewed(LeaseRecord record, int seconds) => record with
+    {
+        SentAt = record.SentAt + TimeSpan.FromSeconds(seconds),
+        ExpiresAt = record.ExpiresAt + TimeSpan.FromSeconds(seconds),
+        SavedAt = record.SavedAt + TimeSpan.FromSeconds(seconds),
+        BootId = "another",
+        Counts = new LeaseCounts((record.Counts?.Renewals ?? 0) + 1, 0, 0, 0),
+    };
+
     private static LeaseRecord Record(string service, Guid? id = null) => new()
     {
         Service = service,
@@ -136,5 +270,6 @@ public sealed class FileLeaseStoreTests : IDisposable
         LeaseSeconds = 600,
         SentAt = new DateTimeOffset(2026, 1, 1, 0, 0, 0, TimeSpan.Zero),
         ExpiresAt = new DateTimeOffset(2026, 1, 1, 0, 10, 0, TimeSpan.Zero),
+        SavedAt = new DateTimeOffset(2026, 1, 1, 0, 0, 1, TimeSpan.Zero),
     };
 }
