@@ -9,7 +9,7 @@ public static class Programs
         var build = new DirectoryInfo(AppContext.BaseDirectory).Name;
         var assembly = project switch
         {
-            "KubeApi" => "DynamicLb.Tests.KubeApi",
+            "KubeApi" or "Benchmarks" => $"DynamicLb.Tests.{project}",
             "Cli" => "dynlb",
             _ => $"DynamicLb.{project}",
         };
