@@ -13,6 +13,7 @@ using DynamicLb.Contracts.AddressServices;
 using DynamicLb.Contracts.Hosting;
 using DynamicLb.Networking.Addresses;
 using DynamicLb.Networking.Dhcp4;
+using DynamicLb.Networking.Netlink;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Microsoft.OpenApi;
 
@@ -66,7 +67,10 @@ internal static class AddressServiceSetup
             return
             [
                 .. provider.GetRequiredService<DhcpLinks>().Items.Select(link =>
-                    new LeaseLink(options, link.Options, link.Device, outbox.To(link.Transport, link.Prober), isOwn) { HardwareAddress = () => link.HardwareAddress }),
+                    new LeaseLink(options, link.Options, link.Device, outbox.To(link.Transport, link.Prober), isOwn, link.Six?.Wire(outbox, LocalIPv6Addresses.Has))
+                    {
+                        HardwareAddress = () => link.HardwareAddress,
+                    }),
             ];
         });
         services.AddSingleton<LeaseKeeper>();

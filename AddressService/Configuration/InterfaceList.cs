@@ -1,3 +1,4 @@
+using DynamicLb.AddressService.Leasing;
 using YamlDotNet.Core;
 using YamlDotNet.RepresentationModel;
 
@@ -70,6 +71,8 @@ internal static class InterfaceList
         }
         foreach (var both in options.Interfaces.Where(i => i.LinkSelection is not null && i.SubnetSelection is not null))
             yield return $"{(both.Name is null ? "" : $"--interfaces has {both.Name} with ")}link-selection and subnet-selection: two ways to say the same, choose one";
+        foreach (var tagged in options.Interfaces.Where(i => i.Vlan != 0 && i.Families.Contains(LeaseFamily.IPv6)))
+            yield return $"{(tagged.Name is null ? "--families" : $"--interfaces has {tagged.Name} with families that")} include ipv6 on a VLAN by its tag: that needs an interface of the VLAN, whose link-local address the kernel answers for";
         if (options.Listed.Count == 0)
             yield break;
         if (options.Interface.Device != "auto" || options.Interface.Vlan != 0)

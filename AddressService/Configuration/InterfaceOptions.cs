@@ -46,11 +46,26 @@ internal sealed class InterfaceOptions
     /// <summary>The same by option 118.</summary>
     public IPv4Address? SubnetSelection { get; set; }
 
+    /// <summary>Which families are leased.</summary>
+    public IReadOnlyList<LeaseFamily> Families { get; set; } = [LeaseFamily.IPv4];
+
     /// <summary>Addresses outside are refused; empty takes what the servers give.</summary>
     public IReadOnlyList<IPv4Network> Cidrs { get; set; } = [];
 
+    /// <summary>The same for IPv6.</summary>
+    public IReadOnlyList<IPv6Network> Cidrs6 { get; set; } = [];
+
     /// <summary>DHCP servers that are listened to; empty for all.</summary>
     public IReadOnlyList<IPv4Network> Servers { get; set; } = [];
+
+    /// <summary>DHCPv6 servers that are listened to, by the address they send from; empty for all.</summary>
+    public IReadOnlyList<IPv6Network> Servers6 { get; set; } = [];
+
+    /// <summary>Whether DHCPv6 servers may grant an address in two messages.</summary>
+    public bool RapidCommit { get; set; }
+
+    /// <summary>Whether a new IPv6 address is looked for on the link before it is used.</summary>
+    public bool DetectDuplicates { get; set; } = true;
 
     /// <summary>Lease time to ask for.</summary>
     public uint? LeaseSeconds { get; set; }
@@ -99,6 +114,10 @@ internal sealed class InterfaceOptions
 
     /// <summary>Services of these namespaces lease here, unless they name another interface.</summary>
     public IReadOnlyList<string> Namespaces { get; set; } = [];
+
+    /// <summary>Whether an address lies in a configured range.</summary>
+    public bool Has(LeaseAddress address) =>
+        address.IPv4 is { } four ? Cidrs.Any(network => network.Contains(four)) : address.IPv6 is { } six && Cidrs6.Any(network => network.Contains(six));
 
     public InterfaceOptions Clone() => (InterfaceOptions)MemberwiseClone();
 }

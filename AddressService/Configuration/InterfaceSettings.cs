@@ -38,7 +38,8 @@ internal static partial class InterfaceSettings
         new("relay-address", "ADDRESS", "address to relay from (the interface's first)", (o, v) => Address(v, x => o.RelayAddress = x)),
         new("link-selection", "ADDRESS", "subnet to lease from through a relay, by option 82.5 (that of relay-address)", (o, v) => Address(v, x => o.LinkSelection = x)),
         new("subnet-selection", "ADDRESS", "the same by option 118, for servers that know that one (none)", (o, v) => Address(v, x => o.SubnetSelection = x)),
-        new("cidrs", "LIST", "ranges to accept addresses from, such as 10.20.0.0/24,10.21.0.0/24 (all)", (o, v) => Networks(v, x => o.Cidrs = x)),
+        new("families", "LIST", "what is leased: ipv4, ipv6 or both (ipv4)", (o, v) => Families(v, x => o.Families = x)),
+        new("cidrs", "LIST", "ranges to accept addresses from, such as 10.20.0.0/24,fd00:20::/64 (all)", (o, v) => Networks(v, (x, y) => (o.Cidrs, o.Cidrs6) = (x, y))),
         new("client-id", "hw|none", "DHCP option 61: 01 and the MAC, or none (hw)", (o, v) => v switch
         {
             "hw" => Do(() => o.SendClientId = true),
@@ -47,7 +48,9 @@ internal static partial class InterfaceSettings
         }),
         new("vendor-class", "TEXT", "DHCP option 60 (address-service)",
             (o, v) => v.Length > 64 || !v.All(c => c is >= ' ' and <= '~') ? "is longer than 64 or not ASCII" : Do(() => o.VendorClass = v)),
-        new("servers", "LIST", "DHCP servers to listen to (all)", (o, v) => Networks(v, x => o.Servers = x)),
+        new("servers", "LIST", "DHCP servers to listen to (all)", (o, v) => Networks(v, (x, y) => (o.Servers, o.Servers6) = (x, y))),
+        new("rapid-commit", "BOOL", "let DHCPv6 servers grant an address in two messages; with several, each keeps one for us (false)", (o, v) => Switch(v, x => o.RapidCommit = x)),
+        new("detect-duplicates", "BOOL", "look whether another host uses a new IPv6 address before it is used (true)", (o, v) => Switch(v, x => o.DetectDuplicates = x)),
         new("lease-seconds", "SECONDS", "lease time to ask for (the server's)", (o, v) =>
             uint.TryParse(v, NumberStyles.None, CultureInfo.InvariantCulture, out uint seconds) && seconds >= 30
                 ? Do(() => o.LeaseSeconds = seconds) : "is not a number of seconds from 30"),

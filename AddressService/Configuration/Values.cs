@@ -1,4 +1,5 @@
 using System.Globalization;
+using DynamicLb.AddressService.Leasing;
 using DynamicLb.Networking.Addresses;
 
 namespace DynamicLb.AddressService.Configuration;
@@ -24,16 +25,32 @@ internal static class Values
         double.TryParse(value, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double seconds) && seconds >= from && seconds <= to
             ? Do(() => set(TimeSpan.FromSeconds(seconds))) : $"is not a number of seconds from {from} to {to}";
 
-    public static string? Networks(string value, Action<IReadOnlyList<IPv4Network>> set)
+    public static string? Networks(string value, Action<IReadOnlyList<IPv4Network>, IReadOnlyList<IPv6Network>> set)
     {
         var networks = new List<IPv4Network>();
+        var networks6 = new List<IPv6Network>();
         foreach (string item in Items(value, ','))
         {
-            if (!IPv4Network.TryParse(item, out var network))
-                return $"has '{item}', which is no IPv4 network (bits beyond the prefix must be zero)";
-            networks.Add(network);
+            if (IPv4Network.TryParse(item, out var network))
+                networks.Add(network);
+            else if (IPv6Network.TryParse(item, out var network6))
+                networks6.Add(network6);
+            else
+                return $"has '{item}', which is no network (bits beyond the prefix must be zero)";
         }
-        return Do(() => set(networks));
+        return Do(() => set(networks, networks6));
+    }
+
+    public static string? Families(string value, Action<IReadOnlyList<LeaseFamily>> set)
+    {
+        var families = new List<LeaseFamily>();
+        foreach (string item in Items(value, ','))
+        {
+            if (item is not ("ipv4" or "ipv6"))
+                return $"has '{item}', which is neither ipv4 nor ipv6";
+            families.Add(item == "ipv4" ? LeaseFamily.IPv4 : LeaseFamily.IPv6);
+        }
+        return families.Count == 0 ? "is empty" : Do(() => set([.. families.Distinct().Order()]));
     }
 
     public static string? Address(string value, Action<IPv4Address> set) =>

@@ -2,7 +2,6 @@ using DynamicLb.AddressService.Configuration;
 using DynamicLb.AddressService.Leasing;
 using DynamicLb.AddressService.Security;
 using DynamicLb.Contracts.AddressServices;
-using DynamicLb.Networking.Addresses;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.AspNetCore.Mvc;
 
@@ -34,7 +33,7 @@ internal static class AddressEndpoints
             .Needs(Roles.Lease)
             .WithName("ReleaseAddress")
             .WithSummary("Gives an address back.")
-            .WithDescription("Name it by ip, by service, or both, in the body or in the query. Repeating the call within ten minutes succeeds again.")
+            .WithDescription("Name it by ip, by service (then all that it has, or the one of a family), or both, in the body or in the query. Repeating the call within ten minutes succeeds again.")
             .Produces<ReleaseAddressAnswer>()
             .Produces<ReleaseAddressAnswer>(StatusCodes.Status400BadRequest)
             .Produces<ErrorAnswer>(StatusCodes.Status401Unauthorized)
@@ -62,7 +61,7 @@ internal static class AddressEndpoints
         string service = request.Service!;
         var acquire = new AcquireCall(
             service, NullIfEmpty(request.Uid), LeaseAddress.TryParse(request.Ip, out var wanted) ? wanted : null, NullIfEmpty(request.Interface),
-            Held: LeaseAddress.TryParse(request.Held, out var held) ? held : null);
+            FamilyOf(request.Family) ?? LeaseFamily.IPv4, LeaseAddress.TryParse(request.Held, out var held) ? held : null);
 
         var waiter = new AcquireWaiter();
         using var either = CancellationTokenSource.CreateLinkedTokenSource(aborted, lifetime.ApplicationStopping);
@@ -79,7 +78,7 @@ internal static class AddressEndpoints
         }
         catch (TimeoutException)
         {
-            return Answer(await loop.InvokePatientlyAsync(keeper => keeper.GiveUp(service, waiter), either.Token));
+            return Answer(await loop.InvokePatientlyAsync(keeper => keeper.GiveUp(service, waiter, acquire.Family), either.Token));
         }
         catch (OperationCanceledException) when (lifetime.ApplicationStopping.IsCancellationRequested)
         {
@@ -88,22 +87,25 @@ internal static class AddressEndpoints
         catch (OperationCanceledException)
         {
             // The caller has gone: nobody is left to answer, but the loop must not keep its place.
-            await loop.InvokePatientlyAsync(keeper => keeper.GiveUp(service, waiter), lifetime.ApplicationStopping);
+            await loop.InvokePatientlyAsync(keeper => keeper.GiveUp(service, waiter, acquire.Family), lifetime.ApplicationStopping);
             throw;
         }
     }
 
     private static async Task<JsonHttpResult<ReleaseAddressAnswer>> ReleaseAsync(
-        [FromBody] ReleaseAddressRequest? request, [FromQuery] string? ip, [FromQuery] string? service, HttpContext context, LeaseLoop loop,
+        [FromBody] ReleaseAddressRequest? request, [FromQuery] string? ip, [FromQuery] string? service, [FromQuery] string? family, HttpContext context, LeaseLoop loop,
         AddressServiceOptions options, CancellationToken aborted)
     {
         var call = Call.Of(context);
         ip = Choose(request?.Ip, ip);
         service = Choose(request?.Service, service);
+        family = Choose(request?.Family, family);
         string? fault = ip is null && service is null ? "ip: give the address, or the service" : null;
-        var address = default(IPv4Address);
-        if (ip is not null && !IPv4Address.TryParse(ip, out address))
-            fault = $"ip: '{Cut(ip)}' is not an IPv4 address";
+        var address = default(LeaseAddress);
+        if (ip is not null && !LeaseAddress.TryParse(ip, out address))
+            fault = $"ip: '{Cut(ip)}' is not an address";
+        if (!IsFamily(family))
+            fault = $"family: '{Cut(family!)}' is neither ipv4 nor ipv6";
         if (service is not null && !ServiceName.IsValid(service))
             fault = $"service: '{Cut(service)}' is not namespace/name";
         if (fault is not null)
@@ -114,7 +116,7 @@ internal static class AddressEndpoints
             return Json(new ReleaseAddressAnswer(AnswerStatus.Denied, "", Detail: call.Caller.DoesNotCover(service)), StatusCodes.Status403Forbidden);
 
         var outcome = await loop.InvokeAsync(
-            keeper => keeper.Release(ip is null ? null : address, service, call.Caller!.Covers), outcome => outcome.Id, options.RequestTimeout, aborted);
+            keeper => keeper.Release(ip is null ? null : address, service, call.Caller!.Covers, FamilyOf(family)), outcome => outcome.Ids, options.RequestTimeout, aborted);
         call.Result = outcome.Answer.Detail ?? outcome.Answer.Ip;
         if (outcome.Kind == ReleaseKind.StoreFailed)
             Errors.RetryAfter(context, null);
@@ -141,9 +143,16 @@ internal static class AddressEndpoints
             return $"interface: longer than {LongestUid} characters";
         if (request.Uid is { Length: > LongestUid })
             return $"uid: longer than {LongestUid} characters";
-        if (!string.IsNullOrEmpty(request.Held) && !IPv4Address.TryParse(request.Held, out _))
-            return $"held: '{Cut(request.Held)}' is not an IPv4 address";
-        return string.IsNullOrEmpty(request.Ip) || IPv4Address.TryParse(request.Ip, out _) ? null : $"ip: '{Cut(request.Ip)}' is not an IPv4 address";
+        if (!IsFamily(NullIfEmpty(request.Family)))
+            return $"family: '{Cut(request.Family!)}' is neither ipv4 nor ipv6";
+        return FaultOf("ip", request.Ip, request.Family) ?? FaultOf("held", request.Held, request.Family);
+    }
+
+    private static string? FaultOf(string field, string? text, string? familyText)
+    {
+        var family = FamilyOf(familyText) ?? LeaseFamily.IPv4;
+        return string.IsNullOrEmpty(text) || (LeaseAddress.TryParse(text, out var address) && address.Family == family)
+            ? null : $"{field}: '{Cut(text)}' is not an {(family == LeaseFamily.IPv6 ? "IPv6" : "IPv4")} address";
     }
 
     private static JsonHttpResult<AcquireAddressAnswer> Answer(HttpContext context, AcquireOutcome outcome)
@@ -169,6 +178,11 @@ internal static class AddressEndpoints
         TypedResults.Json(answer, AddressServiceJsonContext.Default.ReleaseAddressAnswer, statusCode: code);
 
     private static string? Choose(string? body, string? query) => NullIfEmpty(body) ?? NullIfEmpty(query);
+
+    private static bool IsFamily(string? text) => text is null or AddressFamilies.IPv4 or AddressFamilies.IPv6;
+
+    private static LeaseFamily? FamilyOf(string? text) =>
+        text switch { AddressFamilies.IPv4 => LeaseFamily.IPv4, AddressFamilies.IPv6 => LeaseFamily.IPv6, _ => null };
 
     private static string? NullIfEmpty(string? text) => string.IsNullOrEmpty(text) ? null : text;
 

@@ -1,4 +1,3 @@
-using System.Net;
 using DynamicLb.AddressService.Leasing;
 using DynamicLb.AddressService.Security;
 using DynamicLb.Contracts.AddressServices;
@@ -65,7 +64,7 @@ internal static class LeaseEndpoints
 
     private static async Task<IResult> DetailAsync(string ip, HttpContext context, LeaseLoop loop, CancellationToken aborted)
     {
-        if (!IPAddress.TryParse(ip, out var address))
+        if (!LeaseAddress.TryParse(ip, out var address))
             return Refuse("ip: not an address", StatusCodes.Status400BadRequest);
         var lease = await loop.InvokeAsync(keeper => keeper.Lease(address.ToString()), aborted);
         return lease is null || !context.Caller().Covers(lease.Lease.Service)

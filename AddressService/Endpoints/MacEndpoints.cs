@@ -49,7 +49,7 @@ internal static class MacEndpoints
     {
         Call.Of(context).Subject = Subject(request);
         var answer = request.Macs is { Count: > 0 } macs
-            ? await loop.InvokeAsync(keeper => keeper.AddMacs(macs), _ => Guid.Empty, options.RequestTimeout, aborted)
+            ? await loop.InvokeAsync(keeper => keeper.AddMacs(macs), _ => [Guid.Empty], options.RequestTimeout, aborted)
             : new AddMacsAnswer(AnswerStatus.Error, [], "macs: missing or empty");
         Call.Of(context).Result = answer.Detail ?? "";
         return TypedResults.Json(answer, AddressServiceJsonContext.Default.AddMacsAnswer, statusCode: Code(answer.Status));
@@ -59,7 +59,7 @@ internal static class MacEndpoints
     {
         Call.Of(context).Subject = Subject(request);
         var answer = request.Macs is { Count: > 0 } macs
-            ? await loop.InvokeAsync(keeper => keeper.RemoveMacs(macs), _ => Guid.Empty, options.RequestTimeout, aborted)
+            ? await loop.InvokeAsync(keeper => keeper.RemoveMacs(macs), _ => [Guid.Empty], options.RequestTimeout, aborted)
             : new RemoveMacsAnswer(AnswerStatus.Error, [], "macs: missing or empty");
         Call.Of(context).Result = answer.Detail ?? "";
         return TypedResults.Json(answer, AddressServiceJsonContext.Default.RemoveMacsAnswer, statusCode: Code(answer.Status));

@@ -1,3 +1,4 @@
+using DynamicLb.AddressService.Leasing;
 using DynamicLb.AddressService.Store;
 using DynamicLb.Contracts.AddressServices;
 
@@ -24,6 +25,8 @@ internal readonly struct JournalEntry
         Service = record.Service;
         Ip = record.Address;
         Mac = record.Mac;
+        Family = record.Family;
+        Duid = record.Duid;
         From = from;
         Server = record.ServerId;
         Detail = detail;
@@ -45,6 +48,10 @@ internal readonly struct JournalEntry
 
     public string Mac { get; }
 
+    public LeaseFamily Family { get; }
+
+    public string? Duid { get; }
+
     public string? From { get; }
 
     public string? Server { get; }
@@ -55,7 +62,7 @@ internal readonly struct JournalEntry
 
     public LeaseEvent ToEvent(string id) => new(
         id, Type, At, Service, Ip ?? "", _leaseId.ToString(), Mac, From, Server, _leaseSeconds is 0 or uint.MaxValue ? null : _leaseSeconds,
-        Utc(_t1), Utc(_t2), Utc(_validUntil), Detail);
+        Utc(_t1), Utc(_t2), Utc(_validUntil), Detail, LeaseKeeper.FamilyName(Family), Duid);
 
     private static DateTimeOffset? Utc(long ticks) => ticks == 0 ? null : new DateTimeOffset(ticks, TimeSpan.Zero);
 }

@@ -14,7 +14,7 @@ internal sealed class AvoidList
     /// <summary>How long an address is avoided.</summary>
     public static readonly TimeSpan Lasts = TimeSpan.FromHours(1);
 
-    private readonly Dictionary<IPv4Address, (MacAddress Host, TimeSpan Until)> _items = [];
+    private readonly Dictionary<LeaseAddress, (MacAddress Host, TimeSpan Until)> _items = [];
 
     /// <summary>How many are avoided.</summary>
     public int CountAt(TimeSpan now)
@@ -24,7 +24,7 @@ internal sealed class AvoidList
     }
 
     /// <summary>Takes down that a host uses an address.</summary>
-    public void Add(IPv4Address address, MacAddress host, TimeSpan now)
+    public void Add(LeaseAddress address, MacAddress host, TimeSpan now)
     {
         Forget(now);
         if (_items.Count >= Most && !_items.ContainsKey(address))
@@ -33,7 +33,7 @@ internal sealed class AvoidList
     }
 
     /// <summary>Whether an address is to be avoided, and because of whom.</summary>
-    public bool TryFind(IPv4Address address, TimeSpan now, out MacAddress host)
+    public bool TryFind(LeaseAddress address, TimeSpan now, out MacAddress host)
     {
         bool found = _items.TryGetValue(address, out var item) && item.Until > now;
         host = found ? item.Host : default;

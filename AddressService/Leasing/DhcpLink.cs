@@ -36,17 +36,30 @@ internal sealed class DhcpLink(
     public MacAddress HardwareAddress =>
         hardwareAddress?.Invoke() ?? (Channel is { } frames ? frames.Link.Mac : NetworkInterfaces.TryRead(Device)?.Link.Mac ?? MacAddress.Zero);
 
+    /// <summary>Its DHCPv6 messages; null where IPv6 is not leased.</summary>
+    public DhcpLink6? Six { get; init; }
+
+    /// <summary>Everything that receives on it, until cancelled.</summary>
+    public IEnumerable<Task> ReceiveAsync(IDhcpReceiver receiver, IArpReceiver hearer, ILinkReceiver6 receiver6, CancellationToken cancellationToken)
+    {
+        yield return Transport.RunAsync(receiver, cancellationToken);
+        if (Prober is not null)
+            yield return Prober.RunAsync(hearer, cancellationToken);
+        if (Six is not null)
+            yield return Six.RunAsync(receiver6, cancellationToken);
+    }
+
     /// <exception cref="UnusableException">The socket cannot be opened.</exception>
     public static DhcpLink Open(InterfaceOptions options, LinkInfo link, ILinkMonitor monitor, RelaySockets relays, TimeProvider time)
     {
         if (options.Transport == TransportMode.Relay)
-            return new DhcpLink(options, link.Name, relays.Open(options, link.Name), null);
+            return new DhcpLink(options, link.Name, relays.Open(options, link.Name), null) { Six = Open6(options, link, monitor, time) };
         try
         {
             var (channel, tagged) = Follow(DhcpFilter.For((ushort)options.Vlan));
             var transport = new PacketDhcpTransport(tagged, options.Transport == TransportMode.ChAddr ? DhcpFrameSource.ChAddr : DhcpFrameSource.Nic, time);
             var prober = options.ProbeTiming is null ? null : new ArpProber(Follow(ArpPacket.FilterFor((ushort)options.Vlan)).Tagged, time);
-            return new DhcpLink(options, link.Name, transport, channel, prober);
+            return new DhcpLink(options, link.Name, transport, channel, prober) { Six = Open6(options, link, monitor, time) };
         }
         catch (SocketException e)
         {
@@ -59,6 +72,9 @@ internal sealed class DhcpLink(
             return (channel, options.Vlan == 0 ? channel : new TaggedLinkChannel(channel, (ushort)options.Vlan));
         }
     }
+
+    private static DhcpLink6? Open6(InterfaceOptions options, LinkInfo link, ILinkMonitor monitor, TimeProvider time) =>
+        options.Families.Contains(LeaseFamily.IPv6) ? DhcpLink6.Open(link, monitor, time) : null;
 }
 
 /// <summary>The interfaces that are leased on, in the order of the configuration.</summary>
@@ -99,6 +115,8 @@ internal sealed class DhcpLinks : IAsyncDisposable
             await link.Transport.DisposeAsync();
             if (link.Prober is { } prober)
                 await prober.DisposeAsync();
+            if (link.Six is not null)
+                await link.Six.DisposeAsync();
         }
         await Relays.DisposeAsync();
     }

@@ -106,7 +106,8 @@ internal sealed class LeaseClient6(Dhcp6Client client) : LeaseClient
     {
         Dhcp6ClientState.Idle => DhcpClientState.Idle,
         Dhcp6ClientState.Soliciting => DhcpClientState.Selecting,
-        Dhcp6ClientState.Requesting or Dhcp6ClientState.Detecting => DhcpClientState.Requesting,
+        Dhcp6ClientState.Requesting => DhcpClientState.Requesting,
+        Dhcp6ClientState.Detecting => DhcpClientState.Probing,
         Dhcp6ClientState.Rebooting => DhcpClientState.Rebooting,
         Dhcp6ClientState.Bound => DhcpClientState.Bound,
         Dhcp6ClientState.Renewing => DhcpClientState.Renewing,
@@ -115,7 +116,7 @@ internal sealed class LeaseClient6(Dhcp6Client client) : LeaseClient
         _ => DhcpClientState.Init,
     };
 
-    public override void Acquire(TimeSpan now, LeaseAddress? hint, LeaseAddress? held) => client.Acquire(now, hint?.IPv6);
+    public override void Acquire(TimeSpan now, LeaseAddress? hint, LeaseAddress? held) => client.Acquire(now, hint?.IPv6, held?.IPv6);
 
     public override void Resume(HeldLease lease, TimeSpan now) => client.Resume(lease.V6!, now);
 

@@ -74,6 +74,7 @@ internal sealed class LeaseEntry
 {
     public required LeaseRecord Record { get; set; }
 
+    /// <summary>Zero for a lease of IPv6, which needs none.</summary>
     public required MacAddress Mac { get; init; }
 
     /// <summary>Where it is leased.</summary>
@@ -158,6 +159,9 @@ internal sealed class LeaseEntry
 
     /// <summary>Tells entries in the heap that are out of date.</summary>
     public int Version { get; set; }
+
+    /// <summary>By what servers know it: the MAC, or the DUID.</summary>
+    public string Identity => Record.Duid ?? Record.Mac;
 
     public LeaseKey Key => new(Record.Service, Record.Family);
 

@@ -21,9 +21,9 @@ internal enum ReleaseKind
 }
 
 /// <param name="Kind">How it ended.</param>
-/// <param name="Answer">For the caller, once the store has no write of <paramref name="Id"/> under way any more.</param>
-/// <param name="Id">The record of a release that was begun.</param>
-internal sealed record ReleaseOutcome(ReleaseKind Kind, ReleaseAddressAnswer Answer, Guid Id = default);
+/// <param name="Answer">For the caller, once the store has no write of <paramref name="Ids"/> under way any more.</param>
+/// <param name="Ids">The records of releases that were begun.</param>
+internal sealed record ReleaseOutcome(ReleaseKind Kind, ReleaseAddressAnswer Answer, params IReadOnlyList<Guid> Ids);
 
 /// <summary>The calls of the REST API. Their input was checked before.</summary>
 internal sealed partial class LeaseKeeper
@@ -82,11 +82,15 @@ internal sealed partial class LeaseKeeper
     /// <param name="address">The address, or null.</param>
     /// <param name="service">The service, or null.</param>
     /// <param name="mayRelease">Whether the caller may release a service's; null for any.</param>
-    public ReleaseOutcome Release(LeaseAddress? address, string? service, Func<string, bool>? mayRelease = null)
+    /// <param name="family">Only the service's lease of this family; null for all that it has.</param>
+    public ReleaseOutcome Release(LeaseAddress? address, string? service, Func<string, bool>? mayRelease = null, LeaseFamily? family = null)
     {
+        if (address is null && service is not null && family is null)
+            return ReleaseAll(service, mayRelease);
+        family ??= address?.Family ?? LeaseFamily.IPv4;
         LeaseEntry? entry = null;
         if (service is not null)
-            _byService.TryGetValue(new LeaseKey(service, LeaseFamily.IPv4), out entry);
+            _byService.TryGetValue(new LeaseKey(service, family.Value), out entry);
         var byAddress = address is { } wanted ? _byService.Values.FirstOrDefault(e => AddressOf(e) == wanted.ToString()) : null;
         if (service is not null && address is not null && entry != byAddress)
             return Refused(ReleaseKind.Mismatch, $"ip and service: {address} is not the address of {service}");
@@ -96,7 +100,7 @@ internal sealed partial class LeaseKeeper
         if (entry is null)
         {
             var before = _releasing.LastOrDefault(e =>
-                (address is null || e.Record.Address == address.ToString()) && (service is null || e.Record.Service == service)
+                (address is null || e.Record.Address == address.ToString()) && (service is null || (e.Record.Service == service && e.Record.Family == family))
                 && mayRelease?.Invoke(e.Record.Service) != false);
             return before is null
                 ? Refused(ReleaseKind.NotFound, address is null ? $"service: {service} has no lease here" : $"ip: {address} is not leased here")
@@ -108,6 +112,15 @@ internal sealed partial class LeaseKeeper
         return StartRelease(entry, _clock.Now, "service deleted")
             ? Done(released, entry.Record.Id)
             : Refused(ReleaseKind.StoreFailed, "the release cannot be stored; nothing was released");
+    }
+
+    /// <summary>Gives back what a service has, of both families; the answer names the first.</summary>
+    private ReleaseOutcome ReleaseAll(string service, Func<string, bool>? mayRelease)
+    {
+        ReleaseOutcome[] outcomes = [Release(null, service, mayRelease, LeaseFamily.IPv4), Release(null, service, mayRelease, LeaseFamily.IPv6)];
+        // One that fails is to be repeated; one that it does not have matters only if it has none.
+        return outcomes.FirstOrDefault(o => o.Kind is not (ReleaseKind.Success or ReleaseKind.NotFound))
+            ?? (outcomes.FirstOrDefault(o => o.Kind == ReleaseKind.Success) is { } first ? first with { Ids = [.. outcomes.SelectMany(o => o.Ids)] } : outcomes[0]);
     }
 
     public AddMacsAnswer AddMacs(IReadOnlyList<string> macs)
@@ -190,29 +203,37 @@ internal sealed partial class LeaseKeeper
             waiter.Complete(Failed(AcquireKind.Malformed, $"interface: there is no '{call.Interface}'; there is {LinkNames()}"));
             return null;
         }
+        if (!link.Serves(call.Family))
+        {
+            waiter.Complete(Failed(AcquireKind.Malformed, $"family: {FamilyName(call.Family)} is not leased on {link.Name}; the setting 'families' says what is"));
+            return null;
+        }
         MakeRoom(service, link);
         if (Refusal(service, link) is { } refusal)
         {
             waiter.Complete(refusal);
             return null;
         }
+        bool isIPv6 = call.Family == LeaseFamily.IPv6;
         var asked = new LeaseRecord
         {
+            Version = isIPv6 ? 2 : 1,
             Service = service,
+            Family = call.Family,
             Uid = uid,
             Id = Guid.NewGuid(),
             Mac = "",
             Hostname = link.Options.HostName is { } template ? HostNameTemplate.Name(template, service) : null,
             Domain = link.Options.Domain,
-            Options = LeaseRecords.Write(link.Options.ExtraOptions),
-            VendorClass = link.Options.VendorClass.Length == 0 ? null : link.Options.VendorClass,
+            Options = isIPv6 ? null : LeaseRecords.Write(link.Options.ExtraOptions),
+            VendorClass = isIPv6 || link.Options.VendorClass.Length == 0 ? null : link.Options.VendorClass,
             Interface = link.Options.Name,
             RequestedAddress = call.Ip?.ToString(),
             CreatedAt = _clock.UtcNow,
         };
         if (ChooseIdentity(asked, link, waiter) is not { } record)
             return null;
-        var entry = NewEntry(link, record, MacAddress.Parse(record.Mac));
+        var entry = NewEntry(link, record, MacOf(record));
         entry.Hint = call.Ip;
         entry.Held = call.Held;
         entry.Pending = PendingStart.Acquire;
@@ -306,8 +327,8 @@ internal sealed partial class LeaseKeeper
     {
         bool ends = lease.Seconds != DhcpLease.Infinite;
         return new AcquireAddressAnswer(
-            AnswerStatus.Success, lease.Address.ToString(), entry.Record.Id.ToString(), entry.Record.Mac, ends ? lease.Seconds : null,
-            Utc(lease.ExpiresAt), lease.Server, entry.Record.FullName, lease.Verified);
+            AnswerStatus.Success, lease.Address.ToString(), entry.Record.Id.ToString(), NullIfEmpty(entry.Record.Mac), ends ? lease.Seconds : null,
+            Utc(lease.ExpiresAt), lease.Server, entry.Record.FullName, lease.Verified, Family: FamilyName(entry.Record.Family), Duid: entry.Record.Duid);
     }
 
     private LeaseAnswer Describe(LeaseEntry entry)
@@ -319,8 +340,12 @@ internal sealed partial class LeaseKeeper
             StateName(entry), record.FullName, lease?.Server,
             lease is not { Seconds: not DhcpLease.Infinite and var seconds } ? null : seconds, lease is null ? null : record.ObtainedAt,
             Utc(lease?.T1), Utc(lease?.T2), Utc(lease?.ExpiresAt), lease?.Verified ?? false, entry.Client.UnansweredRenewals, entry.LastError,
-            Utc(entry.OrphanedAt), entry.Link.Name);
+            Utc(entry.OrphanedAt), entry.Link.Name, FamilyName(record.Family), record.Duid);
     }
+
+    internal static string FamilyName(LeaseFamily family) => family == LeaseFamily.IPv6 ? AddressFamilies.IPv6 : AddressFamilies.IPv4;
+
+    private static string? NullIfEmpty(string text) => text.Length == 0 ? null : text;
 
     private static string StateName(LeaseEntry entry) => entry.IsReleasing ? "releasing"
         : IsRetained(entry) ? "retained"

@@ -4,7 +4,7 @@ using DynamicLb.Networking.Dhcp4;
 
 namespace DynamicLb.AddressService.Leasing;
 
-/// <summary>Addresses that other hosts use: found by ARP before a lease's first use, declined, and avoided for a while by all leases.</summary>
+/// <summary>Addresses that other hosts use: found by ARP, or Neighbor Discovery, before a lease's first use, declined, and avoided for a while by all leases.</summary>
 internal sealed partial class LeaseKeeper
 {
     /// <summary>
@@ -45,13 +45,13 @@ internal sealed partial class LeaseKeeper
         entry.WasDeclined = true;
         if (client.Lease is null)
             Unclaim(entry);
-        Log.Declined(_logger, entry.Record.Service, lease.Address, lease.ServerId, host);
+        Log.Declined(_logger, entry.Record.Service, lease.Address, lease.ServerId.ToString(), host);
         Tell(entry, LeaseEventType.Declined, entry.Record with { Address = lease.Address.ToString(), ServerId = lease.ServerId.ToString() }, $"in use by {host}");
     }
 
     /// <summary>What to ask a server for: not an address that another host uses.</summary>
     private LeaseAddress? HintOf(LeaseEntry entry) =>
-        entry.Hint?.IPv4 is { } hint && _avoided.TryFind(hint, _clock.Now, out _) && entry.Hint != entry.Held ? null : entry.Hint;
+        entry.Hint is { } hint && _avoided.TryFind(hint, _clock.Now, out _) && entry.Hint != entry.Held ? null : entry.Hint;
 
     private string? RefuseAvoided(DhcpClient client, IPv4Address address) =>
         client.State == DhcpClientState.Selecting && client.Attempt is { UnansweredDiscovers: <= PassedOver } && _avoided.TryFind(address, _clock.Now, out var host)

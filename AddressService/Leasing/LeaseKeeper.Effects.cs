@@ -18,15 +18,18 @@ internal sealed partial class LeaseKeeper
     string? IDhcpClientEffects.RefuseAddress(DhcpClient client, IPv4Address address, in DhcpReply reply) =>
         Refuse(_byClient[client], address) ?? RefuseAvoided(client, address);
 
-    void IDhcpClientEffects.StateChanged(DhcpClient client, DhcpClientState from, DhcpClientState to)
+    void IDhcpClientEffects.StateChanged(DhcpClient client, DhcpClientState from, DhcpClientState to) =>
+        StateChanged(client, from, to, client.Attempt?.Requested is { } requested ? requested.Address : default(LeaseAddress?));
+
+    private void StateChanged(object client, DhcpClientState from, DhcpClientState to, LeaseAddress? asked)
     {
         if (!_byClient.TryGetValue(client, out var entry))
             return;
         Log.StateChanged(_logger, entry.Record.Service, from, to);
         CountExchange(entry, to);
-        if (to == DhcpClientState.Requesting && client.Attempt?.Requested is { } requested)
-            Claim(entry, requested.Address);
-        else if (from is DhcpClientState.Requesting or DhcpClientState.Probing && to is not (DhcpClientState.Bound or DhcpClientState.Probing) && !entry.IsReleasing && client.Lease is null)
+        if (to == DhcpClientState.Requesting && asked is { } address)
+            Claim(entry, address);
+        else if (from is DhcpClientState.Requesting or DhcpClientState.Probing && to is not (DhcpClientState.Bound or DhcpClientState.Probing) && !entry.IsReleasing && entry.Client.Lease is null)
             Unclaim(entry);
         if (from == DhcpClientState.Probing)
             EndProbing(entry);
@@ -54,13 +57,15 @@ internal sealed partial class LeaseKeeper
         Tell(entry, LeaseEventType.Suspect, entry.Record, entry.LastError);
     }
 
-    void IDhcpClientEffects.Lost(DhcpClient client, DhcpLease lease, DhcpLossReason reason)
+    void IDhcpClientEffects.Lost(DhcpClient client, DhcpLease lease, DhcpLossReason reason) => Lost(client, lease, reason);
+
+    private void Lost(object client, HeldLease lease, DhcpLossReason reason)
     {
         var entry = _byClient[client];
         string cause = reason == DhcpLossReason.Expired ? "nobody extended it in time" : "its server refused it";
         Note(client, "lost", $"{lease.Address} was lost: {cause}");
         Log.Lost(_logger, entry.Record.Service, lease.Address, reason);
-        if (client.Lease is null)
+        if (entry.Client.Lease is null)
         {
             Unclaim(entry);
             Save(entry, entry.Record with { State = LeaseRecordState.Lost });
@@ -71,12 +76,14 @@ internal sealed partial class LeaseKeeper
         Tell(entry, LeaseEventType.Lost, entry.Record, cause);
     }
 
-    void IDhcpClientEffects.Released(DhcpClient client, DhcpLease? lease)
+    void IDhcpClientEffects.Released(DhcpClient client, DhcpLease? lease) => Released(client);
+
+    private void Released(object client)
     {
         if (!_byClient.TryGetValue(client, out var entry) || !entry.IsReleasing)
             return;
         _metrics.Event("released");
-        Log.Released(_logger, entry.Record.Service, entry.Record.Address ?? "no address", entry.Mac);
+        Log.Released(_logger, entry.Record.Service, entry.Record.Address ?? "no address", entry.Identity);
         Retire(entry);
         if (entry.Record.Address is null)
         {
@@ -130,7 +137,7 @@ internal sealed partial class LeaseKeeper
         if (entry.Record.ObtainedAt is null)
             _metrics.Acquired(_clock.Now - entry.StartedAt);
         if (!renewed)
-            Log.Leased(_logger, entry.Record.Service, lease.Address, entry.Mac, lease.Server, lease.Seconds);
+            Log.Leased(_logger, entry.Record.Service, lease.Address, entry.Identity, lease.Server, lease.Seconds);
         bool saved = Save(entry, record);
         Tell(entry, told);
         if (saved)

@@ -21,10 +21,16 @@ internal sealed partial class LeaseKeeper
     /// <summary>Those that share the interface's MAC, by client identifier in hexadecimal.</summary>
     private readonly Dictionary<string, LeaseEntry> _byClientId = new(StringComparer.Ordinal);
 
-    private bool IsTaken(LeaseRecord record, MacAddress mac) => record.SharesMac ? _byClientId.ContainsKey(record.ClientId) : _byMac.ContainsKey(mac);
+    private bool IsTaken(LeaseRecord record, MacAddress mac) => record.Family == LeaseFamily.IPv6 ? _byDuid.ContainsKey(DuidOf(record))
+        : record.SharesMac ? _byClientId.ContainsKey(record.ClientId) : _byMac.ContainsKey(mac);
 
     private void Own(LeaseEntry entry)
     {
+        if (entry.Record.Family == LeaseFamily.IPv6)
+        {
+            _byDuid[DuidOf(entry.Record)] = entry;
+            return;
+        }
         if (entry.Record.SharesMac)
         {
             _byClientId[entry.Record.ClientId] = entry;
@@ -36,6 +42,12 @@ internal sealed partial class LeaseKeeper
 
     private void Disown(LeaseEntry entry)
     {
+        if (entry.Record.Family == LeaseFamily.IPv6)
+        {
+            if (_byDuid.TryGetValue(DuidOf(entry.Record), out var six) && six == entry)
+                _byDuid.Remove(DuidOf(entry.Record));
+            return;
+        }
         if (entry.Record.SharesMac)
         {
             if (_byClientId.TryGetValue(entry.Record.ClientId, out var holder) && holder == entry)
@@ -51,6 +63,8 @@ internal sealed partial class LeaseKeeper
     private LeaseRecord? ChooseIdentity(LeaseRecord record, LeaseLink link, AcquireWaiter waiter)
     {
         string? uid = record.Uid is null || _options.MacFromName ? null : record.Uid;
+        if (record.Family == LeaseFamily.IPv6)
+            return record with { Duid = ChooseDuid(record.Service, uid).ToString(), Iaid = 1 };
         if (link.Options.Identity == IdentityMode.ClientId)
         {
             var own = link.HardwareAddress();

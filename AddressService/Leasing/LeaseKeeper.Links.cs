@@ -29,14 +29,17 @@ internal sealed partial class LeaseKeeper
             return Links.FirstOrDefault(link => link.Name == name);
         string @namespace = ServiceName.Namespace(call.Service);
         return Links.FirstOrDefault(link => link.Options.Namespaces.Contains(@namespace, StringComparer.Ordinal))
-            ?? (call.Ip?.IPv4 is { } ip ? Links.FirstOrDefault(link => link.Options.Cidrs.Any(network => network.Contains(ip))) : null)
+            ?? (call.Ip is { } ip ? Links.FirstOrDefault(link => link.Options.Has(ip)) : null)
             ?? Links.FirstOrDefault(link => link.Options.Namespaces.Count == 0)
             ?? Links[0];
     }
 
-    /// <summary>The interface of a stored lease; null when it is not among the configured ones any more.</summary>
-    private LeaseLink? LinkOf(LeaseRecord record) =>
-        record.Interface is null ? Links[0] : Links.FirstOrDefault(link => link.Options.Name == record.Interface);
+    /// <summary>The interface of a stored lease; null when it is not among the configured ones any more, or not for the lease's family.</summary>
+    private LeaseLink? LinkOf(LeaseRecord record)
+    {
+        var link = record.Interface is null ? Links[0] : Links.FirstOrDefault(candidate => candidate.Options.Name == record.Interface);
+        return link?.Serves(record.Family) == true ? link : null;
+    }
 
     private string LinkNames() => string.Join(", ", Links.Select(link => link.Name));
 }

@@ -11,7 +11,7 @@ internal sealed partial class LeaseKeeper
         public static partial void Confused(ILogger logger, string service, string cause);
 
         [LoggerMessage(Level = LogLevel.Error, Message = "{Service}: {Address} from {Server} is in use by {Host}: declined, and avoided for an hour")]
-        public static partial void Declined(ILogger logger, string service, IPv4Address address, IPv4Address server, MacAddress host);
+        public static partial void Declined(ILogger logger, string service, LeaseAddress address, string? server, MacAddress host);
 
         [LoggerMessage(Level = LogLevel.Information, Message = "{Service} was deleted: its lease of {Address} is kept for {Seconds} s")]
         public static partial void Retained(ILogger logger, string service, string address, double seconds);
@@ -38,7 +38,7 @@ internal sealed partial class LeaseKeeper
         public static partial void StateChanged(ILogger logger, string service, DhcpClientState from, DhcpClientState to);
 
         [LoggerMessage(Level = LogLevel.Information, Message = "{Service} leased {Address} as {Mac} from {Server} for {Seconds} s")]
-        public static partial void Leased(ILogger logger, string service, LeaseAddress address, MacAddress mac, string? server, uint seconds);
+        public static partial void Leased(ILogger logger, string service, LeaseAddress address, string mac, string? server, uint seconds);
 
         [LoggerMessage(Level = LogLevel.Warning, Message = "{Service} had {From}, its server gives it {To} now")]
         public static partial void Changed(ILogger logger, string service, LeaseAddress from, LeaseAddress to);
@@ -47,13 +47,13 @@ internal sealed partial class LeaseKeeper
         public static partial void Lost(ILogger logger, string service, LeaseAddress address, DhcpLossReason reason);
 
         [LoggerMessage(Level = LogLevel.Information, Message = "{Service} gave {Address} back; {Mac} is free")]
-        public static partial void Released(ILogger logger, string service, string address, MacAddress mac);
+        public static partial void Released(ILogger logger, string service, string address, string mac);
 
         [LoggerMessage(Level = LogLevel.Warning, Message = "{Service}: {What}")]
         public static partial void Noted(ILogger logger, string service, string what);
 
         [LoggerMessage(Level = LogLevel.Warning, Message = "{Service} has waited for an address too long, and nobody asks for it any more; {Mac} is free again: {Detail}")]
-        public static partial void Abandoned(ILogger logger, string service, MacAddress mac, string detail);
+        public static partial void Abandoned(ILogger logger, string service, string mac, string detail);
 
         [LoggerMessage(Level = LogLevel.Information, Message = "{Service} is released: {Reason}")]
         public static partial void Releasing(ILogger logger, string service, string reason);

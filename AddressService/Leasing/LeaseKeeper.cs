@@ -5,6 +5,7 @@ using DynamicLb.AddressService.Metrics;
 using DynamicLb.AddressService.Store;
 using DynamicLb.Networking.Addresses;
 using DynamicLb.Networking.Dhcp4;
+using DynamicLb.Networking.Dhcp6;
 
 namespace DynamicLb.AddressService.Leasing;
 
@@ -147,7 +148,7 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
             Log.StoreFault(_logger, $"the lease of {record.Service} is on the interface {record.Interface}, which is not configured: it is neither renewed nor released");
             return;
         }
-        var mac = MacAddress.Parse(record.Mac);
+        var mac = MacOf(record);
         var lease = LeaseRecords.Restore(record, _clock);
         if (record.State == LeaseRecordState.Released || (record.State == LeaseRecordState.Releasing && (lease is null || lease.Value.ExpiresAt <= now)))
         {
@@ -160,7 +161,7 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
         }
         if (IsTaken(record, mac))
         {
-            Log.StoreFault(_logger, $"two leases have the {(record.SharesMac ? $"client identifier {record.ClientId}" : $"MAC {mac}")}; the older one, of {record.Service}, is dropped");
+            Log.StoreFault(_logger, $"two leases have the {(record.Duid is { } duid ? $"DUID {duid}" : record.SharesMac ? $"client identifier {record.ClientId}" : $"MAC {mac}")}; the older one, of {record.Service}, is dropped");
             Delete(record);
             return;
         }
@@ -216,7 +217,9 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
             ClaimedAt = now,
             ForgetAt = forgetAt,
         };
-        entry.Client = new LeaseClient4(new DhcpClient(LeaseRecords.Identity(record), link.Settings, this, _ids, _random));
+        entry.Client = record.Family == LeaseFamily.IPv6
+            ? new LeaseClient6(new Dhcp6Client(LeaseRecords.Identity6(record), link.Settings6, this, Ids6, _random))
+            : new LeaseClient4(new DhcpClient(LeaseRecords.Identity(record), link.Settings, this, _ids, _random));
         if (record.State == LeaseRecordState.Released)
         {
             _releasing.Add(entry);
@@ -329,7 +332,7 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
 
     private void Abandon(LeaseEntry entry, TimeSpan now)
     {
-        Log.Abandoned(_logger, entry.Record.Service, entry.Mac, entry.Client.Progress ?? "not begun");
+        Log.Abandoned(_logger, entry.Record.Service, entry.Identity, entry.Client.Progress ?? "not begun");
         _metrics.Event("abandoned");
         if (!StartRelease(entry, now, "abandoned"))
             entry.AbandonAt = now + SaveAgainAfter;
@@ -373,7 +376,7 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
     {
         // They count all leases: with thousands of them that is done less often.
         _gaugesAt = _clock.Now + TimeSpan.FromSeconds(Math.Max(1, _byService.Count / 1000.0));
-        var states = _byService.Values.Concat(_releasing.Where(e => e.Record.State == LeaseRecordState.Releasing)).CountBy(StateName);
+        var states = _byService.Values.Concat(_releasing.Where(e => e.Record.State == LeaseRecordState.Releasing)).CountBy(e => (StateName(e), e.Record.Family));
         _metrics.Set([.. states], FreeMacs());
         _metrics.SetOrphans(_byService.Values.Count(e => e.OrphanedAt is not null));
         UpdateNumbers();

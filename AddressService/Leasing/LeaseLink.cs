@@ -1,6 +1,7 @@
 using DynamicLb.AddressService.Configuration;
 using DynamicLb.Networking.Addresses;
 using DynamicLb.Networking.Dhcp4;
+using DynamicLb.Networking.Dhcp6;
 
 namespace DynamicLb.AddressService.Leasing;
 
@@ -22,6 +23,17 @@ internal interface ILeaseWire
     }
 }
 
+/// <summary>What is sent for leases of IPv6 on an interface.</summary>
+internal interface ILeaseWire6
+{
+    void Send(Dhcp6Message message);
+
+    /// <summary>Looks whether another host uses an address; <see cref="LeaseKeeper.InUse"/> is called if so.</summary>
+    void Detect(IPv6Address address);
+
+    bool IsOwnAddress(IPv6Address address);
+}
+
 /// <summary>An interface as the keeper sees it: how clients behave on it, and whose turn it is. Each has its own pace. It belongs to the loop.</summary>
 internal sealed class LeaseLink
 {
@@ -31,6 +43,9 @@ internal sealed class LeaseLink
     /// first pause.
     /// </summary>
     internal const int MaxUnanswered = 64;
+
+    /// <summary>How long another host has to say that it uses an address (RFC 4862 §5.1, RetransTimer).</summary>
+    internal static readonly TimeSpan DetectionTime = TimeSpan.FromSeconds(1);
 
     private readonly TokenBucket _bucket;
     private readonly Func<IPv4Address, bool> _isOwnAddress;
@@ -45,11 +60,14 @@ internal sealed class LeaseLink
     /// <param name="device">The kernel's name of the interface.</param>
     /// <param name="wire">Its frames.</param>
     /// <param name="isOwnAddress">Whether this host itself has an address.</param>
-    public LeaseLink(AddressServiceOptions all, InterfaceOptions options, string device, ILeaseWire wire, Func<IPv4Address, bool> isOwnAddress)
+    /// <param name="wire6">The same for IPv6; null where it is not leased.</param>
+    public LeaseLink(
+        AddressServiceOptions all, InterfaceOptions options, string device, ILeaseWire wire, Func<IPv4Address, bool> isOwnAddress, ILeaseWire6? wire6 = null)
     {
         Options = options;
         Device = device;
         Wire = wire;
+        Wire6 = wire6;
         _isOwnAddress = isOwnAddress;
         _bucket = new TokenBucket(options.MessagesPerSecond, options.MessageBurst);
         Settings = options.Dhcp with
@@ -59,6 +77,15 @@ internal sealed class LeaseLink
             ReleaseDelay = all.ReleaseDelay,
             IsRelayed = options.Transport == TransportMode.Relay,
             Probe = wire.CanProbe ? options.ProbeTiming : null,
+        };
+        Settings6 = new Dhcp6ClientSettings
+        {
+            // The pace spreads what the standard would have spread by chance.
+            FirstDelay = TimeSpan.Zero,
+            AllowedServers = options.Servers6,
+            RapidCommit = options.RapidCommit,
+            DuplicateDetection = options.DetectDuplicates ? DetectionTime + TimeSpan.FromMilliseconds(200) : TimeSpan.Zero,
+            ReleaseDelay = all.ReleaseDelay,
         };
     }
 
@@ -76,6 +103,11 @@ internal sealed class LeaseLink
 
     public DhcpClientSettings Settings { get; }
 
+    /// <summary>Null where IPv6 is not leased.</summary>
+    public ILeaseWire6? Wire6 { get; }
+
+    public Dhcp6ClientSettings Settings6 { get; }
+
     private bool MayStart => _starting.Count > 0 && _unanswered < MaxUnanswered;
 
     private bool HasReady => _ready.Count > 0 || MayStart;
@@ -85,6 +117,17 @@ internal sealed class LeaseLink
 
     /// <summary>Whether this host itself has an address.</summary>
     public bool IsOwnAddress(IPv4Address address) => _isOwnAddress(address);
+
+    /// <summary>Whether leases of a family are to be had here.</summary>
+    public bool Serves(LeaseFamily family) => family == LeaseFamily.IPv6 ? Wire6 is not null : Options.Families.Contains(LeaseFamily.IPv4);
+
+    /// <summary>Why an address is not to be taken here, or null.</summary>
+    public string? RefuseAddress(IPv6Address address)
+    {
+        if (Options.Cidrs6.Count > 0 && !Options.Cidrs6.Any(network => network.Contains(address)))
+            return "outside the configured ranges";
+        return Wire6?.IsOwnAddress(address) == true ? "this host's own address" : null;
+    }
 
     /// <summary>Why an address is not to be taken here, or null.</summary>
     public string? RefuseAddress(IPv4Address address)

@@ -8,16 +8,16 @@ internal sealed partial class LeaseLoop
     private static readonly TimeSpan LastWrites = TimeSpan.FromSeconds(2);
     private Task _writing = Task.CompletedTask;
 
-    /// <summary>Runs an action on the loop; its result is given when what it wrote under a key is durable.</summary>
+    /// <summary>Runs an action on the loop; its result is given when what it wrote under some keys is durable.</summary>
     /// <exception cref="System.Threading.Channels.ChannelClosedException">The program stops.</exception>
     /// <exception cref="TimeoutException">The store did not take it in time; it goes on trying.</exception>
-    public async Task<T> InvokeAsync<T>(Func<LeaseKeeper, T> action, Func<T, Guid> key, TimeSpan timeout, CancellationToken cancellationToken)
+    public async Task<T> InvokeAsync<T>(Func<LeaseKeeper, T> action, Func<T, IReadOnlyCollection<Guid>> keys, TimeSpan timeout, CancellationToken cancellationToken)
     {
         var (result, stored) = await InvokeAsync(
             keeper =>
             {
                 var outcome = action(keeper);
-                return (outcome, _store.WhenStored(key(outcome)));
+                return (outcome, Task.WhenAll(keys(outcome).Select(_store.WhenStored)));
             },
             cancellationToken);
         await stored.WaitAsync(timeout, _time, cancellationToken);

@@ -4,6 +4,7 @@ using DynamicLb.AddressService.Store;
 using DynamicLb.Networking.Addresses;
 using DynamicLb.Networking.Arp;
 using DynamicLb.Networking.Dhcp4;
+using DynamicLb.Networking.Dhcp6;
 
 namespace DynamicLb.AddressService.Leasing;
 
@@ -114,6 +115,9 @@ internal sealed partial class LeaseLoop : BackgroundService
     /// <summary>The same, of ARP.</summary>
     public IArpReceiver ArpReceiverOf(int link) => new Receiver(this, link);
 
+    /// <summary>The same for DHCPv6.</summary>
+    public ILinkReceiver6 ReceiverOf6(int link) => new Receiver6(this, link);
+
     /// <summary>An interface is back. Thread-safe.</summary>
     /// <param name="link">Its place among the interfaces.</param>
     public void LinkReturned(int link) => _queue.Writer.TryWrite(new Item(default, link, keeper => keeper.LinkReturned(keeper.Links[link])));
@@ -130,8 +134,7 @@ internal sealed partial class LeaseLoop : BackgroundService
         // A wait that can be cancelled makes an object each time; this one is woken instead.
         await using var stopping = stoppingToken.UnsafeRegister(static loop => ((LeaseLoop)loop!)._queue.Writer.TryWrite(default), this);
         // Before the first message is sent, or its answer would be lost.
-        var receiving = Task.WhenAll(_links.Items.Select((link, place) => Task.WhenAll(
-            link.Transport.RunAsync(ReceiverOf(place), stoppingToken), link.Prober?.RunAsync(ArpReceiverOf(place), stoppingToken) ?? Task.CompletedTask)));
+        var receiving = Task.WhenAll(_links.Items.SelectMany((link, place) => link.ReceiveAsync(ReceiverOf(place), ArpReceiverOf(place), ReceiverOf6(place), stoppingToken)));
         try
         {
             while (!stoppingToken.IsCancellationRequested)
@@ -210,6 +213,21 @@ internal sealed partial class LeaseLoop : BackgroundService
         }
 
         public void Dropped(DhcpDropReason reason) => loop._metrics.Dropped(MetricLabel.Of(reason));
+    }
+
+    private sealed class Receiver6(LeaseLoop loop, int link) : ILinkReceiver6
+    {
+        public void Received(Dhcp6Message message, IPv6Address source) => Post(keeper => keeper.Receive(keeper.Links[link], message, source));
+
+        public void InUse(IPv6Address address, MacAddress host) => Post(keeper => keeper.InUse(keeper.Links[link], address, host));
+
+        public void Dropped(Dhcp6DropReason reason) => loop._metrics.Dropped(MetricLabel.Of(reason));
+
+        private void Post(Action<LeaseKeeper> command)
+        {
+            if (!loop._queue.Writer.TryWrite(new Item(default, link, command)))
+                loop._metrics.Dropped("queuefull");
+        }
     }
 
     private static partial class Log

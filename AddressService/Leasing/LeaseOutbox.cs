@@ -2,6 +2,7 @@ using DynamicLb.AddressService.Replicas;
 using DynamicLb.Networking.Addresses;
 using DynamicLb.Networking.Arp;
 using DynamicLb.Networking.Dhcp4;
+using DynamicLb.Networking.Dhcp6;
 
 namespace DynamicLb.AddressService.Leasing;
 
@@ -12,13 +13,32 @@ internal sealed class LeaseOutbox(Leadership leadership)
 {
     private readonly Queue<Item> _items = new();
 
+    // A message, or without one an address to be looked at.
+    private readonly Queue<(Wire6 Wire, Dhcp6Message? Message, IPv6Address Target)> _messages6 = new();
+
     /// <summary>The way to one interface.</summary>
     /// <param name="transport">Its DHCP messages.</param>
     /// <param name="prober">Its ARP probes, where there are any.</param>
     public ILeaseWire To(IDhcpTransport transport, ArpProber? prober = null) => new Wire(this, transport, prober);
 
+    /// <summary>The way to one interface for DHCPv6.</summary>
+    /// <param name="transport">Its messages.</param>
+    /// <param name="detect">Looks for another user of an address, without waiting for the outcome.</param>
+    /// <param name="isOwnAddress">Whether this host itself has an address.</param>
+    public ILeaseWire6 To(IDhcp6Transport transport, Action<IPv6Address> detect, Func<IPv6Address, bool> isOwnAddress) =>
+        new Wire6(this, transport, detect, isOwnAddress);
+
     public async ValueTask FlushAsync(CancellationToken cancellationToken)
     {
+        while (_messages6.TryDequeue(out var item6))
+        {
+            if (!leadership.MaySend(item6.Message))
+                continue;
+            if (item6.Message is { } message)
+                await item6.Wire.Transport.SendAsync(message, cancellationToken);
+            else
+                item6.Wire.Detector(item6.Target);
+        }
         while (_items.TryDequeue(out var item))
         {
             if (item.Message is null)
@@ -35,6 +55,19 @@ internal sealed class LeaseOutbox(Leadership leadership)
 
     /// <summary>A DHCP message, or, without one, an ARP probe.</summary>
     private readonly record struct Item(Wire Wire, DhcpMessage? Message, DhcpDestination Destination, IPv4Address Probed);
+
+    private sealed class Wire6(LeaseOutbox outbox, IDhcp6Transport transport, Action<IPv6Address> detect, Func<IPv6Address, bool> isOwnAddress) : ILeaseWire6
+    {
+        public IDhcp6Transport Transport => transport;
+
+        public Action<IPv6Address> Detector => detect;
+
+        public void Send(Dhcp6Message message) => outbox._messages6.Enqueue((this, message, default));
+
+        public void Detect(IPv6Address address) => outbox._messages6.Enqueue((this, null, address));
+
+        public bool IsOwnAddress(IPv6Address address) => isOwnAddress(address);
+    }
 
     private sealed class Wire(LeaseOutbox outbox, IDhcpTransport transport, ArpProber? prober) : ILeaseWire
     {

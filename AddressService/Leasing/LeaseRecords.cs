@@ -2,6 +2,7 @@ using System.Globalization;
 using DynamicLb.AddressService.Store;
 using DynamicLb.Networking.Addresses;
 using DynamicLb.Networking.Dhcp4;
+using DynamicLb.Networking.Dhcp6;
 
 namespace DynamicLb.AddressService.Leasing;
 
@@ -14,17 +15,22 @@ internal static class LeaseRecords
     /// <param name="like">Another lease's record, whose texts are used again: of thousands most name the same server.</param>
     public static LeaseRecord With(LeaseRecord record, HeldLease held, ILeaseClock clock, LeaseRecord? like = null)
     {
-        var lease = held.V4!;
-        string address = lease.Address.ToString();
-        return Extended(record, held, clock) with
+        string address = held.Address.ToString();
+        record = Extended(record, held, clock) with
         {
             Address = address,
+            LeaseSeconds = held.Seconds,
+            ServerId = Same(held.V4?.ServerId.ToString() ?? held.Server!, like?.ServerId),
+            ObtainedAt = record.Address == address && record.ObtainedAt is { } first ? first : clock.UtcNow - clock.Now + held.ObtainedAt,
+        };
+        if (held.V6 is { } six)
+            return record with { PrefixLength = 128, PreferredSeconds = six.PreferredSeconds };
+        var lease = held.V4!;
+        return record with
+        {
             PrefixLength = lease.PrefixLength,
             Router = lease.Router.IsAny ? null : Same(lease.Router.ToString(), like?.Router),
-            ServerId = Same(lease.ServerId.ToString(), like?.ServerId),
             ServerMac = lease.ServerMac == MacAddress.Zero ? null : Same(lease.ServerMac.ToString(), like?.ServerMac),
-            LeaseSeconds = lease.LeaseSeconds,
-            ObtainedAt = record.Address == address && record.ObtainedAt is { } first ? first : clock.UtcNow - clock.Now + lease.ObtainedAt,
         };
     }
 
@@ -51,9 +57,10 @@ internal static class LeaseRecords
     /// <returns>Null when the record holds no lease.</returns>
     public static HeldLease? Restore(LeaseRecord record, ILeaseClock clock)
     {
-        if (!IPv4Address.TryParse(record.Address, out var address) || record.SentAt is not { } sentAt)
+        if (!LeaseAddress.TryParse(record.Address, out var address) || address.Family != record.Family || record.SentAt is not { } sentAt)
             return null;
         _ = IPv4Address.TryParse(record.ServerId, out var server);
+        _ = Dhcp6Duid.TryParse(record.ServerId, out var duid);
         _ = IPv4Address.TryParse(record.Router, out var router);
         _ = MacAddress.TryParse(record.ServerMac, out var serverMac);
         TimeSpan obtained;
@@ -71,9 +78,23 @@ internal static class LeaseRecords
         {
             obtained = clock.Now - (clock.UtcNow > sentAt ? clock.UtcNow - sentAt : TimeSpan.Zero);
         }
+        if (address.IPv6 is { } six)
+        {
+            return new Dhcp6Lease
+            {
+                Address = six,
+                ServerId = duid,
+                PreferredSeconds = record.PreferredSeconds ?? 0,
+                ValidSeconds = record.LeaseSeconds,
+                ObtainedAt = obtained,
+                T1 = obtained + (record.T1 - sentAt),
+                T2 = obtained + (record.T2 - sentAt),
+                ExpiresAt = obtained + (record.ExpiresAt - sentAt),
+            };
+        }
         return new DhcpLease
         {
-            Address = address,
+            Address = address.IPv4!.Value,
             PrefixLength = record.PrefixLength,
             Router = router,
             ServerId = server,
@@ -84,6 +105,12 @@ internal static class LeaseRecords
             T2 = obtained + (record.T2 - sentAt),
             ExpiresAt = obtained + (record.ExpiresAt - sentAt),
         };
+    }
+
+    public static Dhcp6ClientIdentity Identity6(LeaseRecord record)
+    {
+        _ = Dhcp6Duid.TryParse(record.Duid, out var duid);
+        return new Dhcp6ClientIdentity(duid, record.Iaid ?? 1, record.FullName);
     }
 
     private static string Same(string text, string? known) => text == known ? known : text;

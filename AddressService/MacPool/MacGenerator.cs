@@ -25,13 +25,13 @@ internal sealed class MacGenerator(uint prefix, byte[] key)
     }
 
     /// <summary>
-    /// The client identifier of a service that shares the interface's MAC: a DUID-UUID, the same bytes in every lease of the service (RFC 4361). The UUID
-    /// is the Service's UID; where that is none, or an attempt met another's, it follows from the secret, so that nobody can guess it.
+    /// The DUID-UUID of a service, the same in every lease that it has. The UUID is the Service's UID; where that is none, or an attempt met another's, it
+    /// follows from the secret, so that nobody can guess it.
     /// </summary>
     /// <param name="subject">The Service's name.</param>
     /// <param name="uid">The Service's UID, or null.</param>
     /// <param name="attempt">Zero first.</param>
-    public ReadOnlyMemory<byte> DeriveClientId(string subject, string? uid, int attempt)
+    public Dhcp6Duid DeriveDuid(string subject, string? uid, int attempt)
     {
         if (attempt > 0 || !Guid.TryParse(uid, out var uuid))
         {
@@ -42,8 +42,12 @@ internal sealed class MacGenerator(uint prefix, byte[] key)
             hash[8] = (byte)((hash[8] & 0x3f) | 0x80);
             uuid = new Guid(hash[..16], bigEndian: true);
         }
-        return DhcpClientIdentity.DuidClientId(1, Dhcp6Duid.FromUuid(uuid).Bytes);
+        return Dhcp6Duid.FromUuid(uuid);
     }
+
+    /// <summary>The DHCPv4 client identifier of a service that shares the interface's MAC: its DUID (RFC 4361).</summary>
+    public ReadOnlyMemory<byte> DeriveClientId(string subject, string? uid, int attempt) =>
+        DhcpClientIdentity.DuidClientId(1, DeriveDuid(subject, uid, attempt).Bytes);
 
     /// <summary>Parses a prefix such as <c>02:4c:42</c>.</summary>
     public static bool TryParsePrefix(string text, out uint prefix, out string fault)

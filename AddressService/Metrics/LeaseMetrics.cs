@@ -1,4 +1,5 @@
 using System.Diagnostics.Metrics;
+using DynamicLb.AddressService.Leasing;
 
 namespace DynamicLb.AddressService.Metrics;
 
@@ -15,7 +16,7 @@ internal sealed class LeaseMetrics
     private readonly Counter<long> _storeFailures;
     private readonly Histogram<double> _acquire;
     private readonly Histogram<double> _write;
-    private volatile IReadOnlyList<KeyValuePair<string, int>> _leases = [];
+    private volatile IReadOnlyList<KeyValuePair<(string State, LeaseFamily Family), int>> _leases = [];
     private readonly Counter<long> _exchanges;
     private readonly Counter<long> _webhooks;
     private readonly Counter<long> _probes;
@@ -31,8 +32,8 @@ internal sealed class LeaseMetrics
     public LeaseMetrics(IMeterFactory factory)
     {
         var meter = factory.Create("DynamicLb.AddressService");
-        _sent = meter.CreateCounter<long>("dynamiclb_address_service_dhcp_sent_total", description: "DHCP messages sent, by type.");
-        _received = meter.CreateCounter<long>("dynamiclb_address_service_dhcp_received_total", description: "DHCP messages from servers that belong to a client here, by type.");
+        _sent = meter.CreateCounter<long>("dynamiclb_address_service_dhcp_sent_total", description: "DHCP messages sent, by type and family.");
+        _received = meter.CreateCounter<long>("dynamiclb_address_service_dhcp_received_total", description: "DHCP messages from servers that belong to a client here, by type and family.");
         _dropped = meter.CreateCounter<long>("dynamiclb_address_service_dhcp_dropped_total", description: "Frames and messages received that were not used, by reason.");
         _events = meter.CreateCounter<long>("dynamiclb_address_service_lease_events_total", description: "What became of leases, by event.");
         _storeFailures = meter.CreateCounter<long>("dynamiclb_address_service_store_failures_total", description: "Writes to the data folder that failed.");
@@ -43,8 +44,8 @@ internal sealed class LeaseMetrics
             "dynamiclb_address_service_store_write_seconds", description: "Time of a durable write.",
             advice: new InstrumentAdvice<double> { HistogramBucketBoundaries = [0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1] });
         meter.CreateObservableGauge(
-            "dynamiclb_address_service_leases", () => _leases.Select(l => new Measurement<int>(l.Value, new KeyValuePair<string, object?>("state", l.Key))),
-            description: "Leases, by state.");
+            "dynamiclb_address_service_leases", () => _leases.Select(l => new Measurement<int>(l.Value, new("state", l.Key.State), new("family", LeaseKeeper.FamilyName(l.Key.Family)))),
+            description: "Leases, by state and family.");
         meter.CreateObservableGauge("dynamiclb_address_service_orphans", () => Volatile.Read(ref _orphans), description: "Leases without an owner.");
         meter.CreateObservableGauge("dynamiclb_address_service_free_macs", () => Volatile.Read(ref _freeMacs), description: "MACs of the pool that no lease uses.");
         meter.CreateObservableGauge("dynamiclb_address_service_pool_macs", () => Volatile.Read(ref _poolMacs), description: "MACs of the pool.");
@@ -71,9 +72,10 @@ internal sealed class LeaseMetrics
     /// <summary>Whether an interface can carry frames.</summary>
     public void Link(string name, bool isUp) => _links[name] = isUp;
 
-    public void Sent(string type) => Count(_sent, "sent", "type", type);
+    public void Sent(string type, LeaseFamily family = LeaseFamily.IPv4) => Count(_sent, family == LeaseFamily.IPv4 ? "sent" : "sent6", type, family);
 
-    public void Received(string type) => Count(_received, "received", "type", type);
+    public void Received(string type, LeaseFamily family = LeaseFamily.IPv4) =>
+        Count(_received, family == LeaseFamily.IPv4 ? "received" : "received6", type, family);
 
     public void Dropped(string reason) => Count(_dropped, "dropped", "reason", reason);
 
@@ -106,7 +108,7 @@ internal sealed class LeaseMetrics
     public void Wrote(TimeSpan duration) => _write.Record(duration.TotalSeconds);
 
     /// <summary>Gives the gauges their values.</summary>
-    public void Set(IReadOnlyList<KeyValuePair<string, int>> leases, int freeMacs)
+    public void Set(IReadOnlyList<KeyValuePair<(string State, LeaseFamily Family), int>> leases, int freeMacs)
     {
         _leases = leases;
         Volatile.Write(ref _freeMacs, freeMacs);
@@ -136,6 +138,12 @@ internal sealed class LeaseMetrics
     {
         counter.Add(1, new KeyValuePair<string, object?>(label, value));
         Total(group, value);
+    }
+
+    private void Count(Counter<long> counter, string group, string type, LeaseFamily family)
+    {
+        counter.Add(1, new KeyValuePair<string, object?>("type", type), new KeyValuePair<string, object?>("family", LeaseKeeper.FamilyName(family)));
+        Total(group, type);
     }
 
     private void Total(string group, string value)

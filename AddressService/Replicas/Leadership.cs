@@ -3,6 +3,7 @@ using DynamicLb.AddressService.Configuration;
 using DynamicLb.AddressService.Store;
 using DynamicLb.Kubernetes.LeaderElection;
 using DynamicLb.Networking.Dhcp4;
+using DynamicLb.Networking.Dhcp6;
 
 namespace DynamicLb.AddressService.Replicas;
 
@@ -59,13 +60,17 @@ internal sealed partial class Leadership : IStoreFence
     /// Whether a message may leave now. While nobody confirms that we lead, only what keeps a lease that we hold: another leader would send the same,
     /// and it does no harm twice.
     /// </summary>
-    public bool MaySend(DhcpMessage message)
+    public bool MaySend(DhcpMessage message) => MaySend(message.Type == DhcpMessageType.Request && message.ServerId.IsAny);
+
+    /// <summary>The same for DHCPv6; null for what is no message, but looks whether an address is in use.</summary>
+    public bool MaySend(Dhcp6Message? message) => MaySend(message?.Type is Dhcp6MessageType.Renew or Dhcp6MessageType.Rebind);
+
+    private bool MaySend(bool keepsLease)
     {
         var claim = Claim;
         if (claim == LeaderClaim.None)
             Fenced("its claim has run out: the process stood still, or another leads");
-        return claim == LeaderClaim.Confirmed
-            || (claim == LeaderClaim.Unconfirmed && message.Type == DhcpMessageType.Request && message.ServerId.IsAny);
+        return claim == LeaderClaim.Confirmed || (claim == LeaderClaim.Unconfirmed && keepsLease);
     }
 
     /// <summary>Whether an ARP probe may leave now: a new address is for the confirmed leader only.</summary>

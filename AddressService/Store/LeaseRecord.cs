@@ -25,7 +25,7 @@ internal enum LeaseRecordState
 /// <summary>One lease as it is stored. Times are UTC, for people and for another boot; <see cref="SentAtBoot"/> is what counts within one boot.</summary>
 internal sealed record LeaseRecord
 {
-    /// <summary>Version of this form.</summary>
+    /// <summary>Version of this form: 1 for a lease of IPv4, 2 for one of IPv6, which earlier programs do not know.</summary>
     public int Version { get; init; } = 1;
 
     public required string Service { get; init; }
@@ -37,6 +37,12 @@ internal sealed record LeaseRecord
     public required Guid Id { get; init; }
 
     public required string Mac { get; init; }
+
+    /// <summary>The DHCP client's identity in hexadecimal, for a lease of IPv6; its MAC is empty.</summary>
+    public string? Duid { get; init; }
+
+    /// <summary>Number of the identity association, for a lease of IPv6.</summary>
+    public uint? Iaid { get; init; }
 
     /// <summary>Whether the MAC came from the list of <c>/v1/mac</c>.</summary>
     public bool MacFromPool { get; init; }
@@ -81,6 +87,9 @@ internal sealed record LeaseRecord
 
     /// <summary>As granted; 4294967295 is without end.</summary>
     public uint LeaseSeconds { get; init; }
+
+    /// <summary>Preferred lifetime as granted, for a lease of IPv6; 4294967295 is without end.</summary>
+    public uint? PreferredSeconds { get; init; }
 
     /// <summary>When the address was first leased.</summary>
     public DateTimeOffset? ObtainedAt { get; init; }

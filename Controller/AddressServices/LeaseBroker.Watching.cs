@@ -24,7 +24,7 @@ internal sealed partial class LeaseBroker
                     if (told is { IsLive: true, Event: { } happened })
                         Take(happened);
                     // What was missed counts by its end: a loss long made good must not withdraw an address.
-                    else if (told.Event is { } earlier)
+                    else if (told.Event is { Family: not AddressFamilies.IPv6 } earlier)
                         missed[earlier.Service] = earlier;
                     if (told.Type != LeaseEventType.Synced)
                         continue;
@@ -55,7 +55,7 @@ internal sealed partial class LeaseBroker
 
     private void Take(LeaseEvent happened)
     {
-        if (!NamespacedName.TryParse(happened.Service, out var service))
+        if (happened.Family == AddressFamilies.IPv6 || !NamespacedName.TryParse(happened.Service, out var service))
             return;
         lock (_lock)
         {

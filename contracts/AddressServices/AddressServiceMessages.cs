@@ -18,25 +18,39 @@ public static class AnswerStatus
     public const string Timeout = "timeout";
 }
 
+/// <summary>Values of <c>family</c>.</summary>
+public static class AddressFamilies
+{
+    /// <summary>DHCP for IPv4; what is meant where nothing is said.</summary>
+    public const string IPv4 = "ipv4";
+
+    /// <summary>DHCPv6.</summary>
+    public const string IPv6 = "ipv6";
+}
+
 /// <summary>Body of <c>POST /v1/ip</c>: lease an address for a service, or return the one it has.</summary>
 /// <param name="Service">The service as <c>namespace/name</c>: the key of the lease.</param>
 /// <param name="Uid">The Service's UID, if known: a stable source for the generated MAC. A different UID for a known name replaces the lease.</param>
 /// <param name="Ip">An address to ask the DHCP server for (option 50); the server decides.</param>
 /// <param name="Interface">Name of the interface to lease on, as <c>GET /v1/config</c> lists them; without it the address service's configuration decides.</param>
 /// <param name="Held">The address that the service has now, as far as the caller knows: that its hosts answer ARP for it is then no conflict.</param>
-public sealed record AcquireAddressRequest(string? Service, string? Uid = null, string? Ip = null, string? Interface = null, string? Held = null);
+/// <param name="Family"><c>ipv4</c> (the default) or <c>ipv6</c>: a service has one lease of each.</param>
+public sealed record AcquireAddressRequest(
+    string? Service, string? Uid = null, string? Ip = null, string? Interface = null, string? Held = null, string? Family = null);
 
 /// <summary>Answer to <c>POST /v1/ip</c>.</summary>
 /// <param name="Status">One of <see cref="AnswerStatus"/>.</param>
 /// <param name="Ip">The leased address; empty unless successful.</param>
 /// <param name="Id">Identifier of the lease, a GUID that stays for the life of the lease.</param>
-/// <param name="Mac">The hardware address (DHCP <c>chaddr</c>) the lease belongs to.</param>
-/// <param name="LeaseSeconds">Length of the lease as granted, in seconds; null when it never ends.</param>
+/// <param name="Mac">The hardware address (DHCP <c>chaddr</c>) the lease belongs to; null for IPv6.</param>
+/// <param name="LeaseSeconds">Length of the lease as granted (of IPv6 the valid lifetime), in seconds; null when it never ends.</param>
 /// <param name="ValidUntil">When the lease ends unless renewed, in UTC; null when it never ends.</param>
-/// <param name="Server">Identifier (option 54) of the DHCP server that granted it.</param>
+/// <param name="Server">Identifier of the DHCP server that granted it: its address (option 54), or for IPv6 its DUID.</param>
 /// <param name="Hostname">The host name sent to the DHCP server (option 12).</param>
 /// <param name="Verified">Whether a DHCP server confirmed the lease since the address service started.</param>
 /// <param name="Detail">The cause, unless successful.</param>
+/// <param name="Family"><c>ipv4</c> or <c>ipv6</c>; null unless successful.</param>
+/// <param name="Duid">The DHCPv6 client's DUID in hexadecimal; null for IPv4.</param>
 public sealed record AcquireAddressAnswer(
     string Status,
     string Ip,
@@ -47,16 +61,19 @@ public sealed record AcquireAddressAnswer(
     string? Server = null,
     string? Hostname = null,
     bool? Verified = null,
-    string? Detail = null);
+    string? Detail = null,
+    string? Family = null,
+    string? Duid = null);
 
 /// <summary>Body of <c>DELETE /v1/ip</c>: give an address back. One of the two, or both when they belong together.</summary>
 /// <param name="Ip">The leased address.</param>
-/// <param name="Service">The service as <c>namespace/name</c>.</param>
-public sealed record ReleaseAddressRequest(string? Ip = null, string? Service = null);
+/// <param name="Service">The service as <c>namespace/name</c>: all leases that it has.</param>
+/// <param name="Family">Only the service's lease of this family.</param>
+public sealed record ReleaseAddressRequest(string? Ip = null, string? Service = null, string? Family = null);
 
 /// <summary>Answer to <c>DELETE /v1/ip</c>.</summary>
 /// <param name="Status">One of <see cref="AnswerStatus"/>.</param>
-/// <param name="Ip">The address that was released; empty unless successful.</param>
+/// <param name="Ip">The address that was released, the first of several; empty unless successful.</param>
 /// <param name="Id">Identifier of the released lease.</param>
 /// <param name="Detail">The cause, unless successful.</param>
 public sealed record ReleaseAddressAnswer(string Status, string Ip, string? Id = null, string? Detail = null)
@@ -142,6 +159,8 @@ public sealed record InterfaceAnswer(
 /// <param name="LastError">What went wrong last, or null.</param>
 /// <param name="OrphanedSince">Since when it has no owner, as far as the address service was told or found out; null when it has one.</param>
 /// <param name="Interface">Name of the interface that it is leased on.</param>
+/// <param name="Family"><c>ipv4</c> or <c>ipv6</c>.</param>
+/// <param name="Duid">The DHCPv6 client's DUID in hexadecimal; null for IPv4.</param>
 public sealed record LeaseAnswer(
     string Service,
     string? Uid,
@@ -160,7 +179,9 @@ public sealed record LeaseAnswer(
     int RenewFailures,
     string? LastError,
     DateTimeOffset? OrphanedSince = null,
-    string? Interface = null);
+    string? Interface = null,
+    string? Family = null,
+    string? Duid = null);
 
 /// <summary>Body of <c>POST /v1/ip/orphans</c>: the leases that have no owner as far as the caller knows, all of them.</summary>
 /// <param name="Services">The services as <c>namespace/name</c>. One that was named before and is not any more has its owner again.</param>

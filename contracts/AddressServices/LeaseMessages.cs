@@ -55,7 +55,7 @@ public static class LeaseEventType
 /// <param name="Service">The service as <c>namespace/name</c>.</param>
 /// <param name="Ip">The address it is about; empty while there is none.</param>
 /// <param name="LeaseId">Identifier of the lease.</param>
-/// <param name="Mac">The hardware address the lease belongs to.</param>
+/// <param name="Mac">The hardware address the lease belongs to; empty for IPv6.</param>
 /// <param name="From">The address held before, in <see cref="LeaseEventType.Changed"/>.</param>
 /// <param name="Server">Identifier of the DHCP server.</param>
 /// <param name="LeaseSeconds">Length of the lease as granted, in seconds; null when it never ends or there is none.</param>
@@ -63,6 +63,8 @@ public static class LeaseEventType
 /// <param name="T2">When rebinding begins.</param>
 /// <param name="ValidUntil">When the lease ends unless renewed.</param>
 /// <param name="Detail">The cause in words, where there is one.</param>
+/// <param name="Family"><c>ipv4</c> or <c>ipv6</c>.</param>
+/// <param name="Duid">The DHCPv6 client's DUID in hexadecimal; null for IPv4.</param>
 public sealed record LeaseEvent(
     string Id,
     string Type,
@@ -77,7 +79,9 @@ public sealed record LeaseEvent(
     DateTimeOffset? T1 = null,
     DateTimeOffset? T2 = null,
     DateTimeOffset? ValidUntil = null,
-    string? Detail = null);
+    string? Detail = null,
+    string? Family = null,
+    string? Duid = null);
 
 /// <summary>Data of <see cref="LeaseEventType.Reset"/>.</summary>
 /// <param name="Reason">Why the stream does not go on where the reader was.</param>

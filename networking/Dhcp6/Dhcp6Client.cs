@@ -92,10 +92,12 @@ public sealed partial class Dhcp6Client
     /// <summary>Looks for an address.</summary>
     /// <param name="now">The clock.</param>
     /// <param name="hint">An address to ask for, or null; the server decides.</param>
+    /// <param name="held">The address last held, before a restart, by a lease that has ended: our own hosts may still answer for it.</param>
     /// <exception cref="InvalidOperationException">The client is not idle.</exception>
-    public void Acquire(TimeSpan now, IPv6Address? hint)
+    public void Acquire(TimeSpan now, IPv6Address? hint, IPv6Address? held = null)
     {
         RequireIdle();
+        _lastHeld = held;
         _wanted = hint ?? IPv6Address.Any;
         BeginAttempt(now);
         StartSolicit(now, FirstDelay());

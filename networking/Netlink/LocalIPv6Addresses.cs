@@ -30,6 +30,9 @@ public static class LocalIPv6Addresses
         }
     }
 
+    /// <summary>Whether an interface of this host has an address.</summary>
+    public static bool Has(IPv6Address address) => Read().Any(own => own.Address == address);
+
     /// <summary>The link-local address that the kernel answers for on an interface; null when there is none (yet).</summary>
     public static IPv6Address? FindLinkLocal(int interfaceIndex)
     {

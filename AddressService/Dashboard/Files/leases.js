@@ -26,7 +26,7 @@ export class LeaseTable {
     const text = byId('filter').value.trim().toLowerCase();
     const state = byId('filter-state').value;
     const fits = all.filter(l => (!state || model.stateOf(l) === state)
-      && (!text || l.service.includes(text) || l.ip.startsWith(text) || l.mac.includes(text)));
+      && (!text || l.service.includes(text) || l.ip.startsWith(text) || (l.mac || l.duid || '').includes(text)));
     const byService = (a, b) => a.service < b.service ? -1 : a.service > b.service ? 1 : 0;
     fits.sort(byId('order').value === 'left' ? (a, b) => (a.endsAt ?? Infinity) - (b.endsAt ?? Infinity) || byService(a, b) : byService);
     const shown = fits.slice(0, this.shown);
@@ -62,7 +62,7 @@ export class LeaseTable {
       cell('State', el('span', { class: 'state' })),
       cell('Time left', el('div', { class: 'left' }, left, el('progress', { max: '1', 'aria-label': `Part of the lease of ${lease.service} that is left` }))),
       cell('Server', el('span', { class: 'mono' })),
-      cell('MAC', el('span', { class: 'mono' })));
+      cell('MAC or DUID', el('span', { class: 'mono' })));
   }
 
   update(row, lease) {
@@ -76,7 +76,9 @@ export class LeaseTable {
     badge.title = lease.lastError ?? '';
     setText(server.firstElementChild, lease.server ?? '–');
     server.firstElementChild.classList.toggle('long', (lease.server ?? '').length > 20);
-    setText(mac.firstElementChild, lease.mac);
+    const identity = lease.mac || lease.duid || '–';
+    setText(mac.firstElementChild, identity);
+    mac.firstElementChild.classList.toggle('long', identity.length > 20);
     const [text, bar] = left.firstElementChild.children;
     const remains = lease.endsAt ? lease.endsAt - this.model.now() : 0;
     setText(text, !lease.ip || state === 'releasing' ? '–' : lease.endsAt ? span(remains) : 'no end');

@@ -52,10 +52,10 @@ export class Model {
     if (type === 'released') {
       this.leases.delete(data.leaseId);
     } else if (type === 'requested') {
-      this.leases.set(data.leaseId, lease({ id: data.leaseId, service: data.service, mac: data.mac, ip: '', state: 'init' }));
+      this.leases.set(data.leaseId, lease({ id: data.leaseId, service: data.service, mac: data.mac, duid: data.duid, ip: '', state: 'init' }));
     } else if (granted.has(type)) {
       this.leases.set(data.leaseId, lease({
-        ...known, id: data.leaseId, service: data.service, mac: data.mac, ip: data.ip, server: data.server, leaseSeconds: data.leaseSeconds,
+        ...known, id: data.leaseId, service: data.service, mac: data.mac, duid: data.duid, ip: data.ip, server: data.server, leaseSeconds: data.leaseSeconds,
         t1: data.t1, t2: data.t2, validUntil: data.validUntil, state: 'bound', lastError: undefined,
       }));
     } else if (known && type === 'lost') {

@@ -5,6 +5,8 @@ using DynamicLb.AddressService.Store;
 using DynamicLb.Contracts.AddressServices;
 using DynamicLb.Networking.Addresses;
 using DynamicLb.Networking.Dhcp4;
+using DynamicLb.Networking.Dhcp6;
+using DynamicLb.Tests.Unit.Dhcp6;
 using DynamicLb.Tests.Unit.Support;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -38,6 +40,7 @@ internal sealed class LeaseLab : IDisposable
     private readonly ServiceProvider _services = new ServiceCollection().AddMetrics().BuildServiceProvider();
     private readonly Queue<(int Link, DhcpMessage Message)> _outbox = new();
     private readonly Queue<(int Link, IPv4Address Address)> _probed = new();
+    private readonly Queue<(int Link, Dhcp6Message? Message, IPv6Address Target)> _outbox6 = new();
     private ulong _seed;
 
     /// <param name="options">Settings.</param>
@@ -83,6 +86,15 @@ internal sealed class LeaseLab : IDisposable
     /// <summary>What was asked for by ARP, with the time.</summary>
     public List<(TimeSpan At, IPv4Address Address)> Probes { get; } = [];
 
+    /// <summary>The DHCPv6 server, where an interface leases IPv6.</summary>
+    public FakeDhcp6Server Server6 { get; } = new();
+
+    /// <summary>IPv6 addresses that other hosts use.</summary>
+    public HashSet<IPv6Address> InUse { get; } = [];
+
+    /// <summary>Addresses that were looked at.</summary>
+    public List<IPv6Address> Detected { get; } = [];
+
     /// <summary>The server behind each interface but the first.</summary>
     public List<FakeDhcpServer> OtherServers { get; } = [];
 
@@ -90,11 +102,12 @@ internal sealed class LeaseLab : IDisposable
     public void Restart()
     {
         _outbox.Clear();
+        _outbox6.Clear();
         Joined.Clear();
         Leaving = _ => { };
         Arriving = _ => { };
         Keeper = new LeaseKeeper(
-            Options, Store, [.. Options.Interfaces.Select((o, i) => new LeaseLink(Options, o, o.Name ?? "lan0", new Wire(this, i), OwnAddresses.Contains) { HardwareAddress = () => Nic })], Clock, new LeaseMetrics(_services.GetRequiredService<System.Diagnostics.Metrics.IMeterFactory>()),
+            Options, Store, [.. Options.Interfaces.Select((o, i) => new LeaseLink(Options, o, o.Name ?? "lan0", new Wire(this, i), OwnAddresses.Contains, o.Families.Contains(LeaseFamily.IPv6) ? new Wire6(this, i) : null) { HardwareAddress = () => Nic })], Clock, new LeaseMetrics(_services.GetRequiredService<System.Diagnostics.Metrics.IMeterFactory>()),
             NullLogger<LeaseKeeper>.Instance, DhcpRandom.Seeded(++_seed));
         Keeper.Load();
     }
@@ -108,10 +121,13 @@ internal sealed class LeaseLab : IDisposable
     }
 
     /// <summary>Starts a call, and no more.</summary>
-    public AcquireWaiter Call(string service, string? uid = null, string? ip = null, string? held = null)
+    public AcquireWaiter Call(string service, string? uid = null, string? ip = null, string? held = null, LeaseFamily family = LeaseFamily.IPv4)
     {
         var waiter = new AcquireWaiter();
-        Keeper.Acquire(new AcquireCall(service, uid, ip is null ? null : IPv4Address.Parse(ip), Held: LeaseAddress.TryParse(held, out var address) ? address : null), waiter);
+        Keeper.Acquire(
+            new AcquireCall(
+                service, uid, LeaseAddress.TryParse(ip, out var wanted) ? wanted : null, Held: LeaseAddress.TryParse(held, out var address) ? address : null, Family: family),
+            waiter);
         return waiter;
     }
 
@@ -129,9 +145,9 @@ internal sealed class LeaseLab : IDisposable
         return waiter.Task.GetAwaiter().GetResult();
     }
 
-    public ReleaseOutcome Delete(string? ip = null, string? service = null)
+    public ReleaseOutcome Delete(string? ip = null, string? service = null, LeaseFamily? family = null)
     {
-        var outcome = Keeper.Release(ip is null ? null : IPv4Address.Parse(ip), service);
+        var outcome = Keeper.Release(LeaseAddress.TryParse(ip, out var wanted) ? wanted : null, service, null, family);
         Settle();
         return outcome;
     }
@@ -160,6 +176,7 @@ internal sealed class LeaseLab : IDisposable
         {
             Keeper.Tick();
             Deliver();
+            Deliver6();
         }
         while (Keeper.NextDeadline <= Clock.Now);
     }
@@ -187,6 +204,33 @@ internal sealed class LeaseLab : IDisposable
                 Keeper.Receive(Keeper.Links[item.Link], new DhcpReply(InMemoryDhcpTransport.Recode(answer), server.Mac, server.Id));
             }
         }
+    }
+
+    private void Deliver6()
+    {
+        while (_outbox6.TryDequeue(out var item))
+        {
+            var link = Keeper.Links[item.Link];
+            if (item.Message is not { } message)
+            {
+                Detected.Add(item.Target);
+                if (InUse.Contains(item.Target))
+                    Keeper.InUse(link, item.Target, MacAddress.Parse("02:00:00:00:00:99"));
+            }
+            else if (Server6.Handle(Dhcp6Lab.Recode(message)) is { } answer)
+            {
+                Keeper.Receive(link, Dhcp6Lab.Recode(answer), FakeDhcp6Server.Address);
+            }
+        }
+    }
+
+    private sealed class Wire6(LeaseLab lab, int link) : ILeaseWire6
+    {
+        public void Send(Dhcp6Message message) => lab._outbox6.Enqueue((link, message, default));
+
+        public void Detect(IPv6Address address) => lab._outbox6.Enqueue((link, null, address));
+
+        public bool IsOwnAddress(IPv6Address address) => false;
     }
 
     private sealed class Wire(LeaseLab lab, int link) : ILeaseWire

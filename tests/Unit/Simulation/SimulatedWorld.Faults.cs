@@ -231,7 +231,7 @@ internal sealed partial class SimulatedWorld
         ReleaseOutcome? outcome = null;
         Guarded(keeper => outcome = keeper.Release(null, service));
         bool done = _keeper is not null && outcome?.Kind is ReleaseKind.Success or ReleaseKind.NotFound
-            && !(outcome.Kind == ReleaseKind.Success && _store.IsPending(outcome.Id));
+            && !(outcome.Kind == ReleaseKind.Success && outcome.Ids.Any(_store.IsPending));
         if (done)
             _unwanted.Remove(service);
         return done;

@@ -1,0 +1,72 @@
+using System.Net.Sockets;
+using DynamicLb.AddressService.Configuration;
+using DynamicLb.Networking.Addresses;
+using DynamicLb.Networking.Dhcp6;
+using DynamicLb.Networking.Ndp;
+using DynamicLb.Networking.Netlink;
+using DynamicLb.Networking.PacketSocket;
+
+namespace DynamicLb.AddressService.Leasing;
+
+/// <summary>Takes what an interface receives for leases of IPv6.</summary>
+internal interface ILinkReceiver6 : IDhcp6Receiver
+{
+    /// <summary>Another host uses an address that was being looked at. Called on any thread: hand it on and return.</summary>
+    void InUse(IPv6Address address, MacAddress host);
+}
+
+/// <summary>The IPv6 side of an interface that is leased on: DHCPv6, and whether a new address is in use.</summary>
+/// <param name="transport">Its messages.</param>
+/// <param name="detector">Looks for other users of an address.</param>
+internal sealed class DhcpLink6(IDhcp6Transport transport, DuplicateAddressDetector detector) : IAsyncDisposable
+{
+    private volatile ILinkReceiver6? _receiver;
+    private CancellationToken _stopping;
+
+    /// <exception cref="UnusableException">A packet socket cannot be opened.</exception>
+    public static DhcpLink6 Open(LinkInfo link, ILinkMonitor monitor, TimeProvider time)
+    {
+        try
+        {
+            var messages = new FollowingLinkChannel(link, monitor, found => PacketLinkChannel.Open(found, Dhcp6Filter.Program));
+            var neighbours = new FollowingLinkChannel(link, monitor, found => PacketLinkChannel.Open(found, NeighborFilter.For(0)));
+            return new DhcpLink6(new PacketDhcp6Transport(messages, time), new DuplicateAddressDetector(neighbours, time));
+        }
+        catch (SocketException e)
+        {
+            throw new UnusableException($"No packet socket for IPv6 on {link.Name}: {e.Message}. It takes the capability NET_RAW.", e);
+        }
+    }
+
+    /// <summary>The way to it, by an outbox.</summary>
+    public ILeaseWire6 Wire(LeaseOutbox outbox, Func<IPv6Address, bool> isOwnAddress) => outbox.To(transport, Detect, isOwnAddress);
+
+    /// <summary>Receives until cancelled.</summary>
+    public Task RunAsync(ILinkReceiver6 receiver, CancellationToken cancellationToken)
+    {
+        _receiver = receiver;
+        _stopping = cancellationToken;
+        return Task.WhenAll(transport.RunAsync(receiver, cancellationToken), detector.RunAsync(cancellationToken));
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await transport.DisposeAsync();
+        await detector.DisposeAsync();
+    }
+
+    private void Detect(IPv6Address address) => _ = DetectAsync(address);
+
+    private async Task DetectAsync(IPv6Address address)
+    {
+        try
+        {
+            if (await detector.ProbeAsync(address, LeaseLink.DetectionTime, _stopping) is { } host)
+                _receiver?.InUse(address, host);
+        }
+        catch (OperationCanceledException)
+        {
+            // The program stops: the address was not used yet.
+        }
+    }
+}
