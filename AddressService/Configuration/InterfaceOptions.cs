@@ -64,9 +64,6 @@ internal sealed class InterfaceOptions
     /// <summary>Whether DHCPv6 servers may grant an address in two messages.</summary>
     public bool RapidCommit { get; set; }
 
-    /// <summary>Whether a new IPv6 address is looked for on the link before it is used.</summary>
-    public bool DetectDuplicates { get; set; } = true;
-
     /// <summary>Lease time to ask for.</summary>
     public uint? LeaseSeconds { get; set; }
 

@@ -50,7 +50,6 @@ internal static partial class InterfaceSettings
             (o, v) => v.Length > 64 || !v.All(c => c is >= ' ' and <= '~') ? "is longer than 64 or not ASCII" : Do(() => o.VendorClass = v)),
         new("servers", "LIST", "DHCP servers to listen to (all)", (o, v) => Networks(v, (x, y) => (o.Servers, o.Servers6) = (x, y))),
         new("rapid-commit", "BOOL", "let DHCPv6 servers grant an address in two messages; with several, each keeps one for us (false)", (o, v) => Switch(v, x => o.RapidCommit = x)),
-        new("detect-duplicates", "BOOL", "look whether another host uses a new IPv6 address before it is used (true)", (o, v) => Switch(v, x => o.DetectDuplicates = x)),
         new("lease-seconds", "SECONDS", "lease time to ask for (the server's)", (o, v) =>
             uint.TryParse(v, NumberStyles.None, CultureInfo.InvariantCulture, out uint seconds) && seconds >= 30
                 ? Do(() => o.LeaseSeconds = seconds) : "is not a number of seconds from 30"),

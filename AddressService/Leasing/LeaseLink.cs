@@ -84,7 +84,7 @@ internal sealed class LeaseLink
             FirstDelay = TimeSpan.Zero,
             AllowedServers = options.Servers6,
             RapidCommit = options.RapidCommit,
-            DuplicateDetection = options.DetectDuplicates ? DetectionTime + TimeSpan.FromMilliseconds(200) : TimeSpan.Zero,
+            DuplicateDetection = options.ProbeTiming is null ? TimeSpan.Zero : DetectionTime + TimeSpan.FromMilliseconds(200),
             ReleaseDelay = all.ReleaseDelay,
         };
     }

@@ -102,7 +102,7 @@ public sealed class RealDhcp6ServerTests
         Assert.Single(await LinesAsync(lab, "release", "sent", 1));
     }
 
-    private static async Task<LabNetwork> StartAsync(string kind, int addresses, int validSeconds)
+    internal static async Task<LabNetwork> StartAsync(string kind, int addresses, int validSeconds)
     {
         var lab = await LabNetwork.CreateAsync(Cancelled);
         try
