@@ -73,8 +73,8 @@ public sealed class AddressServiceProcess : IDisposable
     }
 
     /// <summary>Leases an address; the answer may be an error as well.</summary>
-    public Task<AcquireAddressAnswer> AcquireAsync(string service, CancellationToken cancellationToken) =>
-        AcquireAsync(new AcquireAddressRequest(service), cancellationToken);
+    public Task<AcquireAddressAnswer> AcquireAsync(string service, CancellationToken cancellationToken, string? family = null) =>
+        AcquireAsync(new AcquireAddressRequest(service, Family: family), cancellationToken);
 
     /// <summary>Leases an address.</summary>
     public async Task<AcquireAddressAnswer> AcquireAsync(AcquireAddressRequest request, CancellationToken cancellationToken)
