@@ -141,6 +141,9 @@ internal sealed partial class LeaseBroker : IAsyncDisposable
             // One that is being given back already is nobody's, and not for us to give back.
             if (lease.State is "releasing" or "retained" || !NamespacedName.TryParse(lease.Service, out var service))
                 continue;
+            // Only IPv4 is asked for; one of the other family that somebody else asked for is not the Service's address.
+            if (lease.Family == AddressFamilies.IPv6 && Serves(service))
+                continue;
             seen.Add(service);
             lock (_lock)
             {
