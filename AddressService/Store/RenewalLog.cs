@@ -12,6 +12,9 @@ internal sealed class RenewalLog(string path) : IDisposable
     private readonly ArrayBufferWriter<byte> _buffer = new();
     private FileStream? _file;
 
+    // Where the next line begins. What a failed write left behind it is overwritten.
+    private long _end;
+
     /// <summary>Lines in the file, those that later ones replace among them.</summary>
     public int Lines { get; private set; }
 
@@ -21,11 +24,12 @@ internal sealed class RenewalLog(string path) : IDisposable
     public Dictionary<Guid, LeaseRenewal> Load(IReadOnlyDictionary<Guid, LeaseRecord> stored, List<string> faults)
     {
         _file?.Dispose();
+        _file = null;
         _file = Open(path, FileMode.OpenOrCreate);
         byte[] content = new byte[_file.Length];
         _file.ReadExactly(content);
         var renewals = new Dictionary<Guid, LeaseRenewal>();
-        long end = 0;
+        _end = 0;
         int damaged = 0, damagedSince = 0;
         Lines = 0;
         for (var rest = content.AsSpan(); rest.IndexOf((byte)'\n') is var length and >= 0; rest = rest[(length + 1)..])
@@ -36,7 +40,7 @@ internal sealed class RenewalLog(string path) : IDisposable
                 damagedSince++;
                 continue;
             }
-            end = content.Length - rest.Length + length + 1;
+            _end = content.Length - rest.Length + length + 1;
             damaged += damagedSince;
             damagedSince = 0;
             if (stored.TryGetValue(renewal.Id, out var record) && record.SavedAt == renewal.Of)
@@ -44,7 +48,7 @@ internal sealed class RenewalLog(string path) : IDisposable
         }
         if (damaged > 0)
             faults.Add($"{path} has {damaged} damaged lines: renewals of leases that count from the ones before now");
-        Cut(end);
+        Cut();
         return renewals;
     }
 
@@ -52,19 +56,23 @@ internal sealed class RenewalLog(string path) : IDisposable
     /// <exception cref="IOException">None of them is.</exception>
     public void Append(IEnumerable<LeaseRenewal> renewals)
     {
-        var file = _file ??= Open(path, FileMode.OpenOrCreate);
-        long before = file.Length;
+        if (_file is not { } file)
+        {
+            _file = file = Open(path, FileMode.OpenOrCreate);
+            _end = file.Length;
+        }
         int lines = Encode(renewals);
         try
         {
-            file.Position = before;
+            file.Position = _end;
             file.Write(_buffer.WrittenSpan);
             file.Flush(flushToDisk: true);
+            _end += _buffer.WrittenCount;
             Lines += lines;
         }
         catch (IOException)
         {
-            Cut(before);
+            Cut();
             throw;
         }
     }
@@ -91,6 +99,7 @@ internal sealed class RenewalLog(string path) : IDisposable
         }
         _file?.Dispose();
         _file = file;
+        _end = _buffer.WrittenCount;
         Lines = lines;
     }
 
@@ -112,13 +121,13 @@ internal sealed class RenewalLog(string path) : IDisposable
         return lines;
     }
 
-    /// <summary>Best effort: what stays behind the end is overwritten by the next line, or passed over as damaged.</summary>
-    private void Cut(long length)
+    /// <summary>Takes away what stands behind the last line that counts; where that fails, it is overwritten, or passed over as damaged.</summary>
+    private void Cut()
     {
         try
         {
-            if (_file!.Length > length)
-                _file.SetLength(length);
+            if (_file!.Length > _end)
+                _file.SetLength(_end);
         }
         catch (IOException)
         {

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using DynamicLb.AddressService.Store;
 
 namespace DynamicLb.Tests.Benchmarks;
 
@@ -31,6 +32,7 @@ internal static class LatencyBenchmark
 
         var trips = (first.Offer + first.Ack + second.Offer + second.Ack) / 2;
         report.Tell("two round trips of the server", Report.Milliseconds(trips));
+        report.Tell("a small file written to the disk, of which a new lease takes two, median", Report.Milliseconds(At(Writes(lab.Network.Folder), 0.5)));
         report.Time("POST of a new lease, median", Report.Milliseconds(At(fresh, 0.5)), "<= two round trips + 5 ms", At(fresh, 0.5) <= trips + _own);
         report.Tell("POST of a new lease, 99 of 100", Report.Milliseconds(At(fresh, 0.99)));
         report.Time("POST of an existing lease, median", Report.Milliseconds(At(existing, 0.5)), "< 1 ms", At(existing, 0.5) < _existing);
@@ -48,6 +50,28 @@ internal static class LatencyBenchmark
             taken.Sort();
             return taken;
         }
+    }
+
+    /// <summary>As the store does it: written beside its place, synced, renamed, the folder synced.</summary>
+    private static List<TimeSpan> Writes(string folder)
+    {
+        string path = Path.Combine(folder, "probe");
+        byte[] content = new byte[1000];
+        var taken = new List<TimeSpan>();
+        for (int i = 0; i < 100; i++)
+        {
+            long begun = Stopwatch.GetTimestamp();
+            using (var file = new FileStream(path + ".tmp", FileMode.Create, FileAccess.Write, FileShare.None, 0))
+            {
+                file.Write(content);
+                file.Flush(flushToDisk: true);
+            }
+            File.Move(path + ".tmp", path, overwrite: true);
+            Posix.SyncFolder(folder);
+            taken.Add(Stopwatch.GetElapsedTime(begun));
+        }
+        taken.Sort();
+        return taken;
     }
 
     private static string Name(string name, int number) => $"bench/{name}{number.ToString(CultureInfo.InvariantCulture)}";
