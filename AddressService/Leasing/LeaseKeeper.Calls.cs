@@ -311,8 +311,13 @@ internal sealed partial class LeaseKeeper
     private void CompleteIfLeased(LeaseEntry entry)
     {
         // Not before it is on disk: what a caller was told must survive.
-        if (entry.Waiters.Count == 0 || !IsStored(entry) || entry.LeaseAt(_clock.Now) is not { } lease)
+        if (entry.Waiters.Count == 0 || entry.LeaseAt(_clock.Now) is not { } lease)
             return;
+        if (!IsStored(entry))
+        {
+            _store.Hurry();
+            return;
+        }
         var outcome = new AcquireOutcome(AcquireKind.Success, Answer(entry, lease));
         foreach (var waiter in entry.Waiters)
             waiter.Complete(outcome);

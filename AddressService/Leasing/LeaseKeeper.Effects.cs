@@ -113,6 +113,8 @@ internal sealed partial class LeaseKeeper
             entry.LastError = $"{reply.Message.YourAddress} from {reply.Message.ServerId} refused: {detail}";
     }
 
+    // Of a shorter one a second is much: a crash must not find it ended.
+    private const int ShortLease = 60;
     private LeaseRecord? _latest;
 
     private void Leased(object client, HeldLease lease, string what, string? from = null)
@@ -138,7 +140,7 @@ internal sealed partial class LeaseKeeper
             _metrics.Acquired(_clock.Now - entry.StartedAt);
         if (!renewed)
             Log.Leased(_logger, entry.Record.Service, lease.Address, entry.Identity, lease.Server, lease.Seconds);
-        bool saved = Save(entry, record);
+        bool saved = Save(entry, record, later: renewed && lease.Seconds >= ShortLease && entry.Waiters.Count == 0);
         Tell(entry, told);
         if (saved)
             CompleteIfLeased(entry);

@@ -338,12 +338,15 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
             entry.AbandonAt = now + SaveAgainAfter;
     }
 
-    private bool Save(LeaseEntry entry, LeaseRecord record)
+    private bool Save(LeaseEntry entry, LeaseRecord record, bool later = false)
     {
         entry.Record = record with { SavedAt = _clock.UtcNow, Counts = entry.History.Counts(record.Counts) };
         try
         {
-            _store.Save(entry.Record);
+            if (later)
+                _store.SaveLater(entry.Record);
+            else
+                _store.Save(entry.Record);
             entry.SaveAgainAt = null;
             TellUntold(entry);
             return true;

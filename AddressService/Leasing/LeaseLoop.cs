@@ -190,10 +190,13 @@ internal sealed partial class LeaseLoop : BackgroundService
 
     private TimeSpan Sleep()
     {
-        if (_keeper.NextDeadline is not { } next)
-            return LongestSleep;
-        var now = _clock.Now;
-        return next <= now ? TimeSpan.Zero : next - now < LongestSleep ? next - now + TimeSpan.FromMilliseconds(1) : LongestSleep;
+        var sleep = LongestSleep;
+        if (_keeper.NextDeadline is { } next && next - _clock.Now is var left && left < sleep)
+            sleep = left <= TimeSpan.Zero ? TimeSpan.Zero : left + TimeSpan.FromMilliseconds(1);
+        // A gathered batch leaves when its time has come, be it that nothing else happens.
+        if (_store.DueIn is { } due && due < sleep)
+            sleep = due <= TimeSpan.Zero ? TimeSpan.Zero : due + TimeSpan.FromMilliseconds(1);
+        return sleep;
     }
 
     /// <summary>A reply, a call, or neither: only look at the clock.</summary>

@@ -19,6 +19,14 @@ internal interface ILeaseStore : IDisposable
     /// <summary>Adds a record, or replaces the one with the same <see cref="LeaseRecord.Id"/>.</summary>
     void Save(LeaseRecord record);
 
+    /// <summary>The same for what nobody waits for: it may be gathered with others for a second before it is made durable.</summary>
+    void SaveLater(LeaseRecord record) => Save(record);
+
+    /// <summary>Somebody waits after all: what was gathered is made durable now.</summary>
+    void Hurry()
+    {
+    }
+
     /// <summary>Removes a record; nothing happens when there is none.</summary>
     void Delete(LeaseRecord record);
 

@@ -17,7 +17,11 @@ internal sealed class WriteBehindStore(ILeaseBackend backend, TimeProvider time)
     private StoreBatch? _batch;
     private string? _fault;
     private long _begunAt;
+    private long? _gatheringSince;
     private long? _failedAt;
+
+    /// <summary>How long writes that nobody waits for are gathered: of leases by the thousand many are renewed in that time.</summary>
+    public static TimeSpan GatherFor { get; } = TimeSpan.FromSeconds(1);
 
     /// <summary>How long failed writes wait to be repeated.</summary>
     public static TimeSpan RepeatAfter { get; } = TimeSpan.FromSeconds(1);
@@ -38,11 +42,23 @@ internal sealed class WriteBehindStore(ILeaseBackend backend, TimeProvider time)
 
     public bool IsPending(Guid id) => _queued.ContainsKey(id) || _flying.Contains(id);
 
+    /// <summary>When <see cref="Begin"/> has something to do that waits for nothing but time.</summary>
+    public TimeSpan? DueIn => _gatheringSince is { } since && _flying.Count == 0 && _failedAt is null ? GatherFor - time.GetElapsedTime(since) : null;
+
     public void Save(LeaseRecord record)
     {
         Queue(new StoreWrite(StoreWriteKind.Save, record, null));
         _known.Add(record.Id);
     }
+
+    public void SaveLater(LeaseRecord record)
+    {
+        var since = _queued.Count == 0 ? time.GetTimestamp() : _gatheringSince;
+        Save(record);
+        _gatheringSince = since;
+    }
+
+    public void Hurry() => _gatheringSince = null;
 
     public void SaveMacs(IReadOnlyList<string> macs) => Queue(new StoreWrite(StoreWriteKind.Macs, null, macs));
 
@@ -50,8 +66,10 @@ internal sealed class WriteBehindStore(ILeaseBackend backend, TimeProvider time)
     public void Delete(LeaseRecord record)
     {
         // What was refused never got in.
-        if (_known.Contains(record.Id))
-            _queued[record.Id] = new StoreWrite(StoreWriteKind.Delete, record, null);
+        if (!_known.Contains(record.Id))
+            return;
+        _queued[record.Id] = new StoreWrite(StoreWriteKind.Delete, record, null);
+        Hurry();
     }
 
     /// <summary>Completes when no write with this key is under way any more.</summary>
@@ -59,6 +77,7 @@ internal sealed class WriteBehindStore(ILeaseBackend backend, TimeProvider time)
     {
         if (!IsPending(key))
             return Task.CompletedTask;
+        Hurry();
         if (!_waiters.TryGetValue(key, out var waiter))
             _waiters[key] = waiter = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         return waiter.Task;
@@ -69,6 +88,9 @@ internal sealed class WriteBehindStore(ILeaseBackend backend, TimeProvider time)
     {
         if (_flying.Count > 0 || _queued.Count == 0 || (_failedAt is { } at && time.GetElapsedTime(at) < RepeatAfter))
             return null;
+        if (_gatheringSince is { } since && time.GetElapsedTime(since) < GatherFor)
+            return null;
+        _gatheringSince = null;
         var writes = _queued.Values.Take(LongestBatch).ToArray();
         foreach (var write in writes)
         {
@@ -122,6 +144,7 @@ internal sealed class WriteBehindStore(ILeaseBackend backend, TimeProvider time)
                 _queued.TryAdd(write.Key, write);
         }
         _failedAt = null;
+        Hurry();
     }
 
     public void Dispose() => backend.Dispose();
@@ -131,6 +154,7 @@ internal sealed class WriteBehindStore(ILeaseBackend backend, TimeProvider time)
         if (Fault is { } fault)
             throw new IOException(fault);
         _queued[write.Key] = write;
+        Hurry();
     }
 }
 

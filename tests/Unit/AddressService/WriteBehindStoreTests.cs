@@ -55,6 +55,60 @@ public sealed class WriteBehindStoreTests : IDisposable
     }
 
     [Fact]
+    public async Task What_nobody_waits_for_is_gathered_for_a_moment_and_written_together()
+    {
+        using var store = new WriteBehindStore(_backend, _time);
+        store.SaveLater(Record());
+        Assert.Null(store.Begin());
+        Assert.Equal(WriteBehindStore.GatherFor, store.DueIn);
+        _time.Advance(WriteBehindStore.GatherFor / 2);
+        store.SaveLater(Record());
+        Assert.Null(store.Begin());
+
+        _time.Advance(WriteBehindStore.GatherFor / 2);
+        Assert.Equal(TimeSpan.Zero, store.DueIn);
+        await RunAsync(store);
+
+        Assert.Equal(2, _backend.Written.Count);
+        Assert.Null(store.DueIn);
+    }
+
+    [Theory]
+    [InlineData("another write")]
+    [InlineData("a waiter")]
+    [InlineData("a hurry")]
+    [InlineData("the end")]
+    public async Task What_is_gathered_leaves_at_once_with(string reason)
+    {
+        using var store = new WriteBehindStore(_backend, _time);
+        var record = Record();
+        store.SaveLater(record);
+        Assert.Null(store.Begin());
+        var stored = Task.CompletedTask;
+        switch (reason)
+        {
+            case "another write":
+                store.Save(Record());
+                break;
+            case "a waiter":
+                stored = store.WhenStored(record.Id);
+                break;
+            case "a hurry":
+                store.Hurry();
+                break;
+            default:
+                store.Recall();
+                break;
+        }
+
+        await RunAsync(store);
+
+        await stored;
+        Assert.False(store.IsPending(record.Id));
+        Assert.Contains(_backend.Written, write => write.Key == record.Id);
+    }
+
+    [Fact]
     public async Task A_failed_write_does_not_replace_the_newer_one()
     {
         using var store = new WriteBehindStore(_backend, _time);
