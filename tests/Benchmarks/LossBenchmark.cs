@@ -12,7 +12,7 @@ internal static class LossBenchmark
         int leases = report.IsShort ? 50 : 1000;
         var duration = report.IsShort ? TimeSpan.FromSeconds(12) : TimeSpan.FromMinutes(3);
         await using var lab = await BenchmarkLab.StartAsync(
-            TimeSpan.FromSeconds(10), cancellationToken, "--messages-per-second", "0", "--message-burst", "150");
+            TimeSpan.FromSeconds(10), cancellationToken, "--messages-per-second", "0", "--message-burst", "150", "--request-timeout", "120");
         foreach (string command in new[]
         {
             "add table bridge loss",
