@@ -132,10 +132,10 @@ internal sealed partial class HeartbeatExchange : IAsyncDisposable
                     await SendAsync(silence);
                     next = Now + _table.Interval;
                 }
-                bool wasReady = _sight.IsReady;
+                int ready = _sight.ReadyLinks.Count;
                 Evaluate();
                 // The others hear of it now, not by the next heartbeat.
-                if (_sight.IsReady && !wasReady)
+                if (_sight.ReadyLinks.Count > ready)
                     await SendAsync(silence);
                 await SleepAsync(silence);
             }
@@ -214,9 +214,12 @@ internal sealed partial class HeartbeatExchange : IAsyncDisposable
         int count;
         lock (_gate)
             beat = _table.Next(echoes, Now, out count);
-        foreach (var segment in _segments.Values)
+        foreach (var (index, segment) in _segments)
         {
-            int length = HeartbeatFrame.Write(_frame, segment.Link.Mac, beat, _name, echoes.AsSpan(0, count), keys[0]);
+            bool isReady;
+            lock (_gate)
+                isReady = _table.IsReadyOn(index);
+            int length = HeartbeatFrame.Write(_frame, segment.Link.Mac, beat with { IsReady = isReady }, _name, echoes.AsSpan(0, count), keys[0]);
             try
             {
                 await segment.Channel.SendAsync(_frame.AsMemory(0, length), cancellationToken);
@@ -243,7 +246,10 @@ internal sealed partial class HeartbeatExchange : IAsyncDisposable
         foreach (var state in eligible.Values.Where(state => !_segments.ContainsKey(state.Link.Index)))
             Open(state.Link);
         // Behind a cable that was plugged in again others may announce what we did.
-        bool hasCarrier = eligible.Values.Any(static state => state.HasCarrier);
+        int[] usable = [.. _segments.Keys.Where(index => eligible[index].HasCarrier)];
+        bool hasCarrier = usable.Length > 0;
+        lock (_gate)
+            _table.UseLinks(usable, Now);
         if (hasCarrier && !_hasCarrier)
         {
             Guard.Pause();

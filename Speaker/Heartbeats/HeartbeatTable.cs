@@ -29,6 +29,17 @@ internal enum HeardKind
 internal sealed record HeartbeatSight(FrozenSet<string> Alive, FrozenSet<string> Silent, bool IsReady, bool IsHeard)
 {
     public static HeartbeatSight Nothing { get; } = new(FrozenSet<string>.Empty, FrozenSet<string>.Empty, false, false);
+
+    /// <summary>Those of <see cref="Alive"/> that are heard by each of our links that can be used, by its index.</summary>
+    public FrozenDictionary<int, FrozenSet<string>> Reach { get; init; } = FrozenDictionary<int, FrozenSet<string>>.Empty;
+
+    /// <summary>Our own links by which we have listened for long enough to announce.</summary>
+    public FrozenSet<int> ReadyLinks { get; init; } = FrozenSet<int>.Empty;
+
+    /// <summary>Whether a node can serve whoever is behind one of these links of ours; for one that is not heard at all, somebody else has to know.</summary>
+    public bool CanServe(string node, string me, IReadOnlyCollection<int> links) =>
+        node == me ? links.Any(ReadyLinks.Contains)
+        : !Alive.Contains(node) || links.Count == 0 || links.Any(link => Reach.TryGetValue(link, out var nodes) && nodes.Contains(node));
 }
 
 /// <summary>
@@ -37,7 +48,7 @@ internal sealed record HeartbeatSight(FrozenSet<string> Alive, FrozenSet<string>
 /// <remarks>
 /// A sender counts from the moment on that it echoes the instance under which we joined: it is alive now, it hears us, and what it says was not recorded earlier. It is silent when
 /// five of its intervals pass without a heartbeat. Whoever joins (a start, a pause of the process, a cable that was plugged in again) draws a new instance and listens before it is
-/// ready, so that nobody announces what another announces already.
+/// ready, so that nobody announces what another announces already. All of this is so for each link too: a node whose second cable is cut serves nobody behind it.
 /// </remarks>
 internal sealed class HeartbeatTable
 {
@@ -57,6 +68,7 @@ internal sealed class HeartbeatTable
     private readonly Func<ulong> _draw;
     private readonly Dictionary<ulong, Peer> _peers = [];
     private readonly Dictionary<string, Peer> _byNode = new(StringComparer.Ordinal);
+    private readonly Dictionary<int, OwnLink> _links = [];
     private TimeSpan _joinedAt;
     private ulong _sequence;
     private TimeSpan _sentAt = TimeSpan.MinValue;
@@ -94,7 +106,21 @@ internal sealed class HeartbeatTable
         _sequence = 0;
         foreach (var peer in _peers.Values)
             peer.KnowsUs = false;
+        foreach (var link in _links.Values)
+            (link.Since, link.IsReady) = (now, false);
     }
+
+    /// <summary>Our links that can be used now: one that is new is listened to before it is ready, as we are ourselves.</summary>
+    public void UseLinks(IReadOnlyCollection<int> usable, TimeSpan now)
+    {
+        foreach (int gone in _links.Keys.Where(link => !usable.Contains(link)).ToList())
+            _links.Remove(gone);
+        foreach (int link in usable)
+            _links.TryAdd(link, new OwnLink { Since = now });
+    }
+
+    /// <summary>Whether we may announce by a link: what our heartbeats say there.</summary>
+    public bool IsReadyOn(int link) => IsReady && !IsLeaving && _links.TryGetValue(link, out var own) && own.IsReady;
 
     /// <summary>We are about to stop.</summary>
     public void Leave() => IsLeaving = true;
@@ -132,9 +158,12 @@ internal sealed class HeartbeatTable
             peer = new Peer(node, beat.Instance);
             _peers[beat.Instance] = peer;
         }
-        if (peer.Sequences.TryGetValue(link, out ulong last) && beat.Sequence <= last)
+        if (!peer.Links.TryGetValue(link, out var hearing))
+            peer.Links[link] = hearing = new Hearing();
+        if (beat.Sequence <= hearing.Sequence)
             return HeardKind.Old;
-        peer.Sequences[link] = beat.Sequence;
+        hearing.Sequence = beat.Sequence;
+        (hearing.ReceivedAt, hearing.IsReady) = (now, beat.IsReady);
         peer.ReceivedAt = now;
         if (view.Echoes(Instance))
             (peer.KnowsUs, peer.KnewUsAt) = (true, now);
@@ -143,7 +172,7 @@ internal sealed class HeartbeatTable
         peer.HeardAt = now;
         peer.Timeout = TimeSpan.FromMilliseconds(beat.IntervalMilliseconds) * LostAfter;
         peer.Mac = view.Source;
-        (peer.IsReady, peer.IsLeaving, peer.IsMute) = (beat.IsReady, beat.IsLeaving, false);
+        (peer.IsLeaving, peer.IsMute) = (beat.IsLeaving, false);
         if (!_byNode.TryGetValue(peer.Node, out var before) || before != peer)
         {
             if (before is not null)
@@ -166,11 +195,12 @@ internal sealed class HeartbeatTable
     /// <returns>Whether <see cref="Sight"/> changed.</returns>
     public bool Evaluate(TimeSpan now)
     {
-        var listened = now - _joinedAt;
-        if (!IsReady && (listened >= _interval * (LostAfter + 1) || (listened >= _interval * ShortestListening && EverybodyKnowsUs(now))))
-            IsReady = true;
+        IsReady |= HasListened(now - _joinedAt, now, null);
+        foreach (var (index, link) in _links)
+            link.IsReady |= IsReady && HasListened(now - link.Since, now, index);
         var alive = new List<string>();
         var silent = new List<string>();
+        var reach = _links.Keys.ToDictionary(static link => link, static _ => new List<string>());
         bool isHeard = false;
         foreach (var peer in _byNode.Values)
         {
@@ -178,30 +208,50 @@ internal sealed class HeartbeatTable
             isHeard |= heard && peer.KnowsUs && now - peer.KnewUsAt < peer.Timeout * 4;
             if (heard && !peer.IsLeaving)
             {
-                if (peer.IsReady)
-                    alive.Add(peer.Node);
-                else
-                    silent.Add(peer.Node);
+                bool isReady = false;
+                foreach (var (link, hearing) in peer.Links)
+                {
+                    if (!hearing.IsReady || now - hearing.ReceivedAt >= peer.Timeout)
+                        continue;
+                    isReady = true;
+                    if (reach.TryGetValue(link, out var nodes))
+                        nodes.Add(peer.Node);
+                }
+                (isReady ? alive : silent).Add(peer.Node);
             }
             else if (!peer.IsMute || peer.IsLeaving)
             {
                 silent.Add(peer.Node);
             }
         }
-        if (alive.Count == Sight.Alive.Count && silent.Count == Sight.Silent.Count && IsReady == Sight.IsReady && isHeard == Sight.IsHeard
-            && alive.TrueForAll(Sight.Alive.Contains) && silent.TrueForAll(Sight.Silent.Contains))
+        var before = Sight;
+        if (IsReady == before.IsReady && isHeard == before.IsHeard && Same(alive, before.Alive) && Same(silent, before.Silent)
+            && reach.Count == before.Reach.Count && reach.All(link => before.Reach.TryGetValue(link.Key, out var nodes) && Same(link.Value, nodes))
+            && _links.Values.Count(static link => link.IsReady) == before.ReadyLinks.Count && _links.All(link => link.Value.IsReady == before.ReadyLinks.Contains(link.Key)))
         {
             return false;
         }
-        Sight = new HeartbeatSight(alive.ToFrozenSet(StringComparer.Ordinal), silent.ToFrozenSet(StringComparer.Ordinal), IsReady, isHeard);
+        Sight = new HeartbeatSight(alive.ToFrozenSet(StringComparer.Ordinal), silent.ToFrozenSet(StringComparer.Ordinal), IsReady, isHeard)
+        {
+            Reach = reach.ToFrozenDictionary(static link => link.Key, static link => link.Value.ToFrozenSet(StringComparer.Ordinal)),
+            ReadyLinks = _links.Where(static link => link.Value.IsReady).Select(static link => link.Key).ToFrozenSet(),
+        };
         return true;
     }
 
-    private bool EverybodyKnowsUs(TimeSpan now)
+    private static bool Same(List<string> nodes, FrozenSet<string> before) => nodes.Count == before.Count && nodes.TrueForAll(before.Contains);
+
+    /// <summary>Whether everybody who would speak had the time to: on all links, or on one.</summary>
+    private bool HasListened(TimeSpan time, TimeSpan now, int? link) =>
+        time >= _interval * (LostAfter + 1) || (time >= _interval * ShortestListening && EverybodyKnowsUs(now, link));
+
+    private bool EverybodyKnowsUs(TimeSpan now, int? link)
     {
         bool any = false;
         foreach (var peer in Heard(now))
         {
+            if (link is { } only && !peer.Links.ContainsKey(only))
+                continue;
             if (!peer.KnowsUs)
                 return false;
             any = true;
@@ -229,8 +279,8 @@ internal sealed class HeartbeatTable
 
         public ulong Instance => instance;
 
-        /// <summary>The newest heartbeat by each interface.</summary>
-        public Dictionary<int, ulong> Sequences { get; } = [];
+        /// <summary>What came by each of our links.</summary>
+        public Dictionary<int, Hearing> Links { get; } = [];
 
         public TimeSpan ReceivedAt { get; set; }
 
@@ -244,10 +294,25 @@ internal sealed class HeartbeatTable
 
         public bool KnowsUs { get; set; }
 
-        public bool IsReady { get; set; }
-
         public bool IsLeaving { get; set; }
 
         public bool IsMute { get; set; }
+    }
+
+    /// <summary>The newest heartbeat of a node by one link.</summary>
+    private sealed class Hearing
+    {
+        public ulong Sequence { get; set; }
+
+        public TimeSpan ReceivedAt { get; set; }
+
+        public bool IsReady { get; set; }
+    }
+
+    private sealed class OwnLink
+    {
+        public TimeSpan Since { get; set; }
+
+        public bool IsReady { get; set; }
     }
 }

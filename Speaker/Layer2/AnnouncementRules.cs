@@ -50,6 +50,9 @@ internal sealed record Surroundings(string Me, IReadOnlyList<string> Candidates,
 {
     /// <summary>Labels of a node; null for none.</summary>
     public Func<string, IReadOnlyDictionary<string, string>?> LabelsOf { get; init; } = static _ => null;
+
+    /// <summary>Who reaches the users of an address, as far as we can hear by these interfaces of ours (null: all).</summary>
+    public Func<IPAddress, IReadOnlySet<string>?, Func<string, bool>> WhoServes { get; init; } = static (_, _) => static _ => true;
 }
 
 /// <summary>Decides whether this node announces a Service's addresses by ARP (MetalLB, "Layer 2 mode"). Pure.</summary>
@@ -93,6 +96,8 @@ internal static class AnnouncementRules
         if (IsShared(service) && advertisements.Exists(static ad => ad.ServiceSelectors.Count > 0))
             return Decision.Silent(SilenceReason.SharedIPWithServiceSelector);
         IEnumerable<string> candidates = surroundings.Candidates.Where(node => advertisements.Exists(ad => Selects(ad, node, surroundings)));
+        var interfaces = InterfacesOf(advertisements, surroundings);
+        candidates = candidates.Where(surroundings.WhoServes(addresses[0], interfaces));
         if (service.Spec.ExternalTrafficPolicy == "Local")
         {
             var hosts = usable.Select(static endpoint => endpoint.Node).ToHashSet();
@@ -101,7 +106,7 @@ internal static class AnnouncementRules
         // Both addresses of a dual-stack Service go to one node: the first decides, as with MetalLB.
         string? owner = Election.Winner(MostPreferred(candidates, advertisements, surroundings), addresses[0]);
         return owner is not null && owner == surroundings.Me
-            ? new Decision(SilenceReason.None, announceable, validUntil, owner) { Interfaces = InterfacesOf(advertisements, surroundings) }
+            ? new Decision(SilenceReason.None, announceable, validUntil, owner) { Interfaces = interfaces }
             : Decision.Silent(SilenceReason.NotOwner, owner);
     }
 
@@ -135,7 +140,7 @@ internal static class AnnouncementRules
     private static HashSet<string>? InterfacesOf(List<Layer2Advertisement> advertisements, Surroundings surroundings)
     {
         var own = advertisements.Where(ad => Selects(ad, surroundings.Me, surroundings)).ToList();
-        return own.Exists(static ad => ad.Interfaces.Count == 0) ? null : [.. own.SelectMany(static ad => ad.Interfaces)];
+        return own.Count == 0 || own.Exists(static ad => ad.Interfaces.Count == 0) ? null : [.. own.SelectMany(static ad => ad.Interfaces)];
     }
 
     private static bool TryReadEnd(Service service, out DateTimeOffset? end)

@@ -21,6 +21,11 @@ internal interface IMembership
     /// <summary>Whether another speaker may rightly have taken over from us: we cannot be heard, or are about to go. Thread-safe.</summary>
     bool MustYield { get; }
 
+    /// <summary>Tells which of the members can serve the users of an address: those that reach the segment on which they are. Thread-safe.</summary>
+    /// <param name="address">The address.</param>
+    /// <param name="interfaces">Our interfaces on which it may be announced; null for all.</param>
+    Func<string, bool> WhoServes(System.Net.IPAddress address, IReadOnlySet<string>? interfaces);
+
     /// <summary>Another machine claimed an address of ours by ARP: it is on the same segment, whatever else is heard of it. Thread-safe.</summary>
     void SeenOtherwise(Networking.Addresses.MacAddress mac);
 }

@@ -1,4 +1,6 @@
+using System.Net;
 using DynamicLb.Networking.Addresses;
+using DynamicLb.Networking.Netlink;
 using DynamicLb.Speaker.Heartbeats;
 
 namespace DynamicLb.Speaker.Membership;
@@ -14,15 +16,26 @@ internal sealed class SegmentMembership : IMembership
     private readonly HeartbeatExchange _heartbeats;
     private readonly Lock _lock = new();
     private volatile IReadOnlySet<string> _members = new HashSet<string>();
+    private volatile Segments _segments;
 
-    public SegmentMembership(SpeakerOptions options, NodeMembership leases, HeartbeatExchange heartbeats)
+    public SegmentMembership(SpeakerOptions options, NodeMembership leases, HeartbeatExchange heartbeats, ILinkMonitor links)
     {
+        _segments = new Segments(links.Current, options.ExcludedInterfaces);
+        links.Changed += () =>
+        {
+            // Pods come and go with their interfaces: nothing to decide anew.
+            var segments = new Segments(links.Current, options.ExcludedInterfaces);
+            if (segments.IsLike(_segments))
+                return;
+            _segments = segments;
+            Combine(true);
+        };
         _me = options.NodeName;
         _leases = leases;
         _heartbeats = heartbeats;
-        leases.Changed += Combine;
+        leases.Changed += () => Combine(false);
         leases.Rejoined += () => Rejoined?.Invoke();
-        heartbeats.Changed += Combine;
+        heartbeats.Changed += () => Combine(true);
         heartbeats.Rejoined += () => Rejoined?.Invoke();
     }
 
@@ -41,6 +54,15 @@ internal sealed class SegmentMembership : IMembership
     /// <inheritdoc/>
     public void SeenOtherwise(MacAddress mac) => _heartbeats.SeenOtherwise(mac);
 
+    /// <inheritdoc/>
+    public Func<string, bool> WhoServes(IPAddress address, IReadOnlySet<string>? interfaces)
+    {
+        if (!_heartbeats.IsOn)
+            return static _ => true;
+        var (sight, links) = (_heartbeats.Sight, _segments.Of(address, interfaces));
+        return node => sight.CanServe(node, _me, links);
+    }
+
     /// <summary>The members, from what both tell.</summary>
     /// <param name="me">Our own node.</param>
     /// <param name="byLease">Nodes whose Leases are alive.</param>
@@ -58,12 +80,13 @@ internal sealed class SegmentMembership : IMembership
         return members;
     }
 
-    private void Combine()
+    /// <param name="reach">Whether the segments may be reached by others than before, with the same members.</param>
+    private void Combine(bool reach)
     {
         lock (_lock)
         {
             var members = Unite(_me, _leases.Members, _leases.IsBeating, _heartbeats.IsOn, _heartbeats.Sight);
-            if (members.SetEquals(_members))
+            if (!reach && members.SetEquals(_members))
                 return;
             _members = members;
         }

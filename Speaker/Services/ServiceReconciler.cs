@@ -136,6 +136,7 @@ internal sealed partial class ServiceReconciler
             config, now)
         {
             LabelsOf = node => _nodes.Get(new NamespacedName("", node))?.Metadata.Labels,
+            WhoServes = _membership.WhoServes,
         };
         foreach (var name in names)
             Decide(name, surroundings);

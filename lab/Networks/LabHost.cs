@@ -25,13 +25,13 @@ public sealed partial class LabHost(LabNetwork network, NetworkNamespace @namesp
         MacAddress().Match(await @namespace.IpAsync("-o link show dev eth0", cancellationToken)).Groups["mac"].Value;
 
     /// <summary>Asks the LAN for the MAC of an address with arping(8); null when nobody answers within a second. More than one answer is a fault.</summary>
-    public async Task<string?> ResolveAsync(string wanted, CancellationToken cancellationToken)
+    public async Task<string?> ResolveAsync(string wanted, CancellationToken cancellationToken, string device = "eth0")
     {
         string output;
         try
         {
             // The program ends with 1 when nothing answered; -b keeps all its requests broadcast.
-            output = await @namespace.RunAsync("sh", ["-c", $"arping -b -c 1 -w 1 -I eth0 {wanted} || test $? = 1"], cancellationToken);
+            output = await @namespace.RunAsync("sh", ["-c", $"arping -b -c 1 -w 1 -I {device} {wanted} || test $? = 1"], cancellationToken);
         }
         catch (InvalidOperationException) when (cancellationToken.IsCancellationRequested)
         {

@@ -21,4 +21,8 @@ public sealed record InterfaceState(LinkInfo Link, bool IsUp, bool IsBroadcast, 
 /// <summary>An IPv4 address of an interface.</summary>
 /// <param name="Address">The address.</param>
 /// <param name="PrefixLength">Length of its network's prefix, 0 to 32.</param>
-public readonly record struct InterfaceAddress(IPv4Address Address, int PrefixLength);
+public readonly record struct InterfaceAddress(IPv4Address Address, int PrefixLength)
+{
+    /// <summary>Whether another address lies in the same network.</summary>
+    public bool Contains(IPv4Address other) => PrefixLength <= 0 || (Address.Value ^ other.Value) >> (32 - PrefixLength) == 0;
+}

@@ -79,6 +79,40 @@ public sealed class HeartbeatTests
     }
 
     [Fact]
+    public async Task A_node_that_loses_one_of_two_cables_is_replaced_on_that_segment_alone()
+    {
+        const string Far = "10.30.0.100";
+        await using var lab = await SpeakerLab.StartAsync(3, heartbeats: true);
+        await WaitForAllAsync(lab, 3);
+        await lab.AddSegmentAsync();
+        foreach (string node in (string[])["node1", "node2", "node3"])
+            await Wait.UntilAsync(async () => await lab.MetricAsync(node, "dynamiclb_speaker_interfaces") == 2, TimeSpan.FromSeconds(10), $"{node} to follow eth1", Cancelled);
+        var near = Enumerable.Range(100, 6).Select(static i => string.Create(CultureInfo.InvariantCulture, $"10.20.0.{i}")).ToArray();
+        foreach (string ip in near)
+            await lab.AddServiceAsync($"near{ip[^3..]}", ip);
+        await lab.AddServiceAsync("far", Far);
+        var owners = new List<string>();
+        foreach (string ip in near)
+            owners.Add(await lab.WaitForOwnerAsync(ip));
+        string first = await lab.WaitForOwnerAsync(Far);
+        var capture = await lab.CaptureAsync("eth1");
+        var here = await lab.CaptureAsync();
+
+        var since = TimeProvider.System.GetUtcNow();
+        var took = await TakeoverAsync(lab, capture, first, () => lab.Network.Switch.IpAsync($"link set q-{first} down", Cancelled), Far);
+        Print("one of two cables cut", [took]);
+        Assert.InRange(took, TimeSpan.Zero, Longest);
+        for (int i = 0; i < near.Length; i++)
+        {
+            Assert.Equal(owners[i], await lab.WhoHasAsync(near[i]));
+            Assert.DoesNotContain(here.Of(near[i]), arp => arp.Node != owners[i] && arp.At > since);
+        }
+
+        await lab.Network.Switch.IpAsync($"link set q-{first} up", Cancelled);
+        await Wait.UntilAsync(async () => await lab.WaitForOwnerAsync(Far) == first, TimeSpan.FromSeconds(10), $"{first} to have it back", Cancelled);
+    }
+
+    [Fact]
     public async Task Speakers_without_a_key_or_with_another_one_are_judged_by_their_Leases()
     {
         await using var lab = await SpeakerLab.StartAsync(2);
@@ -96,12 +130,12 @@ public sealed class HeartbeatTests
             Assert.NotNull(await lab.WhoHasAsync(Ip));
     }
 
-    private static async Task<TimeSpan> TakeoverAsync(SpeakerLab lab, ArpCapture capture, string first, Func<Task> harm)
+    private static async Task<TimeSpan> TakeoverAsync(SpeakerLab lab, ArpCapture capture, string first, Func<Task> harm, string ip = Ip)
     {
         var since = TimeProvider.System.GetUtcNow();
         await harm();
         var claim = await Wait.ForAsync(
-            () => Task.FromResult(capture.Of(Ip).FirstOrDefault(arp => arp.IsGratuitous && arp.Node != first && arp.At > since)), TimeSpan.FromSeconds(8),
+            () => Task.FromResult(capture.Of(ip).FirstOrDefault(arp => arp.IsGratuitous && arp.Node != first && arp.At > since)), TimeSpan.FromSeconds(8),
             $"a gratuitous ARP of another node than {first}\n{lab.Logs()}", Cancelled);
         return claim.At - since;
     }

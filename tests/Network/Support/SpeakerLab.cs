@@ -45,7 +45,7 @@ internal sealed partial class SpeakerLab : IAsyncDisposable
     }
 
     /// <summary>How many nodes there are.</summary>
-    public int Nodes => _macs.Count;
+    public int Nodes => _speakers.Count;
 
     /// <summary>The process of a node's speaker.</summary>
     public ChildProcess Speaker(string node) => _speakers[node];
@@ -71,17 +71,36 @@ internal sealed partial class SpeakerLab : IAsyncDisposable
 
     /// <summary>The node that answers for an address; null when nobody does. Two answers are a fault.</summary>
     public async Task<string?> WhoHasAsync(string ip) =>
-        await Client.ResolveAsync(ip, Cancelled) is { } mac ? _macs.GetValueOrDefault(mac, mac) : null;
+        await Client.ResolveAsync(ip, Cancelled, ip.StartsWith("10.30.", StringComparison.Ordinal) ? "eth1" : "eth0") is { } mac ? _macs.GetValueOrDefault(mac, mac) : null;
+
+    /// <summary>Connects all nodes and the client to a second LAN, 10.30.0.0/24, by interfaces eth1. A node's port there is q-NODE at the switch.</summary>
+    public async Task AddSegmentAsync()
+    {
+        await Network.Switch.IpAsync("link add lan2 type bridge", Cancelled);
+        await Network.Switch.IpAsync("link set lan2 up", Cancelled);
+        int number = 10;
+        foreach (string name in (string[])["client", .. Enumerable.Range(1, Nodes).Select(static i => string.Create(CultureInfo.InvariantCulture, $"node{i}"))])
+        {
+            var host = Network[name].Namespace;
+            await Network.Switch.IpAsync($"link add q-{name} type veth peer name eth1 netns {host.Name}", Cancelled);
+            await Network.Switch.IpAsync($"link set q-{name} master lan2 up", Cancelled);
+            await host.IpAsync(string.Create(CultureInfo.InvariantCulture, $"addr add 10.30.0.{number++}/24 dev eth1"), Cancelled);
+            await host.IpAsync("link set eth1 up", Cancelled);
+            string mac = (await host.RunAsync("sh", ["-c", "ip -br link show dev eth1 | awk '{print $3}'"], Cancelled)).Trim();
+            if (name != "client")
+                _macs[mac] = name;
+        }
+    }
 
     /// <summary>Waits until a node answers for an address, and returns its name.</summary>
     public Task<string> WaitForOwnerAsync(string ip, int seconds = 20) =>
         Wait.ForAsync(async () => await WhoHasAsync(ip), TimeSpan.FromSeconds(seconds), $"an answer for {ip}\n{Logs()}", Cancelled);
 
     /// <summary>Starts recording ARP at the client.</summary>
-    public async Task<ArpCapture> CaptureAsync()
+    public async Task<ArpCapture> CaptureAsync(string device = "eth0")
     {
         string log = $"arp{Guid.NewGuid():N}";
-        Network.Start(Client, log, "tcpdump", "-ni", "eth0", "-e", "-tt", "-l", "--immediate-mode", "arp");
+        Network.Start(Client, log, "tcpdump", "-ni", device, "-e", "-tt", "-l", "--immediate-mode", "arp");
         var file = Path.Combine(Network.Folder, $"{log}.log");
         await Wait.UntilAsync(
             () => Task.FromResult(File.Exists(file) && File.ReadAllText(file).Contains("listening on", StringComparison.Ordinal)), TimeSpan.FromSeconds(10), "tcpdump",
@@ -163,7 +182,7 @@ internal sealed partial class SpeakerLab : IAsyncDisposable
             address-pools:
             - name: lab
               protocol: layer2
-              addresses: [10.20.0.100-10.20.0.200]
+              addresses: [10.20.0.100-10.20.0.200, 10.30.0.100-10.30.0.200]
             """,
             Cancelled);
         ApiServer = Network.StartOurs(api, "kube-api", "KubeApi", "--listen", Api, "--kubeconfig-out", Path.Combine(Network.Folder, "kubeconfig"));

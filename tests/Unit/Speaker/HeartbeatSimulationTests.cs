@@ -87,6 +87,46 @@ public sealed class HeartbeatSimulationTests
         Assert.All(Addresses, address => Assert.Single(world.Owners(address)));
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void A_node_that_loses_one_of_two_segments_is_replaced_on_that_one_alone(bool isSeen)
+    {
+        var world = new HeartbeatWorld(7, 5, 0.02, segments: 2);
+        world.Run(3);
+        var node = Assert.Single(world.Owners(Addresses[0], segment: 2));
+        Assert.Equal(node, Assert.Single(world.Owners(Addresses[0], segment: 1)));
+        if (isSeen)
+            node.Plug(2, false);
+        else
+            node.Deafen(2);
+        world.Run(0.65);
+
+        Assert.Equal(node, Assert.Single(world.Owners(Addresses[0], segment: 1)));
+        // Whoever does not see that the cable is dead may go on: nobody hears it.
+        Assert.Single(world.Owners(Addresses[0], segment: 2), owner => owner != node);
+        if (isSeen)
+            Assert.DoesNotContain(node, world.Owners(Addresses[0], segment: 2));
+
+        // Plugged in again, it listens first; nobody lets go before it is ready.
+        var none = TimeSpan.Zero;
+        var both = TimeSpan.Zero;
+        var last = world.Now;
+        int owners = 1;
+        world.Changed = () =>
+        {
+            (none, both) = (none + (owners == 0 ? world.Now - last : default), both + (owners > 1 ? world.Now - last : default));
+            (owners, last) = (world.Owners(Addresses[0], segment: 2).Count, world.Now);
+        };
+        if (!isSeen)
+            return;
+        node.Plug(2, true);
+        Assert.DoesNotContain(node, world.Owners(Addresses[0], segment: 2));
+        world.Run(1.5);
+        Assert.Equal(node, Assert.Single(world.Owners(Addresses[0], segment: 2)));
+        Assert.InRange(none + both, TimeSpan.Zero, TimeSpan.FromMilliseconds(150));
+    }
+
     [Fact]
     public void Two_hundred_nodes_agree()
     {

@@ -7,7 +7,7 @@ using DynamicLb.Speaker.Layer2;
 namespace DynamicLb.Tests.Unit.Speaker;
 
 /// <summary>
-/// A segment in virtual time: nodes with the real table, frames and election, clocks that drift, and a wire that loses, delays, doubles and parts. Everything follows from the seed.
+/// Segments in virtual time: nodes with the real table, frames and election, clocks that drift, and a wire that loses, delays, doubles and parts. Everything follows from the seed.
 /// </summary>
 internal sealed class HeartbeatWorld
 {
@@ -20,8 +20,9 @@ internal sealed class HeartbeatWorld
     private readonly TimeSpan _delay;
     private long _order;
 
-    public HeartbeatWorld(int seed, int nodes, double loss = 0, double delayMilliseconds = 1)
+    public HeartbeatWorld(int seed, int nodes, double loss = 0, double delayMilliseconds = 1, int segments = 1)
     {
+        Segments = [.. Enumerable.Range(1, segments)];
         _random = new Random(seed);
         _loss = loss;
         _delay = TimeSpan.FromMilliseconds(delayMilliseconds);
@@ -30,6 +31,9 @@ internal sealed class HeartbeatWorld
     }
 
     public List<SimulatedNode> Nodes { get; } = [];
+
+    /// <summary>Every node has a link to each, with its number as index.</summary>
+    public int[] Segments { get; }
 
     public TimeSpan Now { get; private set; }
 
@@ -58,18 +62,19 @@ internal sealed class HeartbeatWorld
     public double Uniform() => _random.NextDouble();
 
     /// <summary>The nodes that announce an address now.</summary>
-    public List<SimulatedNode> Owners(IPAddress address, int part = 0) => [.. Nodes.Where(node => node.Part == part && node.Announces(address))];
+    public List<SimulatedNode> Owners(IPAddress address, int part = 0, int segment = 1) =>
+        [.. Nodes.Where(node => node.Part == part && node.Announces(address, segment))];
 
-    public void Send(SimulatedNode from, byte[] frame)
+    public void Send(SimulatedNode from, int segment, byte[] frame)
     {
         if (Recorded.Count < 10_000)
             Recorded.Add(frame);
-        foreach (var to in Nodes.Where(to => to != from && to.Part == from.Part))
+        foreach (var to in Nodes.Where(to => to != from && to.Part == from.Part && to.IsPlugged(segment)))
         {
             for (int copy = _random.NextDouble() < 0.02 ? 2 : 1; copy > 0; copy--)
             {
                 if (_random.NextDouble() >= _loss)
-                    At(Now + (_delay * (0.5 + _random.NextDouble())), () => to.Receive(frame));
+                    At(Now + (_delay * (0.5 + _random.NextDouble())), () => to.Receive(frame, segment));
             }
         }
     }
@@ -79,7 +84,8 @@ internal sealed class HeartbeatWorld
         private readonly HeartbeatWorld _world;
         private readonly double _rate;
         private readonly MacAddress _mac;
-        private readonly List<byte[]> _queue = [];
+        private readonly List<(byte[] Frame, int Segment)> _queue = [];
+        private readonly HashSet<int> _cut = [];
         private HeartbeatTable? _table;
         private TimeSpan _pausedAt;
         private int _life;
@@ -105,16 +111,34 @@ internal sealed class HeartbeatWorld
 
         private TimeSpan Clock => _world.Now * _rate;
 
-        public bool Announces(IPAddress address)
+        /// <summary>Whether it announces an address whose users are on a segment.</summary>
+        public bool Announces(IPAddress address, int segment = 1)
         {
             if (_table is null || IsPaused || _table.IsLeaving || !Sight.IsReady)
                 return false;
-            return Election.Winner(Sight.Alive.Append(Name), address) == Name;
+            return Election.Winner(Sight.Alive.Append(Name).Where(node => Sight.CanServe(node, Name, [segment])), address) == Name;
         }
+
+        public bool IsPlugged(int segment) => !_cut.Contains(segment);
+
+        /// <summary>The cable to a segment is cut, which the node sees, or it is plugged in again.</summary>
+        public void Plug(int segment, bool isPlugged)
+        {
+            if (isPlugged)
+                _cut.Remove(segment);
+            else
+                _cut.Add(segment);
+            _table?.UseLinks([.. _world.Segments.Where(IsPlugged)], Clock);
+            _world.Changed();
+        }
+
+        /// <summary>A switch lets no frame of the node pass any more, which the node does not see.</summary>
+        public void Deafen(int segment) => _cut.Add(segment);
 
         public void Start()
         {
             _table = new HeartbeatTable(Name, Interval, _world.Draw, Clock);
+            _table.UseLinks([.. _world.Segments.Where(IsPlugged)], Clock);
             int life = ++_life;
             Tick(life);
         }
@@ -135,8 +159,8 @@ internal sealed class HeartbeatWorld
             if (Clock - _pausedAt >= Interval * (HeartbeatTable.LostAfter - 1))
                 _table!.Join(Clock);
             Tick(++_life);
-            foreach (var frame in _queue.ToArray())
-                Receive(frame);
+            foreach (var (frame, segment) in _queue.ToArray())
+                Receive(frame, segment);
             _queue.Clear();
         }
 
@@ -146,18 +170,18 @@ internal sealed class HeartbeatWorld
             Beat();
         }
 
-        public void Receive(byte[] frame)
+        public void Receive(byte[] frame, int segment = 1)
         {
             if (_table is null)
                 return;
             if (IsPaused)
             {
-                _queue.Add(frame);
+                _queue.Add((frame, segment));
                 return;
             }
             if (!HeartbeatFrame.TryRead(frame, Keys, out var view))
                 return;
-            var kind = _table.Hear(view, 1, Clock);
+            var kind = _table.Hear(view, segment, Clock);
             if (kind == HeardKind.Unacquainted && _table.MayAnswer(Clock))
                 Beat();
             if (view.Beat.IsLeaving || view.Beat.IsReady != Sight.Alive.Contains(view.Node))
@@ -177,17 +201,20 @@ internal sealed class HeartbeatWorld
         {
             Span<ulong> echoes = stackalloc ulong[HeartbeatFrame.MaxEchoes];
             var beat = _table!.Next(echoes, Clock, out int count);
-            var frame = new byte[HeartbeatFrame.MaxLength];
-            int length = HeartbeatFrame.Write(frame, _mac, beat, Encoding.UTF8.GetBytes(Name), echoes[..count], Key);
-            _world.Send(this, frame[..length]);
+            foreach (int segment in _world.Segments.Where(IsPlugged))
+            {
+                var frame = new byte[HeartbeatFrame.MaxLength];
+                int length = HeartbeatFrame.Write(frame, _mac, beat with { IsReady = _table.IsReadyOn(segment) }, Encoding.UTF8.GetBytes(Name), echoes[..count], Key);
+                _world.Send(this, segment, frame[..length]);
+            }
         }
 
         private void Evaluate()
         {
-            bool wasReady = Sight.IsReady;
+            int ready = Sight.ReadyLinks.Count;
             if (!_table!.Evaluate(Clock))
                 return;
-            if (Sight.IsReady && !wasReady)
+            if (Sight.ReadyLinks.Count > ready)
                 Beat();
             _world.Changed();
         }

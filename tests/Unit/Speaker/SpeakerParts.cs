@@ -138,6 +138,8 @@ internal sealed class FakeMembership : IMembership
 
     public void SeenOtherwise(MacAddress mac) => Seen.Add(mac);
 
+    public Func<string, bool> WhoServes(System.Net.IPAddress address, IReadOnlySet<string>? interfaces) => static _ => true;
+
     public void Set(params string[] members)
     {
         Members = members.ToHashSet();

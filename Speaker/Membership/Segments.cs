@@ -1,0 +1,43 @@
+using System.Net;
+using System.Text.RegularExpressions;
+using DynamicLb.Networking.Addresses;
+using DynamicLb.Networking.Netlink;
+using DynamicLb.Speaker.Layer2;
+
+namespace DynamicLb.Speaker.Membership;
+
+/// <summary>The links of this node by which users of addresses may be reached. Immutable.</summary>
+internal sealed class Segments
+{
+    private readonly List<InterfaceState> _links;
+
+    /// <param name="links">All interfaces of the node.</param>
+    /// <param name="excluded">Names of interfaces that take no part.</param>
+    public Segments(IEnumerable<InterfaceState> links, Regex excluded) => _links = [.. links.Where(state => Layer2Announcer.IsEligible(state, excluded))];
+
+    /// <summary>
+    /// The indexes of the links in whose network an address lies; without one, of all on which it may be announced. Host routes (/32) say nothing: that is how nodes hold addresses
+    /// of Services.
+    /// </summary>
+    /// <param name="address">The address.</param>
+    /// <param name="only">Names of the interfaces to announce on; null for all.</param>
+    public IReadOnlyList<int> Of(IPAddress address, IReadOnlySet<string>? only)
+    {
+        var all = new List<int>();
+        var near = new List<int>();
+        bool isIPv4 = IPv4Address.TryFrom(address, out var ipv4);
+        foreach (var state in _links)
+        {
+            if (only?.Contains(state.Link.Name) == false)
+                continue;
+            all.Add(state.Link.Index);
+            if (isIPv4 && state.Addresses.Any(own => own.PrefixLength < 32 && own.Contains(ipv4)))
+                near.Add(state.Link.Index);
+        }
+        return near.Count > 0 ? near : all;
+    }
+
+    /// <summary>Whether the links and their networks are the same; whether they are up is not looked at.</summary>
+    public bool IsLike(Segments other) =>
+        _links.Count == other._links.Count && _links.Zip(other._links).All(static pair => pair.First.Link == pair.Second.Link && pair.First.Addresses.SequenceEqual(pair.Second.Addresses));
+}
