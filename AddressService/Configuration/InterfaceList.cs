@@ -71,16 +71,30 @@ internal static class InterfaceList
         }
         foreach (var both in options.Interfaces.Where(i => i.LinkSelection is not null && i.SubnetSelection is not null))
             yield return $"{(both.Name is null ? "" : $"--interfaces has {both.Name} with ")}link-selection and subnet-selection: two ways to say the same, choose one";
-        foreach (var tagged in options.Interfaces.Where(i => i.Vlan != 0 && i.Families.Contains(LeaseFamily.IPv6)))
-            yield return $"{(tagged.Name is null ? "--families" : $"--interfaces has {tagged.Name} with families that")} include ipv6 on a VLAN by its tag: that needs an interface of the VLAN, whose link-local address the kernel answers for";
+        foreach (string fault in Relay6Faults(options))
+            yield return fault;
         if (options.Listed.Count == 0)
             yield break;
         if (options.Interface.Device != "auto" || options.Interface.Vlan != 0)
             yield return "--interface and --vlan do not go with a list of interfaces: each of the list has its own";
-        foreach (var same in options.Interfaces.GroupBy(i => (i.Device, i.Vlan, Subnet: Relayed(i))).Where(g => g.Count() > 1))
+        foreach (var same in options.Interfaces.Where(i => !i.IsRelayed6 || i.Families.Contains(LeaseFamily.IPv4)).GroupBy(i => (i.Device, i.Vlan, Subnet: Relayed(i))).Where(g => g.Count() > 1))
             yield return $"--interfaces has {string.Join(" and ", same.Select(i => i.Name))}, both of which are {same.Key.Device}, {(same.Key.Subnet is { } subnet ? $"relayed for {subnet}" : $"VLAN {same.Key.Vlan}")}";
         foreach (var same in options.Interfaces.SelectMany(i => i.Namespaces.Select(n => (Namespace: n, i.Name))).GroupBy(i => i.Namespace, StringComparer.Ordinal).Where(g => g.Count() > 1))
             yield return $"--interfaces has the namespace {same.Key} with {string.Join(" and ", same.Select(i => i.Name))}";
+    }
+
+    private static IEnumerable<string> Relay6Faults(AddressServiceOptions options)
+    {
+        foreach (var half in options.Interfaces.Where(i => i.Relay6Servers.Count == 0 && (i.Relay6Address is not null || i.Relay6Link is not null)))
+            yield return $"{Where(half)}relay6-address and relay6-link go with relay6-servers";
+        if (options.Interfaces.Any(i => i.Relay6Servers.Count > 0) && !options.Interfaces.Any(i => i.IsRelayed6))
+            yield return "relay6-servers go with families that include ipv6";
+        foreach (var tagged in options.Interfaces.Where(i => i is { Vlan: not 0, IsRelayed6: true, Relay6Address: null }))
+            yield return $"{Where(tagged)}relay6-servers and vlan need a relay6-address: a VLAN by its tag has none";
+        foreach (var same in options.Interfaces.Where(i => i.IsRelayed6).GroupBy(i => i.Relay6Link?.ToString() ?? $"the link of {i.Relay6Address?.ToString() ?? i.Device}", StringComparer.Ordinal).Where(g => g.Count() > 1))
+            yield return $"--interfaces has {string.Join(" and ", same.Select(i => i.Name))}, both of which relay DHCPv6 for {same.Key}";
+
+        static string Where(InterfaceOptions i) => i.Name is null ? "" : $"--interfaces has {i.Name}, whose ";
     }
 
     /// <summary>Through one interface a relay leases from as many subnets as it likes.</summary>

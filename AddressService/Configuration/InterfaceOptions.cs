@@ -46,6 +46,18 @@ internal sealed class InterfaceOptions
     /// <summary>The same by option 118.</summary>
     public IPv4Address? SubnetSelection { get; set; }
 
+    /// <summary>DHCPv6 servers to relay to; empty to ask the link itself.</summary>
+    public IReadOnlyList<IPv6Address> Relay6Servers { get; set; } = [];
+
+    /// <summary>The address to relay DHCPv6 from; null for the interface's first that is not link-local.</summary>
+    public IPv6Address? Relay6Address { get; set; }
+
+    /// <summary>Link to lease IPv6 on through the relay, where it is not that of <see cref="Relay6Address"/>.</summary>
+    public IPv6Address? Relay6Link { get; set; }
+
+    /// <summary>Whether IPv6 is leased through a relay.</summary>
+    public bool IsRelayed6 => Relay6Servers.Count > 0 && Families.Contains(LeaseFamily.IPv6);
+
     /// <summary>Which families are leased.</summary>
     public IReadOnlyList<LeaseFamily> Families { get; set; } = [LeaseFamily.IPv4];
 

@@ -38,6 +38,9 @@ internal static partial class InterfaceSettings
         new("relay-address", "ADDRESS", "address to relay from (the interface's first)", (o, v) => Address(v, x => o.RelayAddress = x)),
         new("link-selection", "ADDRESS", "subnet to lease from through a relay, by option 82.5 (that of relay-address)", (o, v) => Address(v, x => o.LinkSelection = x)),
         new("subnet-selection", "ADDRESS", "the same by option 118, for servers that know that one (none)", (o, v) => Address(v, x => o.SubnetSelection = x)),
+        new("relay6-servers", "LIST", "DHCPv6 servers to relay to, such as fd00:1::5; without any the link itself is asked (none)", (o, v) => Addresses6(v, x => o.Relay6Servers = x)),
+        new("relay6-address", "ADDRESS", "address to relay DHCPv6 from (the interface's first that is not link-local)", (o, v) => Address6(v, x => o.Relay6Address = x)),
+        new("relay6-link", "ADDRESS", "an address of the link to lease IPv6 on through the relay (relay6-address)", (o, v) => Address6(v, x => o.Relay6Link = x)),
         new("families", "LIST", "what is leased: ipv4, ipv6 or both (ipv4)", (o, v) => Families(v, x => o.Families = x)),
         new("cidrs", "LIST", "ranges to accept addresses from, such as 10.20.0.0/24,fd00:20::/64 (all)", (o, v) => Networks(v, (x, y) => (o.Cidrs, o.Cidrs6) = (x, y))),
         new("client-id", "hw|none", "DHCP option 61: 01 and the MAC, or none (hw)", (o, v) => v switch

@@ -68,6 +68,22 @@ internal static class Values
         return addresses.Count is 0 or > Most ? $"is not a list of 1 to {Most} addresses" : Do(() => set(addresses));
     }
 
+    public static string? Address6(string value, Action<IPv6Address> set) =>
+        IPv6Address.TryParse(value, out var address) && address is { IsAny: false, IsLoopback: false, IsMulticast: false, IsLinkLocal: false, IsIPv4Mapped: false }
+            ? Do(() => set(address)) : "is no IPv6 address beyond the link";
+
+    public static string? Addresses6(string value, Action<IReadOnlyList<IPv6Address>> set)
+    {
+        const int Most = 16;
+        var addresses = new List<IPv6Address>();
+        foreach (string item in Items(value, ','))
+        {
+            if (Address6(item, addresses.Add) is not null)
+                return $"has '{item}', which is no IPv6 address beyond the link";
+        }
+        return addresses.Count is 0 or > Most ? $"is not a list of 1 to {Most} addresses" : Do(() => set(addresses));
+    }
+
     public static string? Macs(string value, Action<IReadOnlyList<MacAddress>> set)
     {
         var macs = new List<MacAddress>();

@@ -53,13 +53,16 @@ internal sealed class DhcpLink(
     public static DhcpLink Open(InterfaceOptions options, LinkInfo link, ILinkMonitor monitor, RelaySockets relays, TimeProvider time)
     {
         if (options.Transport == TransportMode.Relay)
-            return new DhcpLink(options, link.Name, relays.Open(options, link.Name), null) { Six = Open6(options, link, monitor, time) };
+            return new DhcpLink(options, link.Name, relays.Open(options, link.Name), null) { Six = Open6(options, link, monitor, relays, time) };
+        // What relays, and leases no IPv4, needs no frames.
+        if (options.IsRelayed6 && !options.Families.Contains(LeaseFamily.IPv4))
+            return new DhcpLink(options, link.Name, new NoDhcpTransport(), null) { Six = Open6(options, link, monitor, relays, time) };
         try
         {
             var (channel, tagged) = Follow(DhcpFilter.For((ushort)options.Vlan));
             var transport = new PacketDhcpTransport(tagged, options.Transport == TransportMode.ChAddr ? DhcpFrameSource.ChAddr : DhcpFrameSource.Nic, time);
             var prober = options.ProbeTiming is null ? null : new ArpProber(Follow(ArpPacket.FilterFor((ushort)options.Vlan)).Tagged, time);
-            return new DhcpLink(options, link.Name, transport, channel, prober) { Six = Open6(options, link, monitor, time) };
+            return new DhcpLink(options, link.Name, transport, channel, prober) { Six = Open6(options, link, monitor, relays, time) };
         }
         catch (SocketException e)
         {
@@ -73,8 +76,29 @@ internal sealed class DhcpLink(
         }
     }
 
-    private static DhcpLink6? Open6(InterfaceOptions options, LinkInfo link, ILinkMonitor monitor, TimeProvider time) =>
-        options.Families.Contains(LeaseFamily.IPv6) ? DhcpLink6.Open(link, monitor, time) : null;
+    private static DhcpLink6? Open6(InterfaceOptions options, LinkInfo link, ILinkMonitor monitor, RelaySockets relays, TimeProvider time) =>
+        !options.Families.Contains(LeaseFamily.IPv6) ? null
+        : options.IsRelayed6 ? new DhcpLink6(relays.Open6(options, link)) : DhcpLink6.Open(link, (ushort)options.Vlan, monitor, time);
+
+    /// <summary>Where no IPv4 is leased and no frames are sent.</summary>
+    private sealed class NoDhcpTransport : IDhcpTransport
+    {
+        public ValueTask SendAsync(DhcpMessage message, DhcpDestination destination, CancellationToken cancellationToken) => ValueTask.CompletedTask;
+
+        public void Join(MacAddress hardwareAddress)
+        {
+            // Nothing is listened to.
+        }
+
+        public void Leave(MacAddress hardwareAddress)
+        {
+            // As above.
+        }
+
+        public Task RunAsync(IDhcpReceiver receiver, CancellationToken cancellationToken) => Task.CompletedTask;
+
+        public ValueTask DisposeAsync() => ValueTask.CompletedTask;
+    }
 }
 
 /// <summary>The interfaces that are leased on, in the order of the configuration.</summary>
@@ -102,7 +126,7 @@ internal sealed class DhcpLinks : IAsyncDisposable
         var monitor = new LinkMonitor(time);
         var found = options.Interfaces.Select(each => (Options: each, Link: Find(each))).ToList();
         // A relay that was told its address needs no interface.
-        if (found.All(each => each.Link.Index == 0 && each.Options is not { Transport: TransportMode.Relay, RelayAddress: not null }))
+        if (found.All(each => each.Link.Index == 0 && each.Options is not { Transport: TransportMode.Relay, RelayAddress: not null } and not { IsRelayed6: true, Relay6Address: not null }))
             throw new UnusableException($"There is no Ethernet interface '{string.Join("', '", found.Select(each => each.Link.Name))}': name another by --interface.");
         var relays = new RelaySockets(time);
         return new DhcpLinks(monitor, [.. found.Select(each => DhcpLink.Open(each.Options, each.Link, monitor, relays, time))], relays);

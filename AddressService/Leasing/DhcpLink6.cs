@@ -17,42 +17,62 @@ internal interface ILinkReceiver6 : IDhcp6Receiver
 
 /// <summary>The IPv6 side of an interface that is leased on: DHCPv6, and whether a new address is in use.</summary>
 /// <param name="transport">Its messages.</param>
-/// <param name="detector">Looks for other users of an address.</param>
-internal sealed class DhcpLink6(IDhcp6Transport transport, DuplicateAddressDetector detector) : IAsyncDisposable
+/// <param name="detector">Looks for other users of an address; null where messages travel through a relay.</param>
+/// <param name="responder">Answers for the link-local address; null where the kernel does.</param>
+internal sealed class DhcpLink6(IDhcp6Transport transport, DuplicateAddressDetector? detector = null, LinkLocalResponder? responder = null) : IAsyncDisposable
 {
     private volatile ILinkReceiver6? _receiver;
     private CancellationToken _stopping;
 
+    /// <param name="link">The interface.</param>
+    /// <param name="vlan">The VLAN on it by its tag, 1 to 4094; 0 for none.</param>
+    /// <param name="monitor">Tells of changes of the interface.</param>
+    /// <param name="time">Clock.</param>
     /// <exception cref="UnusableException">A packet socket cannot be opened.</exception>
-    public static DhcpLink6 Open(LinkInfo link, ILinkMonitor monitor, TimeProvider time)
+    public static DhcpLink6 Open(LinkInfo link, ushort vlan, ILinkMonitor monitor, TimeProvider time)
     {
         try
         {
-            var messages = new FollowingLinkChannel(link, monitor, found => PacketLinkChannel.Open(found, Dhcp6Filter.Program));
-            var neighbours = new FollowingLinkChannel(link, monitor, found => PacketLinkChannel.Open(found, NeighborFilter.For(0)));
-            return new DhcpLink6(new PacketDhcp6Transport(messages, time), new DuplicateAddressDetector(neighbours, time));
+            var messages = Follow(Dhcp6Filter.For(vlan));
+            var neighbours = Follow(NeighborFilter.For(vlan));
+            var detector = new DuplicateAddressDetector(neighbours, time);
+            if (vlan == 0)
+                return new DhcpLink6(new PacketDhcp6Transport(messages, time), detector);
+            // The kernel has no address on a VLAN that it knows nothing of.
+            return new DhcpLink6(
+                new PacketDhcp6Transport(messages, time, _ => IPv6Address.LinkLocalOf(messages.Link.Mac)), detector, new LinkLocalResponder(Follow(NeighborFilter.For(vlan)), time));
         }
         catch (SocketException e)
         {
             throw new UnusableException($"No packet socket for IPv6 on {link.Name}: {e.Message}. It takes the capability NET_RAW.", e);
         }
+
+        ILinkChannel Follow(BpfProgram filter)
+        {
+            var channel = new FollowingLinkChannel(link, monitor, found => PacketLinkChannel.Open(found, filter));
+            return vlan == 0 ? channel : new TaggedLinkChannel(channel, vlan);
+        }
     }
 
     /// <summary>The way to it, by an outbox.</summary>
-    public ILeaseWire6 Wire(LeaseOutbox outbox, Func<IPv6Address, bool> isOwnAddress) => outbox.To(transport, Detect, isOwnAddress);
+    public ILeaseWire6 Wire(LeaseOutbox outbox, Func<IPv6Address, bool> isOwnAddress) => outbox.To(transport, detector is null ? null : Detect, isOwnAddress);
 
     /// <summary>Receives until cancelled.</summary>
     public Task RunAsync(ILinkReceiver6 receiver, CancellationToken cancellationToken)
     {
         _receiver = receiver;
         _stopping = cancellationToken;
-        return Task.WhenAll(transport.RunAsync(receiver, cancellationToken), detector.RunAsync(cancellationToken));
+        return Task.WhenAll(
+            transport.RunAsync(receiver, cancellationToken), detector?.RunAsync(cancellationToken) ?? Task.CompletedTask, responder?.RunAsync(cancellationToken) ?? Task.CompletedTask);
     }
 
     public async ValueTask DisposeAsync()
     {
         await transport.DisposeAsync();
-        await detector.DisposeAsync();
+        if (detector is not null)
+            await detector.DisposeAsync();
+        if (responder is not null)
+            await responder.DisposeAsync();
     }
 
     private void Detect(IPv6Address address) => _ = DetectAsync(address);
@@ -61,7 +81,7 @@ internal sealed class DhcpLink6(IDhcp6Transport transport, DuplicateAddressDetec
     {
         try
         {
-            if (await detector.ProbeAsync(address, LeaseLink.DetectionTime, _stopping) is { } host)
+            if (await detector!.ProbeAsync(address, LeaseLink.DetectionTime, _stopping) is { } host)
                 _receiver?.InUse(address, host);
         }
         catch (OperationCanceledException)

@@ -28,6 +28,9 @@ internal interface ILeaseWire6
 {
     void Send(Dhcp6Message message);
 
+    /// <summary>Whether hosts on the link can be asked: not where messages travel through a relay.</summary>
+    bool CanDetect => true;
+
     /// <summary>Looks whether another host uses an address; <see cref="LeaseKeeper.InUse"/> is called if so.</summary>
     void Detect(IPv6Address address);
 
@@ -84,7 +87,7 @@ internal sealed class LeaseLink
             FirstDelay = TimeSpan.Zero,
             AllowedServers = options.Servers6,
             RapidCommit = options.RapidCommit,
-            DuplicateDetection = options.ProbeTiming is null ? TimeSpan.Zero : DetectionTime + TimeSpan.FromMilliseconds(200),
+            DuplicateDetection = options.ProbeTiming is null || wire6?.CanDetect == false ? TimeSpan.Zero : DetectionTime + TimeSpan.FromMilliseconds(200),
             ReleaseDelay = all.ReleaseDelay,
         };
     }

@@ -23,9 +23,9 @@ internal sealed class LeaseOutbox(Leadership leadership)
 
     /// <summary>The way to one interface for DHCPv6.</summary>
     /// <param name="transport">Its messages.</param>
-    /// <param name="detect">Looks for another user of an address, without waiting for the outcome.</param>
+    /// <param name="detect">Looks for another user of an address, without waiting for the outcome; null where nobody can be asked.</param>
     /// <param name="isOwnAddress">Whether this host itself has an address.</param>
-    public ILeaseWire6 To(IDhcp6Transport transport, Action<IPv6Address> detect, Func<IPv6Address, bool> isOwnAddress) =>
+    public ILeaseWire6 To(IDhcp6Transport transport, Action<IPv6Address>? detect, Func<IPv6Address, bool> isOwnAddress) =>
         new Wire6(this, transport, detect, isOwnAddress);
 
     public async ValueTask FlushAsync(CancellationToken cancellationToken)
@@ -37,7 +37,7 @@ internal sealed class LeaseOutbox(Leadership leadership)
             if (item6.Message is { } message)
                 await item6.Wire.Transport.SendAsync(message, cancellationToken);
             else
-                item6.Wire.Detector(item6.Target);
+                item6.Wire.Detector?.Invoke(item6.Target);
         }
         while (_items.TryDequeue(out var item))
         {
@@ -56,11 +56,13 @@ internal sealed class LeaseOutbox(Leadership leadership)
     /// <summary>A DHCP message, or, without one, an ARP probe.</summary>
     private readonly record struct Item(Wire Wire, DhcpMessage? Message, DhcpDestination Destination, IPv4Address Probed);
 
-    private sealed class Wire6(LeaseOutbox outbox, IDhcp6Transport transport, Action<IPv6Address> detect, Func<IPv6Address, bool> isOwnAddress) : ILeaseWire6
+    private sealed class Wire6(LeaseOutbox outbox, IDhcp6Transport transport, Action<IPv6Address>? detect, Func<IPv6Address, bool> isOwnAddress) : ILeaseWire6
     {
         public IDhcp6Transport Transport => transport;
 
-        public Action<IPv6Address> Detector => detect;
+        public Action<IPv6Address>? Detector => detect;
+
+        public bool CanDetect => detect is not null;
 
         public void Send(Dhcp6Message message) => outbox._messages6.Enqueue((this, message, default));
 

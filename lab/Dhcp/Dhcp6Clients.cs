@@ -50,10 +50,10 @@ internal sealed class Dhcp6Clients : IDhcp6ClientEffects, IDhcp6Receiver
     private static IDhcp6Transport Open(string link)
     {
         if (!link.StartsWith("relay=", StringComparison.Ordinal))
-            return new PacketDhcp6Transport(PacketLinkChannel.Open(NetworkInterfaces.TryRead(link)!.Link, Dhcp6Filter.Program), TimeProvider.System);
+            return new PacketDhcp6Transport(PacketLinkChannel.Open(NetworkInterfaces.TryRead(link)!.Link, Dhcp6Filter.For(0)), TimeProvider.System);
         var addresses = link["relay=".Length..].Split(',').Select(IPv6Address.Parse).ToArray();
         var header = new Dhcp6RelayHeader(addresses[0], IPv6Address.Parse("fe80::1234"), "lab"u8.ToArray());
-        return new RelayDhcp6Transport(addresses[0], header, [addresses[1]], TimeProvider.System);
+        return new RelayDhcp6Transport(new Relay6Socket(addresses[0], TimeProvider.System), header, [addresses[1]], ownsSocket: true);
     }
 
     public void Received(Dhcp6Message message, IPv6Address source) => _inbox.Writer.TryWrite((message, source));

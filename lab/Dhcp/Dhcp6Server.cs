@@ -2,7 +2,10 @@ using DynamicLb.Lab.Networks;
 
 namespace DynamicLb.Lab.Dhcp;
 
-/// <summary>A real DHCPv6 server in a namespace of the lab, for fd77::/64. It sends no router advertisements.</summary>
+/// <summary>
+/// A real DHCPv6 server in a namespace of the lab, for fd77::/64. ISC dhcpd and Kea have another link, fd88::/64, for relay agents. None sends router
+/// advertisements.
+/// </summary>
 public static class Dhcp6Server
 {
     /// <summary>The names that <see cref="StartAsync"/> knows.</summary>
@@ -49,6 +52,7 @@ public static class Dhcp6Server
                 File.WriteAllText(configuration, $$"""
                     authoritative; ddns-update-style none; default-lease-time {{valid}}; preferred-lifetime {{valid / 2}};
                     subnet6 fd77::/64 { range6 fd77::1:0 {{last}}; }
+                    subnet6 fd88::/64 { range6 fd88::1:0 fd88::1:ff; }
                     """);
                 return (CopyOf("/usr/sbin/dhcpd", folder), ["-6", "-d", "-cf", configuration, "-lf", leases, "--no-pid", "eth0"]);
             case "kea":
@@ -57,7 +61,8 @@ public static class Dhcp6Server
                       "interfaces-config": { "interfaces": ["eth0", "eth0/fd77::1"] }, "server-id": { "type": "LL", "persist": false },
                       "lease-database": { "type": "memfile", "persist": true, "name": "{{leases}}", "lfc-interval": 0 },
                       "valid-lifetime": {{valid}}, "preferred-lifetime": {{valid / 2}},
-                      "subnet6": [ { "id": 1, "subnet": "fd77::/64", "interface": "eth0", "rapid-commit": true, "pools": [ { "pool": "fd77::1:0 - {{last}}" } ] } ],
+                      "subnet6": [ { "id": 1, "subnet": "fd77::/64", "interface": "eth0", "rapid-commit": true, "pools": [ { "pool": "fd77::1:0 - {{last}}" } ] },
+                        { "id": 2, "subnet": "fd88::/64", "pools": [ { "pool": "fd88::1:0 - fd88::1:ff" } ] } ],
                       "loggers": [ { "name": "kea-dhcp6", "severity": "WARN", "output_options": [ { "output": "stderr" } ] } ]
                     } }
                     """);

@@ -41,6 +41,10 @@ public readonly record struct IPv6Address(ulong High, ulong Low) : IComparable<I
     /// <summary>The Ethernet address that a multicast address is sent to: 33:33 and its last four bytes (RFC 2464 §7).</summary>
     public MacAddress MulticastMac => new(0x3333_0000_0000UL | (uint)Low);
 
+    /// <summary>The link-local address that follows from a hardware address (RFC 4291 appendix A).</summary>
+    public static IPv6Address LinkLocalOf(MacAddress mac) =>
+        new(0xfe80_0000_0000_0000, (((mac.Value >> 24) ^ 0x02_0000) << 40) | 0xff_fe00_0000 | (mac.Value & 0xff_ffff));
+
     /// <summary>Reads the first sixteen bytes of <paramref name="source"/> (network order).</summary>
     /// <exception cref="ArgumentOutOfRangeException">Fewer than sixteen bytes.</exception>
     public static IPv6Address Read(ReadOnlySpan<byte> source) =>

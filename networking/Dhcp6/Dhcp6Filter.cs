@@ -2,7 +2,7 @@ using DynamicLb.Networking.PacketSocket;
 
 namespace DynamicLb.Networking.Dhcp6;
 
-/// <summary>The kernel filter of a DHCPv6 client: untagged, not our own, IPv6, UDP without extension headers before it, to port 546.</summary>
+/// <summary>The kernel filter of a DHCPv6 client: of one VLAN, not our own, IPv6, UDP without extension headers before it, to port 546.</summary>
 public static class Dhcp6Filter
 {
     private const ushort IPv6 = 0x86dd;
@@ -13,12 +13,14 @@ public static class Dhcp6Filter
     private const uint VlanMask = 0xfff;
 
     /// <summary>The program. Bound to all Ethernet types for the reason that <see cref="Dhcp4.DhcpFilter.For"/> gives.</summary>
-    public static BpfProgram Program { get; } = new(
+    /// <param name="vlan">VLAN identifier, 1 to 4094; 0 for frames without a tag, or with one for the priority only.</param>
+    public static BpfProgram For(ushort vlan) => new(
         BpfProgram.AllTypes,
         BpfInstruction.LoadPacketType(),
-        BpfInstruction.JumpIfEqual(Outgoing, 9, 0),
+        BpfInstruction.JumpIfEqual(Outgoing, 10, 0),
         BpfInstruction.LoadVlanTag(),
-        BpfInstruction.JumpIfAnyBit(VlanMask, 7, 0),
+        BpfInstruction.And(VlanMask),
+        BpfInstruction.JumpIfEqual(vlan, 0, 7),
         BpfInstruction.LoadHalf(12),
         BpfInstruction.JumpIfEqual(IPv6, 0, 5),
         BpfInstruction.LoadByte(20),

@@ -49,6 +49,52 @@ public sealed class Ipv6LeasingTests
         Assert.Equal(1, (await service.StatusAsync(Cancelled)).Counters["sent6.decline"]);
     }
 
+    [Theory]
+    [InlineData("isc")]
+    [InlineData("kea")]
+    public async Task Case51_as_a_relay_agent_it_leases_on_its_own_link_and_on_another_by_the_link_address(string kind)
+    {
+        const string Links = """
+            [{name: own, interface: eth0, namespaces: [own]},
+             {name: far, interface: eth0, relay6-link: "fd88::", namespaces: [far]}]
+            """;
+        await using var lab = await RealDhcp6ServerTests.StartAsync(kind, 4, 20);
+        await lab["node"].Namespace.IpAsync("-6 address add fd77::2/64 dev eth0 nodad", Cancelled);
+        using var service = await AddressServiceProcess.StartAsync(
+            lab, lab["node"], Cancelled, "--families", "ipv6", "--relay6-servers", "fd77::1", "--release-delay", "0", "--interfaces", Links);
+        var own = await service.AcquireAsync("own/web", Cancelled, AddressFamilies.IPv6);
+        var far = await service.AcquireAsync("far/web", Cancelled, AddressFamilies.IPv6);
+        Assert.Equal(("fd77::1:", "fd88::1:"), (own.Ip[..8], far.Ip[..8]));
+        await Wait.UntilAsync(
+            async () => (await service.StatusAsync(Cancelled)).Allocations is { Count: 2 } leases && leases.All(now => now.Verified && now.ValidUntil > far.ValidUntil),
+            TimeSpan.FromSeconds(40), "the renewals", Cancelled);
+
+        await service.KillAsync();
+        await service.StartAgainAsync(Cancelled);
+        await Wait.UntilAsync(
+            async () => (await service.StatusAsync(Cancelled)).Allocations is { Count: 2 } leases && leases.All(now => now is { Verified: true, State: "bound" }),
+            TimeSpan.FromSeconds(40), "the leases to be confirmed", Cancelled);
+        var status = await service.StatusAsync(Cancelled);
+        Assert.Equal([far.Ip, own.Ip], status.Allocations.Select(lease => lease.Ip));
+        Assert.DoesNotContain("dropped.unknowntransaction", status.Counters.Keys, StringComparer.Ordinal);
+        Assert.DoesNotContain("sent6.solicit", status.Counters.Keys, StringComparer.Ordinal);
+        Assert.Equal(200, await service.ReleaseAsync(own.Ip, Cancelled));
+        Assert.Equal(200, await service.ReleaseAsync(far.Ip, Cancelled));
+    }
+
+    [Fact]
+    public async Task Case40_on_a_VLAN_by_its_tag_an_address_is_leased_one_in_use_declined_and_the_servers_solicitations_answered()
+    {
+        await using var lab = await RealDhcp6ServerTests.StartAsync("kea", 2, 20, static lab => lab.ConnectByVlanAsync("server", "node", 100, Cancelled));
+        await lab["server"].Namespace.IpAsync("-6 address add fd77::1:0/64 dev eth0 nodad", Cancelled);
+        using var service = await AddressServiceProcess.StartAsync(lab, lab["node"], Cancelled, "--families", "ipv6", "--vlan", "100", "--release-delay", "0");
+        var lease = await service.AcquireAsync("demo/web", Cancelled, AddressFamilies.IPv6);
+        Assert.Equal("fd77::1:1", lease.Ip);
+        Assert.Equal(1, (await service.StatusAsync(Cancelled)).Counters["sent6.decline"]);
+        await LeaseAsync(service, now => now.ValidUntil > lease.ValidUntil, "the renewal");
+        Assert.Equal(200, await service.ReleaseAsync(lease.Ip, Cancelled));
+    }
+
     private static Task<AddressServiceProcess> StartAsync(LabNetwork lab) =>
         AddressServiceProcess.StartAsync(lab, lab["node"], Cancelled, "--families", "ipv6", "--release-delay", "0");
 

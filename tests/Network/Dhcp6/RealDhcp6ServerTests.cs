@@ -102,13 +102,15 @@ public sealed class RealDhcp6ServerTests
         Assert.Single(await LinesAsync(lab, "release", "sent", 1));
     }
 
-    internal static async Task<LabNetwork> StartAsync(string kind, int addresses, int validSeconds)
+    internal static async Task<LabNetwork> StartAsync(string kind, int addresses, int validSeconds, Func<LabNetwork, Task>? before = null)
     {
         var lab = await LabNetwork.CreateAsync(Cancelled);
         try
         {
             var server = await lab.AddHostAsync("server", 1, Cancelled);
             var node = await lab.AddHostAsync("node", 11, Cancelled);
+            if (before is not null)
+                await before(lab);
             await Dhcp6Server.StartAsync(kind, lab, server, addresses, validSeconds, Cancelled);
             await Dhcp6Server.UsableAsync(node, Cancelled);
             return lab;

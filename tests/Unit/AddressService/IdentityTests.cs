@@ -171,6 +171,11 @@ public sealed class IdentityTests
     [InlineData("vlan", "--transport", "relay", "--relay-servers", "10.0.0.1", "--vlan", "7")]
     [InlineData("choose one", "--link-selection", "10.30.0.0", "--subnet-selection", "10.30.0.0")]
     [InlineData("relay-servers", "--relay-servers", "somewhere")]
+    [InlineData("relay6-address and relay6-link go with relay6-servers", "--relay6-link", "fd88::")]
+    [InlineData("go with families that include ipv6", "--relay6-servers", "fd00::5")]
+    [InlineData("need a relay6-address", "--relay6-servers", "fd00::5", "--families", "ipv6", "--vlan", "7")]
+    [InlineData("--relay6-servers has 'fe80::1', which is no IPv6 address beyond the link", "--relay6-servers", "fd00::5,fe80::1", "--families", "ipv6")]
+    [InlineData("--relay6-link is no IPv6 address beyond the link", "--relay6-link", "10.0.0.1")]
     [InlineData("mac-budget", "--mac-budget", "0")]
     [InlineData("identity", "--identity", "both")]
     public void Settings_of_transport_and_identity_that_cannot_be_are_faults_at_the_start(string fault, params string[] arguments)
@@ -187,6 +192,17 @@ public sealed class IdentityTests
         string[] relay = ["--allow-anonymous", "--transport", "relay", "--relay-servers", "10.0.0.1", "--interfaces"];
         Assert.Equal(2, OptionSources.Read([.. relay, $"[{Near}, {Far}]"], static _ => null).Options!.Interfaces.Count);
         Assert.Contains("relayed for 10.30.0.0", OptionSources.Read([.. relay, $"[{Near}, {Far}, {Far.Replace("far", "again", StringComparison.Ordinal)}]"], static _ => null).Text, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void One_interface_relays_DHCPv6_for_several_links_but_for_each_once()
+    {
+        const string Near = "{name: near, interface: eth0}", Far = "{name: far, interface: eth0, relay6-link: 'fd88::'}";
+        string[] relay = ["--allow-anonymous", "--families", "ipv6", "--relay6-servers", "fd00::5,fd00::6", "--interfaces"];
+        var interfaces = OptionSources.Read([.. relay, $"[{Near}, {Far}]"], static _ => null).Options!.Interfaces;
+        Assert.All(interfaces, each => Assert.Equal((true, 2), (each.IsRelayed6, each.Relay6Servers.Count)));
+        Assert.Equal(IPv6Address.Parse("fd88::"), interfaces[1].Relay6Link);
+        Assert.Contains("far and again, both of which relay DHCPv6 for fd88::", OptionSources.Read([.. relay, $"[{Near}, {Far}, {Far.Replace("far", "again", StringComparison.Ordinal)}]"], static _ => null).Text, StringComparison.Ordinal);
     }
 
     private static LeaseLab Lab()
