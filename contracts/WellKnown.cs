@@ -25,10 +25,21 @@ public static class Annotations
     public const string AllocatedFromPool = "metallb.io/ip-allocated-from-pool";
 
     /// <summary>
-    /// Written by the controller for leased addresses: when the lease ends, RFC 3339 in UTC. The speaker announces nothing after it.
+    /// Written by the controller for leased addresses: when the lease ends, of two the one that ends first, RFC 3339 in UTC. The speaker announces nothing after it.
     /// Absent: the address never expires.
     /// </summary>
     public const string ValidUntil = "dynamiclb.io/valid-until";
+
+    /// <summary>
+    /// Written by the controller where a Service's lease does not go by the Service's own name, because it shares another's: <c>namespace/name@uid</c> of the lease.
+    /// </summary>
+    public const string Lease = "dynamiclb.io/lease";
+
+    /// <summary>
+    /// Written by the controller when a lease was lost or changed and its address service says <c>Fail</c>: the address service and the addresses that were lost,
+    /// <c>dhcp/10.20.0.11</c>, separated by commas. Whoever removes it lets the Service have another address.
+    /// </summary>
+    public const string FailedLease = "dynamiclb.io/failed-lease";
 }
 
 /// <summary>Labels on Nodes that the speaker reads.</summary>

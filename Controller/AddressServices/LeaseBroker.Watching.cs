@@ -1,4 +1,3 @@
-using System.Net;
 using DynamicLb.Contracts.AddressServices;
 using DynamicLb.Kubernetes;
 
@@ -14,7 +13,7 @@ internal sealed partial class LeaseBroker
 
     private async Task WatchAsync(CancellationToken cancellationToken)
     {
-        var missed = new Dictionary<string, LeaseEvent>(StringComparer.Ordinal);
+        var missed = new Dictionary<(string, string?), LeaseEvent>();
         while (true)
         {
             try
@@ -24,8 +23,8 @@ internal sealed partial class LeaseBroker
                     if (told is { IsLive: true, Event: { } happened })
                         Take(happened);
                     // What was missed counts by its end: a loss long made good must not withdraw an address.
-                    else if (told.Event is { Family: not AddressFamilies.IPv6 } earlier)
-                        missed[earlier.Service] = earlier;
+                    else if (told.Event is { } earlier)
+                        missed[(earlier.Service, earlier.Family)] = earlier;
                     if (told.Type != LeaseEventType.Synced)
                         continue;
                     foreach (var last in missed.Values)
@@ -40,7 +39,7 @@ internal sealed partial class LeaseBroker
             catch (Exception e)
             {
                 // Refused, or without a token yet: the poll tells of it, too.
-                LogNotWatched(_logger, _source.Name, e.Message);
+                LogNotWatched(_logger, Source.Name, e.Message);
             }
             try
             {
@@ -55,28 +54,23 @@ internal sealed partial class LeaseBroker
 
     private void Take(LeaseEvent happened)
     {
-        if (happened.Family == AddressFamilies.IPv6 || !NamespacedName.TryParse(happened.Service, out var service))
+        if (!NamespacedName.TryParse(happened.Service, out var name))
             return;
+        var lease = new LeaseId(name, FamilyOf(happened.Family));
         lock (_lock)
         {
-            if (!_entries.TryGetValue(service, out var entry) || entry.View.Phase != LeasePhase.Leased)
+            if (!_entries.TryGetValue(lease, out var entry) || entry.View.Phase != LeasePhase.Leased)
                 return;
             var view = happened.Type switch
             {
-                LeaseEventType.Lost or LeaseEventType.Releasing or LeaseEventType.Released =>
-                    new LeaseView(LeasePhase.Failed, null, null, $"the lease was lost: {happened.Detail ?? happened.Type}"),
-                LeaseEventType.Bound or LeaseEventType.Renewed or LeaseEventType.Changed or LeaseEventType.Recovered
-                    when IPAddress.TryParse(happened.Ip, out var address) && RefusalOf(address) is null =>
-                    new LeaseView(LeasePhase.Leased, address, happened.ValidUntil, null),
+                LeaseEventType.Lost or LeaseEventType.Releasing or LeaseEventType.Released => LeaseView.Lost($"the lease was lost: {happened.Detail ?? happened.Type}"),
+                LeaseEventType.Bound or LeaseEventType.Renewed or LeaseEventType.Changed or LeaseEventType.Recovered => ViewOf(happened.Ip, happened.ValidUntil, happened.Type),
                 _ => entry.View,
             };
-            if (view == entry.View)
+            if (!Set_NeedsLock(lease, entry, view))
                 return;
-            _entries[service] = entry with { View = view };
-            if (view.Phase == LeasePhase.Failed)
-                _queue.Add(service);
         }
-        _changed(service);
+        _changed(name);
     }
 
     [LoggerMessage(5, LogLevel.Debug, "{AddressService} cannot be listened to, it is only polled: {Cause}")]

@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Sockets;
 using System.Threading.Channels;
 using DynamicLb.Contracts.AddressServices;
 using DynamicLb.Contracts.Configuration;
@@ -6,36 +7,9 @@ using DynamicLb.Kubernetes;
 
 namespace DynamicLb.Controller.AddressServices;
 
-/// <summary>What a Service has from an address service.</summary>
-internal enum LeasePhase
-{
-    /// <summary>Asked for; no answer yet.</summary>
-    Pending = 0,
-
-    /// <summary>Leased.</summary>
-    Leased,
-
-    /// <summary>The last try failed; another follows.</summary>
-    Failed,
-}
-
-/// <summary>Where a Service's lease stands. Immutable.</summary>
-/// <param name="Phase">The phase.</param>
-/// <param name="Address">The leased address, in <see cref="LeasePhase.Leased"/>.</param>
-/// <param name="ValidUntil">When it ends unless renewed; null for never.</param>
-/// <param name="Cause">Why the last try failed, in <see cref="LeasePhase.Failed"/>.</param>
-internal sealed record LeaseView(LeasePhase Phase, IPAddress? Address, DateTimeOffset? ValidUntil, string? Cause);
-
-/// <summary>What an address service says of itself. Immutable.</summary>
-/// <param name="Cidrs">Networks that it leases from; null when it has not said.</param>
-/// <param name="Leased">Leases that it holds.</param>
-/// <param name="FreeMacs">MACs of its list that are free.</param>
-/// <param name="Error">What went wrong last; null when nothing did.</param>
-internal sealed record AddressServiceView(IReadOnlyList<string>? Cidrs, long? Leased, long? FreeMacs, string? Error);
-
 /// <summary>
-/// Deals with one address service, so that nobody else waits for it: a Service's wish is noted, calls run beside each other up to <see cref="Concurrency"/>, and whoever is
-/// concerned by an answer is told its key. Whatever is no longer wished for is given back, and asked again until it is. Thread-safe.
+/// Deals with one address service, so that nobody else waits for it: a wish is noted, calls run beside each other up to <see cref="Concurrency"/>, and whoever is
+/// concerned by an answer is told the lease's name. Whatever is no longer wished for is given back, and asked again until it is. Thread-safe.
 /// </summary>
 internal sealed partial class LeaseBroker : IAsyncDisposable
 {
@@ -46,14 +20,13 @@ internal sealed partial class LeaseBroker : IAsyncDisposable
     private static readonly TimeSpan ConfigEvery = TimeSpan.FromMinutes(1);
     private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(30);
 
-    private readonly AddressServiceSource _source;
     private readonly IAddressServiceClient _client;
     private readonly Action<NamespacedName> _changed;
     private readonly ILogger _logger;
     private readonly Lock _lock = new();
-    private readonly Dictionary<NamespacedName, Entry> _entries = [];
-    private readonly HashSet<NamespacedName> _releasing = [];
-    private readonly Kubernetes.Queues.WorkQueue<NamespacedName> _queue;
+    private readonly Dictionary<LeaseId, Entry> _entries = [];
+    private readonly HashSet<LeaseId> _releasing = [];
+    private readonly Kubernetes.Queues.WorkQueue<LeaseId> _queue;
     private readonly CancellationTokenSource _stop = new();
     private readonly TimeProvider _time;
     private readonly Task _working;
@@ -62,17 +35,17 @@ internal sealed partial class LeaseBroker : IAsyncDisposable
     public LeaseBroker(
         AddressServiceSource source, IAddressServiceClient client, Action<NamespacedName> changed, TimeProvider time, Random random, ILogger logger)
     {
-        _source = source;
+        Source = source;
         _client = client;
         _changed = changed;
         _logger = logger;
-        _queue = new Kubernetes.Queues.WorkQueue<NamespacedName>(time, random, FirstPause, LongestPause);
+        _queue = new Kubernetes.Queues.WorkQueue<LeaseId>(time, random, FirstPause, LongestPause);
         _time = time;
         _working = Task.WhenAll(Enumerable.Range(0, Concurrency).Select(_ => Task.Run(() => WorkAsync(_stop.Token))).Append(Task.Run(() => WatchAsync(_stop.Token))));
     }
 
-    /// <summary>The address service as configured.</summary>
-    public AddressServiceSource Source => _source;
+    /// <summary>The address service as configured. What concerns the way there does not change.</summary>
+    public AddressServiceSource Source { get => Volatile.Read(ref field); set => Volatile.Write(ref field, value); }
 
     /// <summary>What the address service said of itself last; null before its first answer, or refusal.</summary>
     public AddressServiceView? LastSeen { get; private set; }
@@ -80,105 +53,104 @@ internal sealed partial class LeaseBroker : IAsyncDisposable
     /// <summary>Whether the last call reached the address service.</summary>
     public bool IsReachable { get; private set; } = true;
 
-    /// <summary>Notes that a Service wants a lease, and says where it stands. The same wish again asks nothing new.</summary>
-    /// <param name="service">The Service.</param>
-    /// <param name="uid">Its UID.</param>
-    /// <param name="asked">The address it asks for, or null.</param>
-    /// <param name="held">The address it has, to be asked for where it asks for none; not part of the wish.</param>
-    public LeaseView Want(NamespacedName service, string? uid, IPAddress? asked, IPAddress? held = null)
+    /// <summary>Notes that a lease is wanted, and says where it stands. The same wish again asks nothing new.</summary>
+    /// <param name="lease">The lease.</param>
+    /// <param name="uid">UID of what it is for. Another one than before is another wish.</param>
+    /// <param name="asked">The address to ask for; null for any, or for what was asked before.</param>
+    /// <param name="held">The address it is as far as its Services know, to be asked for where none is; not part of the wish.</param>
+    public LeaseView Want(LeaseId lease, string? uid, IPAddress? asked, IPAddress? held = null)
     {
         lock (_lock)
         {
-            _releasing.Remove(service);
-            if (_entries.TryGetValue(service, out var entry) && entry.Uid == uid && Equals(entry.Asked, asked))
+            _releasing.Remove(lease);
+            if (_entries.TryGetValue(lease, out var entry) && entry.Uid == uid && (asked is null || asked.Equals(entry.Asked)))
                 return entry.View;
-            entry = new Entry(uid, asked, held, new LeaseView(LeasePhase.Pending, null, null, null));
-            _entries[service] = entry;
-            _queue.Forget(service);
-            _queue.Add(service);
+            entry = new Entry(uid, asked, held, LeaseView.Pending);
+            _entries[lease] = entry;
+            _queue.Forget(lease);
+            _queue.Add(lease);
             return entry.View;
         }
     }
 
-    /// <summary>Notes that a Service wants nothing any more: what it has is given back.</summary>
-    public void Release(NamespacedName service)
+    /// <summary>Notes that a lease is not wanted any more: it is given back.</summary>
+    public void Release(LeaseId lease)
     {
         lock (_lock)
         {
-            if (!_entries.Remove(service))
+            if (!_entries.Remove(lease))
                 return;
-            _releasing.Add(service);
-            _queue.Forget(service);
-            _queue.Add(service);
+            _releasing.Add(lease);
+            _queue.Forget(lease);
+            _queue.Add(lease);
         }
     }
 
-    /// <summary>Whether a Service has, or asks for, a lease here.</summary>
-    public bool Serves(NamespacedName service)
+    /// <summary>Notes that the leases of a name are not wanted any more.</summary>
+    public void Release(NamespacedName name)
+    {
+        Release(new LeaseId(name, AddressFamily.InterNetwork));
+        Release(new LeaseId(name, AddressFamily.InterNetworkV6));
+    }
+
+    /// <summary>Asks for a lease again, whose end has passed without a word.</summary>
+    public void AskAgain(LeaseId lease)
     {
         lock (_lock)
-            return _entries.ContainsKey(service);
+        {
+            if (_entries.ContainsKey(lease))
+                _queue.Add(lease);
+        }
     }
 
     /// <summary>Gives back a lease that nobody owns.</summary>
-    public void ReleaseOrphan(NamespacedName service)
+    public void ReleaseOrphan(LeaseId lease)
     {
         lock (_lock)
         {
-            if (_entries.ContainsKey(service) || !_releasing.Add(service))
+            if (_entries.ContainsKey(lease) || !_releasing.Add(lease))
                 return;
-            _queue.Add(service);
+            _queue.Add(lease);
         }
     }
 
-    /// <summary>Takes up what the address service says of its leases: renewed, changed or lost since we asked. The leases that no Service here asked for.</summary>
-    public IReadOnlyList<NamespacedName> Observe(StatusAnswer status)
+    /// <summary>Takes up what the address service says of its leases: renewed, changed or lost since we asked. The leases that nobody here asked for.</summary>
+    public IReadOnlyList<LeaseId> Observe(StatusAnswer status)
     {
-        var orphans = new List<NamespacedName>();
-        var seen = new HashSet<NamespacedName>();
-        foreach (var lease in status.Allocations)
+        var orphans = new List<LeaseId>();
+        var seen = new HashSet<LeaseId>();
+        var changed = new HashSet<NamespacedName>();
+        lock (_lock)
         {
-            // One that is being given back already is nobody's, and not for us to give back.
-            if (lease.State is "releasing" or "retained" || !NamespacedName.TryParse(lease.Service, out var service))
-                continue;
-            // Only IPv4 is asked for; one of the other family that somebody else asked for is not the Service's address.
-            if (lease.Family == AddressFamilies.IPv6 && Serves(service))
-                continue;
-            seen.Add(service);
-            lock (_lock)
+            foreach (var lease in status.Allocations)
             {
-                if (!_entries.TryGetValue(service, out var entry))
+                // One that is being given back already is nobody's, and not for us to give back.
+                if (lease.State is "releasing" or "retained" || !NamespacedName.TryParse(lease.Service, out var name))
+                    continue;
+                var id = new LeaseId(name, FamilyOf(lease.Family));
+                seen.Add(id);
+                if (!_entries.TryGetValue(id, out var entry))
                 {
                     // We always give a UID: a lease without one was asked for by somebody else, such as a person.
-                    if (lease.Uid is not null && !_releasing.Contains(service))
-                        orphans.Add(service);
+                    if (lease.Uid is not null && !_releasing.Contains(id))
+                        orphans.Add(id);
                     continue;
                 }
                 // It looks ownerless from there: asking for it again says that it is not.
                 if (lease.OrphanedSince is not null)
-                    _queue.Add(service);
-                if (entry.View.Phase != LeasePhase.Leased)
-                    continue;
-                var view = IPAddress.TryParse(lease.Ip, out var address) && RefusalOf(address) is null
-                    ? new LeaseView(LeasePhase.Leased, address, lease.ValidUntil, null)
-                    : new LeaseView(LeasePhase.Failed, null, null, $"the lease was lost: {lease.LastError ?? lease.State}");
-                if (view == entry.View)
-                    continue;
-                _entries[service] = entry with { View = view };
-                if (view.Phase == LeasePhase.Failed)
-                    _queue.Add(service);
+                    _queue.Add(id);
+                if (entry.View.Phase == LeasePhase.Leased && Set_NeedsLock(id, entry, ViewOf(lease.Ip, lease.ValidUntil, lease.LastError ?? lease.State)))
+                    changed.Add(name);
             }
-            _changed(service);
-        }
-        lock (_lock)
-        {
             // A lease of ours that the address service does not know (its store was lost): ask again.
-            foreach (var (service, entry) in _entries)
+            foreach (var (id, entry) in _entries)
             {
-                if (entry.View.Phase == LeasePhase.Leased && !seen.Contains(service))
-                    _queue.Add(service);
+                if (entry.View.Phase == LeasePhase.Leased && !seen.Contains(id))
+                    _queue.Add(id);
             }
         }
+        foreach (var name in changed)
+            _changed(name);
         return orphans;
     }
 
@@ -206,7 +178,7 @@ internal sealed partial class LeaseBroker : IAsyncDisposable
         {
             IsReachable = false;
             LastSeen = new AddressServiceView(LastSeen?.Cidrs, LastSeen?.Leased, LastSeen?.FreeMacs, e.Message);
-            LogUnreachable(_logger, _source.Name, e.Message);
+            LogUnreachable(_logger, Source.Name, e.Message);
             return null;
         }
     }
@@ -228,17 +200,17 @@ internal sealed partial class LeaseBroker : IAsyncDisposable
     }
 
     /// <summary>Has leases listed as ownerless, for an operator to decide on.</summary>
-    public async Task ReportOrphansAsync(IReadOnlyCollection<NamespacedName> services, CancellationToken cancellationToken)
+    public async Task ReportOrphansAsync(IReadOnlyCollection<LeaseId> leases, CancellationToken cancellationToken)
     {
         try
         {
-            var answer = await _client.ReportOrphansAsync(new OrphansRequest([.. services.Select(static s => s.ToString())]), cancellationToken);
+            var answer = await _client.ReportOrphansAsync(new OrphansRequest([.. leases.Select(static lease => lease.Name.ToString()).Distinct()]), cancellationToken);
             if (answer.Status != AnswerStatus.Success)
-                LogNotReported(_logger, _source.Name, answer.Detail ?? answer.Status);
+                LogNotReported(_logger, Source.Name, answer.Detail ?? answer.Status);
         }
         catch (AddressServiceUnavailableException e)
         {
-            LogNotReported(_logger, _source.Name, e.Message);
+            LogNotReported(_logger, Source.Name, e.Message);
         }
     }
 
@@ -246,10 +218,10 @@ internal sealed partial class LeaseBroker : IAsyncDisposable
     {
         while (!cancellationToken.IsCancellationRequested)
         {
-            NamespacedName service;
+            LeaseId lease;
             try
             {
-                service = await _queue.GetAsync(cancellationToken);
+                lease = await _queue.GetAsync(cancellationToken);
             }
             catch (Exception e) when (e is OperationCanceledException or ChannelClosedException)
             {
@@ -261,13 +233,13 @@ internal sealed partial class LeaseBroker : IAsyncDisposable
                 bool releasing;
                 lock (_lock)
                 {
-                    entry = _entries.GetValueOrDefault(service);
-                    releasing = _releasing.Contains(service);
+                    entry = _entries.GetValueOrDefault(lease);
+                    releasing = _releasing.Contains(lease);
                 }
                 if (entry is not null)
-                    await AcquireAsync(service, entry, cancellationToken);
+                    await AcquireAsync(lease, entry, cancellationToken);
                 else if (releasing)
-                    await ReleaseAsync(service, cancellationToken);
+                    await ReleaseAsync(lease, cancellationToken);
             }
             catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
             {
@@ -276,90 +248,106 @@ internal sealed partial class LeaseBroker : IAsyncDisposable
             catch (Exception e)
             {
                 // Whatever it is, it must not end the work on the others.
-                LogFaulted(_logger, _source.Name, service.ToString(), e);
-                _queue.AddRateLimited(service);
+                LogFaulted(_logger, Source.Name, lease.ToString(), e);
+                _queue.AddRateLimited(lease);
             }
             finally
             {
-                _queue.Done(service);
+                _queue.Done(lease);
             }
         }
     }
 
-    private async Task AcquireAsync(NamespacedName service, Entry entry, CancellationToken cancellationToken)
+    private async Task AcquireAsync(LeaseId lease, Entry entry, CancellationToken cancellationToken)
     {
         LeaseView view;
         try
         {
             var answer = await _client.AcquireAsync(
-                new AcquireAddressRequest(service.ToString(), entry.Uid, (entry.Asked ?? entry.Held)?.ToString(), Held: entry.Held?.ToString()), cancellationToken);
+                new AcquireAddressRequest(
+                    lease.Name.ToString(), entry.Uid, (entry.Asked ?? entry.Held)?.ToString(), Source.Interface, entry.Held?.ToString(),
+                    lease.Family == AddressFamily.InterNetworkV6 ? AddressFamilies.IPv6 : null),
+                cancellationToken);
             IsReachable = true;
-            view = ViewOf(answer);
+            view = answer.Status != AnswerStatus.Success ? LeaseView.Failed(answer.Detail ?? answer.Status)
+                : !IPAddress.TryParse(answer.Ip, out var address) || address.AddressFamily != lease.Family ? LeaseView.Failed($"answered with \"{answer.Ip}\", which is not an address of the family")
+                : RefusalOf(address) is { } refusal ? LeaseView.Failed(refusal)
+                : LeaseView.Leased(address, answer.ValidUntil);
         }
         catch (AddressServiceUnavailableException e)
         {
             IsReachable = false;
-            view = new LeaseView(LeasePhase.Failed, null, null, e.Message);
+            view = LeaseView.Failed(e.Message);
         }
         lock (_lock)
         {
             // The wish may have changed meanwhile; then it is in the queue again.
-            if (!_entries.TryGetValue(service, out var current) || current.Uid != entry.Uid || !Equals(current.Asked, entry.Asked))
+            if (!_entries.TryGetValue(lease, out var current) || current.Uid != entry.Uid || !Equals(current.Asked, entry.Asked))
                 return;
             if (view.Phase == LeasePhase.Leased)
             {
-                _queue.Forget(service);
+                _queue.Forget(lease);
             }
             else
             {
-                // A lease that we know of goes on while it cannot be confirmed.
-                _queue.AddRateLimited(service);
-                if (current.View.Phase == LeasePhase.Leased)
+                // A lease that we know of goes on while it cannot be confirmed, and one that is lost does not come back by it.
+                _queue.AddRateLimited(lease);
+                if (current.View.Phase is LeasePhase.Leased or LeasePhase.Lost)
                     return;
             }
             if (current.View == view)
                 return;
-            _entries[service] = current with { View = view };
+            _entries[lease] = current with { View = view };
         }
-        _changed(service);
+        _changed(lease.Name);
     }
 
-    private LeaseView ViewOf(AcquireAddressAnswer answer)
+    private static AddressFamily FamilyOf(string? family) => family == AddressFamilies.IPv6 ? AddressFamily.InterNetworkV6 : AddressFamily.InterNetwork;
+
+    /// <summary>What the address service says of a lease that was one; when it is none any more, it is lost.</summary>
+    private LeaseView ViewOf(string? ip, DateTimeOffset? validUntil, string cause) =>
+        !IPAddress.TryParse(ip, out var address) ? LeaseView.Lost($"the lease was lost: {cause}")
+        : RefusalOf(address) is { } refusal ? LeaseView.Lost(refusal)
+        : LeaseView.Leased(address, validUntil);
+
+    /// <summary>Whether it is news.</summary>
+    private bool Set_NeedsLock(LeaseId lease, Entry entry, LeaseView view)
     {
-        if (answer.Status != AnswerStatus.Success)
-            return new LeaseView(LeasePhase.Failed, null, null, answer.Detail ?? answer.Status);
-        if (!IPAddress.TryParse(answer.Ip, out var address))
-            return new LeaseView(LeasePhase.Failed, null, null, $"answered with \"{answer.Ip}\", which is not an address");
-        return RefusalOf(address) is { } refusal
-            ? new LeaseView(LeasePhase.Failed, null, null, refusal)
-            : new LeaseView(LeasePhase.Leased, address, answer.ValidUntil, null);
+        if (view == entry.View)
+            return false;
+        _entries[lease] = entry with { View = view };
+        if (view.Phase == LeasePhase.Lost)
+            _queue.Add(lease);
+        return true;
     }
 
     private string? RefusalOf(IPAddress address) =>
-        _source.MayContain(address) ? null : $"leased {address}, which is outside the configured cidrs of \"{_source.Name}\"";
+        Source.MayContain(address) ? null : $"leased {address}, which is outside the configured cidrs of \"{Source.Name}\"";
 
-    private async Task ReleaseAsync(NamespacedName service, CancellationToken cancellationToken)
+    private async Task ReleaseAsync(LeaseId lease, CancellationToken cancellationToken)
     {
         try
         {
-            var answer = await _client.ReleaseAsync(new ReleaseAddressRequest(Service: service.ToString()), cancellationToken);
+            // The family is left out where there is but one, for address services that do not know it.
+            string? family = lease.Family == AddressFamily.InterNetworkV6 ? AddressFamilies.IPv6 : Source.LeasesIPv6 ? AddressFamilies.IPv4 : null;
+            var answer = await _client.ReleaseAsync(new ReleaseAddressRequest(Service: lease.Name.ToString(), Family: family), cancellationToken);
             IsReachable = true;
             if (answer.Status != AnswerStatus.Success && !answer.NotFound)
             {
-                LogNotReleased(_logger, _source.Name, service.ToString(), answer.Detail ?? answer.Status);
-                _queue.AddRateLimited(service);
+                LogNotReleased(_logger, Source.Name, lease.ToString(), answer.Detail ?? answer.Status);
+                _queue.AddRateLimited(lease);
                 return;
             }
-            LogReleased(_logger, _source.Name, service.ToString(), answer.Ip, answer.Detail ?? answer.Status);
+            LogReleased(_logger, Source.Name, lease.ToString(), answer.Ip, answer.Detail ?? answer.Status);
             lock (_lock)
-                _releasing.Remove(service);
-            _queue.Forget(service);
+                _releasing.Remove(lease);
+            _queue.Forget(lease);
         }
         catch (AddressServiceUnavailableException e)
         {
             IsReachable = false;
-            LogNotReleased(_logger, _source.Name, service.ToString(), e.Message);
-            _queue.AddRateLimited(service);
+            LogNotReleased(_logger, Source.Name, lease.ToString(), e.Message);
+            _queue.AddRateLimited(lease);
         }
     }
 

@@ -13,13 +13,13 @@ internal sealed partial class LeaseBrokers(IKubernetesClient kubernetes, Control
     : IAsyncDisposable
 {
     private readonly ConcurrentDictionary<string, LeaseBroker> _brokers = new();
-    private readonly ConcurrentDictionary<(string Source, NamespacedName Service), long> _orphanedSince = new();
+    private readonly ConcurrentDictionary<(string Source, LeaseId Lease), long> _orphanedSince = new();
     private readonly ConcurrentDictionary<string, int> _held = new();
     private readonly Dictionary<LeaseBroker, Task> _polls = [];
     private readonly List<HttpClient> _clients = [];
 
-    /// <summary>Called with the key of a Service whose lease changed.</summary>
-    public Action<NamespacedName> Changed { get; set; } = static _ => { };
+    /// <summary>Called with an address service and the name of a lease of it that changed.</summary>
+    public Action<string, NamespacedName> Changed { get; set; } = static (_, _) => { };
 
     /// <summary>The brokers now. Thread-safe.</summary>
     public IEnumerable<LeaseBroker> All => _brokers.Values;
@@ -32,8 +32,11 @@ internal sealed partial class LeaseBrokers(IKubernetesClient kubernetes, Control
     {
         foreach (var (name, broker) in _brokers)
         {
-            if (config.AddressServices.Any(source => Same(source, broker.Source)))
+            if (config.AddressServices.FirstOrDefault(source => IsSameWay(source, broker.Source)) is { } same)
+            {
+                broker.Source = same;
                 continue;
+            }
             _brokers.TryRemove(name, out _);
             await broker.DisposeAsync();
         }
@@ -46,7 +49,7 @@ internal sealed partial class LeaseBrokers(IKubernetesClient kubernetes, Control
             };
             _clients.Add(http);
             var client = new AddressServiceClient(http, token => TokenAsync(source, token), source.Timeout, time);
-            _brokers[source.Name] = new LeaseBroker(source, client, service => Changed(service), time, random, logger);
+            _brokers[source.Name] = new LeaseBroker(source, client, lease => Changed(source.Name, lease), time, random, logger);
         }
     }
 
@@ -85,8 +88,9 @@ internal sealed partial class LeaseBrokers(IKubernetesClient kubernetes, Control
         _clients.ForEach(static client => client.Dispose());
     }
 
-    private static bool Same(AddressServiceSource left, AddressServiceSource right) =>
-        left with { Cidrs = [] } == right with { Cidrs = [] } && left.Cidrs.SequenceEqual(right.Cidrs);
+    private static bool IsSameWay(AddressServiceSource left, AddressServiceSource right) =>
+        left.Name == right.Name && left.Url == right.Url && left.TokenFile == right.TokenFile && left.TokenSecret == right.TokenSecret && left.Timeout == right.Timeout
+        && left.Tls == right.Tls;
 
     private async Task PollAsync(LeaseBroker broker, CancellationToken cancellationToken)
     {
@@ -103,23 +107,23 @@ internal sealed partial class LeaseBrokers(IKubernetesClient kubernetes, Control
             return;
         var orphans = broker.Observe(status).ToHashSet();
         string name = broker.Source.Name;
-        foreach (var key in _orphanedSince.Keys.Where(key => key.Source == name && !orphans.Contains(key.Service)))
+        foreach (var key in _orphanedSince.Keys.Where(key => key.Source == name && !orphans.Contains(key.Lease)))
             _orphanedSince.TryRemove(key, out _);
-        var due = orphans.Where(service => time.GetElapsedTime(_orphanedSince.GetOrAdd((name, service), _ => time.GetTimestamp())) >= options.OrphanGrace).ToList();
+        var due = orphans.Where(lease => time.GetElapsedTime(_orphanedSince.GetOrAdd((name, lease), _ => time.GetTimestamp())) >= options.OrphanGrace).ToList();
         int limit = Math.Max(10, status.Allocations.Count / 5);
         bool isHeld = due.Count > limit;
         await TellHeldAsync(broker, isHeld ? due : [], status, limit, cancellationToken);
         if (isHeld)
             return;
-        foreach (var service in due)
+        foreach (var lease in due)
         {
-            LogOrphan(logger, name, service.ToString());
-            broker.ReleaseOrphan(service);
+            LogOrphan(logger, name, lease.ToString());
+            broker.ReleaseOrphan(lease);
         }
     }
 
     /// <summary>So many leases lost their owners at once that a fault is likelier, such as a cluster that was emptied by mistake: they are listed, and an operator decides.</summary>
-    private async Task TellHeldAsync(LeaseBroker broker, List<NamespacedName> held, StatusAnswer status, int limit, CancellationToken cancellationToken)
+    private async Task TellHeldAsync(LeaseBroker broker, List<LeaseId> held, StatusAnswer status, int limit, CancellationToken cancellationToken)
     {
         string name = broker.Source.Name;
         int before = _held.GetValueOrDefault(name);
@@ -127,7 +131,7 @@ internal sealed partial class LeaseBrokers(IKubernetesClient kubernetes, Control
             LogManyOrphans(logger, name, held.Count, status.Allocations.Count, limit);
         _held[name] = held.Count;
         var listed = status.Allocations.Where(static lease => lease.OrphanedSince is not null).Select(static lease => lease.Service).ToHashSet(StringComparer.Ordinal);
-        if ((held.Count == 0 && before == 0) || (held.Count == before && held.TrueForAll(service => listed.Contains(service.ToString()))))
+        if ((held.Count == 0 && before == 0) || (held.Count == before && held.TrueForAll(lease => listed.Contains(lease.Name.ToString()))))
             return;
         try
         {

@@ -156,8 +156,7 @@ internal sealed class Allocator
             {
                 if (source is AddressServiceSource service)
                 {
-                    // One lease is one address, and DHCP for IPv6 is not asked from here.
-                    if (families is [AddressFamily.InterNetwork] && prefer(service))
+                    if (families.All(service.Leases) && prefer(service))
                         return new AllocationResult(service, null);
                     continue;
                 }

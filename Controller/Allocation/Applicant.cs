@@ -20,6 +20,9 @@ internal sealed record Applicant(NamespacedName Name)
     /// <summary>The ports it needs for itself on an address that is shared.</summary>
     public IReadOnlyList<SharedPort> Ports { get; init; } = [];
 
+    /// <summary>Whether it may have one address together with another Service.</summary>
+    public bool SharesWith(Applicant other) => Sharing is not null && Sharing == other.Sharing && !Ports.Intersect(other.Ports).Any();
+
     /// <summary>Whether a source that is pinned lets it in.</summary>
     public bool MayUse(AddressSource source) => source.Allocation?.Permits(Name.Namespace, NamespaceLabels, Labels) != false;
 }

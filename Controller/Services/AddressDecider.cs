@@ -17,6 +17,18 @@ namespace DynamicLb.Controller.Services;
 /// <param name="Satisfied">Whether it has what it asked for; otherwise it is looked at again after a while.</param>
 internal sealed record Outcome(IReadOnlyList<IPAddress> Addresses, string? Pool, DateTimeOffset? ValidUntil, bool Satisfied)
 {
+    /// <summary>The lease that it goes by, where that is not the one under its own name (<see cref="Annotations.Lease"/>).</summary>
+    public string? Lease { get; init; }
+
+    /// <summary>What it lost and is not replaced (<see cref="Annotations.FailedLease"/>).</summary>
+    public string? FailedLease { get; init; }
+
+    /// <summary>Why it was lost, in words.</summary>
+    public string? Cause { get; init; }
+
+    /// <summary>When to look at it again although nothing happened; null for no such time.</summary>
+    public DateTimeOffset? LookAgain { get; init; }
+
     public static Outcome Nothing(bool satisfied) => new([], null, null, satisfied);
 }
 
@@ -28,11 +40,11 @@ internal delegate IReadOnlyDictionary<string, string>? NamespaceLabels(string @n
 /// Decides the addresses of a Service from what it asks for, what it has, the pools and the address services. It only decides: no call here waits for anybody, and deciding twice comes
 /// to the same. Thread-safe: one decision at a time, under a lock that is never held over I/O.
 /// </summary>
-internal sealed partial class AddressDecider(LeaseBrokers brokers, NamespaceLabels namespaces, IEventRecorder events)
+internal sealed partial class AddressDecider(LeaseBrokers brokers, NamespaceLabels namespaces, IEventRecorder events, TimeProvider time)
 {
     private readonly Lock _lock = new();
     private readonly Allocator _allocator = new();
-    private readonly ConcurrentDictionary<NamespacedName, string> _told = new();
+    private readonly ConcurrentDictionary<(NamespacedName Service, string Slot), int> _told = new();
     private LoadBalancerConfig _config = LoadBalancerConfig.Empty;
 
     /// <summary>How the pools are used.</summary>
@@ -54,11 +66,14 @@ internal sealed partial class AddressDecider(LeaseBrokers brokers, NamespaceLabe
         {
             _config = config;
             _allocator.SetSources(config.AddressPools, config.AddressServices);
+            _holders.Keep(config.AddressServices.Select(static source => source.Name).ToHashSet());
             // Those with more addresses first, as MetalLB does: a second holder of an address has to look for another.
             foreach (var service in assigned.OrderByDescending(static service => ServiceStatusWriter.AddressesOf(service).Count))
             {
                 var name = NamespacedName.Of(service);
-                if (_allocator.Get(name) is null && config.Find(service.Metadata.Annotation(Annotations.AllocatedFromPool)) is not AddressServiceSource)
+                if ((LeasedFrom(service) ?? FailedLeases(service).Source) is { } source)
+                    TakeUp(service, source);
+                else if (_allocator.Get(name) is null)
                     _allocator.Assign(ApplicantOf(service), ServiceStatusWriter.AddressesOf(service), null);
             }
         }
@@ -67,7 +82,7 @@ internal sealed partial class AddressDecider(LeaseBrokers brokers, NamespaceLabe
     /// <summary>Takes back whatever a Service has.</summary>
     public void Forget(NamespacedName service)
     {
-        _told.TryRemove(service, out _);
+        Forgive(service);
         ReleaseLeases(service);
         lock (_lock)
             _allocator.Release(service);
@@ -157,7 +172,7 @@ internal sealed partial class AddressDecider(LeaseBrokers brokers, NamespaceLabe
         if (!told && !assignment.Addresses.SequenceEqual(current))
             TellAssigned(service, name, assignment.Addresses);
         else if (!told)
-            _told.TryRemove(name, out _);
+            Forgive(name);
         return new Outcome(assignment.Addresses, assignment.Pool, null, true);
     }
 

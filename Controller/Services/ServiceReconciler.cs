@@ -20,12 +20,16 @@ internal sealed partial class ServiceReconciler : IDisposable
 {
     private const int Workers = 8;
 
+    // Ends are written in whole seconds.
+    private static readonly TimeSpan Rounding = TimeSpan.FromMilliseconds(50);
+
     private readonly ControllerOptions _options;
     private readonly IInformer<Service> _services;
     private readonly AddressDecider _decider;
     private readonly LeaseBrokers _brokers;
     private readonly ServiceStatusWriter _writer;
     private readonly ControllerMetrics _metrics;
+    private readonly TimeProvider _time;
     private readonly ILogger _logger;
     private readonly WorkQueue<NamespacedName> _queue;
     private readonly ConcurrentDictionary<NamespacedName, bool> _waiting = new();
@@ -42,6 +46,7 @@ internal sealed partial class ServiceReconciler : IDisposable
         _brokers = brokers;
         _writer = writer;
         _metrics = metrics;
+        _time = time;
         _logger = logger;
         _queue = new WorkQueue<NamespacedName>(time, random);
         services.Subscribe((old, service) =>
@@ -58,14 +63,18 @@ internal sealed partial class ServiceReconciler : IDisposable
                     _queue.Add(NamespacedName.Of(service));
             }
         });
-        brokers.Changed = _queue.Add;
+        brokers.Changed = (source, lease) =>
+        {
+            foreach (var name in decider.HoldersOf(source, lease))
+                _queue.Add(name);
+        };
     }
 
     /// <summary>Takes up a configuration; from the first one on, Services are worked on.</summary>
     public async Task ConfigureAsync(LoadBalancerConfig config)
     {
         await _brokers.ConfigureAsync(config);
-        _decider.Configure(config, _services.Items.Where(service => _options.Common.Serves(service) && ServiceStatusWriter.AddressesOf(service).Count > 0));
+        _decider.Configure(config, _services.Items.Where(service => _options.Common.Serves(service) && HasAnything(service)));
         _ready = true;
         foreach (var service in _services.Items.OrderByDescending(static service => ServiceStatusWriter.AddressesOf(service).Count))
             _queue.Add(NamespacedName.Of(service));
@@ -128,7 +137,7 @@ internal sealed partial class ServiceReconciler : IDisposable
             RetryWaiting();
             // A Service that has become another type keeps nothing; one of another class is none of ours.
             if (service is { Metadata.DeletionTimestamp: null } && service.Spec.Type != "LoadBalancer" && service.Metadata.Annotation(Annotations.AllocatedFromPool) is not null
-                && await _writer.WriteAsync(service, [], null, null, cancellationToken))
+                && await _writer.WriteAsync(service, Outcome.Nothing(true), cancellationToken))
                 LogCleared(_logger, name.ToString());
             return;
         }
@@ -144,7 +153,9 @@ internal sealed partial class ServiceReconciler : IDisposable
             _waiting[name] = true;
             _queue.AddAfter(name, _options.RetryFailed);
         }
-        if (await _writer.WriteAsync(service, outcome.Addresses, outcome.Pool, outcome.ValidUntil, cancellationToken))
+        if (outcome.LookAgain is { } then)
+            _queue.AddAfter(name, then - _time.GetUtcNow() + Rounding);
+        if (await _writer.WriteAsync(service, outcome, cancellationToken))
             LogWritten(_logger, name.ToString(), string.Join(", ", outcome.Addresses), outcome.Pool ?? "none");
     }
 
@@ -157,6 +168,9 @@ internal sealed partial class ServiceReconciler : IDisposable
         foreach (var name in _waiting.Keys)
             _queue.Add(name);
     }
+
+    private static bool HasAnything(Service service) =>
+        ServiceStatusWriter.AddressesOf(service).Count > 0 || service.Metadata.Annotation(Annotations.FailedLease) is not null;
 
     private static bool SameLabels(IReadOnlyDictionary<string, string>? left, IReadOnlyDictionary<string, string>? right) =>
         (left?.Count ?? 0) == (right?.Count ?? 0) && (left is null || left.All(label => right!.TryGetValue(label.Key, out var value) && value == label.Value));

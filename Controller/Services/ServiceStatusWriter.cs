@@ -9,16 +9,20 @@ using DynamicLb.Kubernetes.Resources;
 namespace DynamicLb.Controller.Services;
 
 /// <summary>Writes a Service's addresses: one merge patch of the status subresource, refused by the server if the Service changed meanwhile; nothing when nothing differs.</summary>
-internal sealed class ServiceStatusWriter(IKubernetesClient client)
+internal sealed class ServiceStatusWriter(IKubernetesClient client, TimeProvider time)
 {
+    /// <summary>The condition that says whether a Service's lease is good; written once one was not.</summary>
+    public const string LeaseCondition = "dynamiclb.io/LeaseValid";
+
     // A renewal moves the end by much more; anything less is rounding.
     private static readonly TimeSpan Noticeable = TimeSpan.FromSeconds(1);
 
     /// <summary>Writes. Whether there was something to write.</summary>
-    public async Task<bool> WriteAsync(
-        Service service, IReadOnlyList<IPAddress> addresses, string? pool, DateTimeOffset? validUntil, CancellationToken cancellationToken)
+    public async Task<bool> WriteAsync(Service service, Outcome outcome, CancellationToken cancellationToken)
     {
-        if (IsCurrent(service, addresses, pool, validUntil))
+        var annotations = Differences(service, outcome);
+        bool differs = !HasAddresses(service, outcome.Addresses);
+        if (annotations.Count == 0 && !differs)
             return false;
         var buffer = new ArrayBufferWriter<byte>(512);
         using (var json = new Utf8JsonWriter(buffer))
@@ -26,18 +30,26 @@ internal sealed class ServiceStatusWriter(IKubernetesClient client)
             json.WriteStartObject();
             json.WriteStartObject("metadata");
             json.WriteString("resourceVersion", service.Metadata.ResourceVersion);
-            json.WriteStartObject("annotations");
-            json.WriteString(Annotations.AllocatedFromPool, pool);
-            json.WriteString(Annotations.ValidUntil, Format(validUntil));
-            json.WriteEndObject();
+            if (annotations.Count > 0)
+            {
+                json.WriteStartObject("annotations");
+                foreach (var (key, value) in annotations)
+                    json.WriteString(key, value);
+                json.WriteEndObject();
+            }
             json.WriteEndObject();
             json.WriteStartObject("status");
-            json.WriteStartObject("loadBalancer");
-            if (addresses.Count == 0)
-                json.WriteNull("ingress");
-            else
-                WriteIngress(json, service, addresses);
-            json.WriteEndObject();
+            if (differs)
+            {
+                json.WriteStartObject("loadBalancer");
+                if (outcome.Addresses.Count == 0)
+                    json.WriteNull("ingress");
+                else
+                    WriteIngress(json, service, outcome.Addresses);
+                json.WriteEndObject();
+            }
+            if (annotations.ContainsKey(Annotations.FailedLease))
+                WriteConditions(json, service, outcome);
             json.WriteEndObject();
             json.WriteEndObject();
         }
@@ -73,17 +85,47 @@ internal sealed class ServiceStatusWriter(IKubernetesClient client)
         json.WriteEndArray();
     }
 
-    private static bool IsCurrent(Service service, IReadOnlyList<IPAddress> addresses, string? pool, DateTimeOffset? validUntil)
+    /// <summary>Whether the lease is good, for people and their tools; a patch replaces the list, so all others are in it too. Servers before 1.24 drop it.</summary>
+    private void WriteConditions(Utf8JsonWriter json, Service service, Outcome outcome)
     {
-        var ingress = service.Status.LoadBalancer.Ingress ?? [];
-        if (ingress.Count != addresses.Count || !AddressesOf(service).SequenceEqual(addresses) || service.Metadata.Annotation(Annotations.AllocatedFromPool) != pool)
-            return false;
-        string? written = service.Metadata.Annotation(Annotations.ValidUntil);
-        if (written is null || validUntil is null)
-            return written is null && validUntil is null;
-        return DateTimeOffset.TryParse(written, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var end)
-            && (end - validUntil.Value).Duration() <= Noticeable;
+        bool isGood = outcome.FailedLease is null;
+        json.WriteStartArray("conditions");
+        foreach (var other in service.Status.Conditions?.Where(static condition => condition.Type != LeaseCondition) ?? [])
+            JsonSerializer.Serialize(json, other, KubernetesJsonContext.Default.Condition);
+        JsonSerializer.Serialize(
+            json,
+            new Condition
+            {
+                Type = LeaseCondition,
+                Status = isGood ? "True" : "False",
+                Reason = isGood ? "LeaseRecovered" : "LeaseFailed",
+                Message = isGood ? "" : $"{outcome.FailedLease}: {outcome.Cause ?? "the lease was lost"}",
+                LastTransitionTime = KubernetesTime.Format(time.GetUtcNow()),
+            },
+            KubernetesJsonContext.Default.Condition);
+        json.WriteEndArray();
     }
 
-    private static string? Format(DateTimeOffset? time) => time is { } value ? KubernetesTime.Format(value) : null;
+    private static bool HasAddresses(Service service, IReadOnlyList<IPAddress> addresses) =>
+        (service.Status.LoadBalancer.Ingress?.Count ?? 0) == addresses.Count && AddressesOf(service).SequenceEqual(addresses);
+
+    /// <summary>The annotations to write; null removes one.</summary>
+    private static Dictionary<string, string?> Differences(Service service, Outcome outcome)
+    {
+        var differences = new Dictionary<string, string?>();
+        Compare(Annotations.AllocatedFromPool, outcome.Pool);
+        Compare(Annotations.Lease, outcome.Lease);
+        Compare(Annotations.FailedLease, outcome.FailedLease);
+        string? written = service.Metadata.Annotation(Annotations.ValidUntil);
+        if (written is null || outcome.ValidUntil is not { } wanted
+            || !DateTimeOffset.TryParse(written, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var end) || (end - wanted).Duration() > Noticeable)
+            Compare(Annotations.ValidUntil, outcome.ValidUntil is { } time ? KubernetesTime.Format(time) : null);
+        return differences;
+
+        void Compare(string key, string? value)
+        {
+            if (service.Metadata.Annotation(key) != value)
+                differences[key] = value;
+        }
+    }
 }

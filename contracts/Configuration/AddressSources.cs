@@ -39,6 +39,19 @@ public sealed record ServiceAllocation(
     }
 }
 
+/// <summary>What becomes of a Service's address when its lease is lost or changes.</summary>
+public enum LeaseChangePolicy
+{
+    /// <summary>The new address takes the place of the old one, which goes as soon as it is lost.</summary>
+    Adopt = 0,
+
+    /// <summary>The old address stays until its lease would have ended, then the new one is taken.</summary>
+    Hold,
+
+    /// <summary>The old address goes, and no other is taken until somebody says so.</summary>
+    Fail,
+}
+
 /// <summary>Where addresses come from: an address pool or an address service. Names are unique among both. Immutable.</summary>
 /// <param name="Name">The name that annotations and metrics use.</param>
 /// <param name="Protocol">How its addresses are announced.</param>
@@ -85,6 +98,21 @@ public sealed record AddressServiceSource(
 {
     /// <summary>Whether IPv4 addresses that end in .0 or .255 are refused.</summary>
     public bool AvoidBuggyIPs { get; init; }
+
+    /// <summary>Whether it is asked for IPv4 addresses.</summary>
+    public bool LeasesIPv4 { get; init; } = true;
+
+    /// <summary>Whether it is asked for IPv6 addresses: a Service of both families has a lease of each.</summary>
+    public bool LeasesIPv6 { get; init; }
+
+    /// <summary>The interface that it is to lease on, as it names it; null leaves it to the address service.</summary>
+    public string? Interface { get; init; }
+
+    /// <summary>What becomes of an address whose lease is lost or changes.</summary>
+    public LeaseChangePolicy OnLeaseChange { get; init; }
+
+    /// <summary>Whether it is asked for addresses of a family.</summary>
+    public bool Leases(AddressFamily family) => family == AddressFamily.InterNetwork ? LeasesIPv4 : LeasesIPv6;
 
     /// <inheritdoc/>
     public override bool MayContain(IPAddress address) =>

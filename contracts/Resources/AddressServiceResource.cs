@@ -39,6 +39,15 @@ public sealed record AddressServiceSpec
     /// <summary>Pins the address service to certain Services.</summary>
     public ServiceAllocationSpec? ServiceAllocation { get; init; }
 
+    /// <summary>The families it is asked for, <c>ipv4</c> and <c>ipv6</c>; null is <c>ipv4</c>.</summary>
+    public IReadOnlyList<string>? Families { get; init; }
+
+    /// <summary>The interface it is to lease on, as it names it; null leaves it to the address service.</summary>
+    public string? Interface { get; init; }
+
+    /// <summary><c>Adopt</c>, <c>Hold</c> or <c>Fail</c>; null is <c>Adopt</c>.</summary>
+    public string? OnLeaseChange { get; init; }
+
     /// <summary>How long to wait for it.</summary>
     public AddressServiceTimeouts? Timeouts { get; init; }
 

@@ -92,4 +92,5 @@ public static class ResourceTypes
 [JsonSerializable(typeof(ResourceList<EndpointSlice>))]
 [JsonSerializable(typeof(ResourceList<TokenReview>))]
 [JsonSerializable(typeof(Status))]
+[JsonSerializable(typeof(Condition))]
 public sealed partial class KubernetesJsonContext : JsonSerializerContext;

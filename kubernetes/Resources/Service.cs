@@ -62,6 +62,9 @@ public sealed record ServiceStatus
 {
     /// <summary>The addresses that were given.</summary>
     public LoadBalancerStatus LoadBalancer { get => field ?? new(); init; }
+
+    /// <summary>Conditions, by type.</summary>
+    public IReadOnlyList<Condition>? Conditions { get; init; }
 }
 
 /// <summary>The addresses of a Service.</summary>

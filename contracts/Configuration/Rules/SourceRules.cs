@@ -10,6 +10,7 @@ namespace DynamicLb.Contracts.Configuration.Rules;
 /// <summary>Rules of address pools and address services.</summary>
 internal sealed class SourceRules(ConfigPass pass)
 {
+    private const int LongestInterface = 128;
     private static readonly TimeSpan DefaultTimeout = TimeSpan.FromSeconds(40);
     private static readonly TimeSpan ShortestTimeout = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan LongestTimeout = TimeSpan.FromMinutes(10);
@@ -69,6 +70,12 @@ internal sealed class SourceRules(ConfigPass pass)
             else if (timeout < ShortestTimeout || timeout > LongestTimeout)
                 pass.Fault(origin, "timeouts.request", $"'{text}' is not between 1s and 10m");
         }
+        var families = Families(origin, spec.Families);
+        if (spec.Interface is { } name && (name.Length is 0 or > LongestInterface || name.Any(char.IsWhiteSpace)))
+            pass.Fault(origin, "interface", $"'{name}' is not the name of an interface");
+        var onLeaseChange = LeaseChangePolicy.Adopt;
+        if (spec.OnLeaseChange is { } policy && (!Enum.TryParse(policy, ignoreCase: true, out onLeaseChange) || !char.IsLetter(policy[0])))
+            pass.Fault(origin, "onLeaseChange", $"'{policy}' is neither Adopt nor Hold nor Fail");
         var ranges = Ranges(origin, "cidrs", spec.Cidrs);
         var allocation = Allocation(origin, spec.ServiceAllocation);
         var tls = Tls(origin, spec, url);
@@ -80,8 +87,24 @@ internal sealed class SourceRules(ConfigPass pass)
         {
             Allocation = allocation,
             AvoidBuggyIPs = spec.AvoidBuggyIPs ?? false,
+            LeasesIPv4 = families.Contains(AddressFamilies.IPv4),
+            LeasesIPv6 = families.Contains(AddressFamilies.IPv6),
+            Interface = spec.Interface,
+            OnLeaseChange = onLeaseChange,
         };
         return new Read<AddressServiceSource>(origin, source, item.Labels);
+    }
+
+    private IReadOnlyList<string> Families(ConfigOrigin origin, IReadOnlyList<string>? texts)
+    {
+        if (texts is null)
+            return [AddressFamilies.IPv4];
+        if (texts.Count == 0)
+            pass.Fault(origin, "families", "at least one of ipv4 and ipv6 is needed");
+        pass.Distinct(origin, "families", texts, "family");
+        foreach (string text in texts.Where(static text => text is not (AddressFamilies.IPv4 or AddressFamilies.IPv6)))
+            pass.Fault(origin, "families", $"'{text}' is neither ipv4 nor ipv6");
+        return texts;
     }
 
     private AddressServiceTls? Tls(ConfigOrigin origin, AddressServiceSpec spec, Uri? url)

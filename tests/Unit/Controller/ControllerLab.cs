@@ -128,11 +128,11 @@ internal sealed class ControllerLab : IAsyncDisposable
         var events = new EventRecorder(Api.Client, "metallb-controller", null, time, NullLogger<EventRecorder>.Instance);
         var namespaces = new Informer<Namespace>(Api.Client, ResourceTypes.Namespaces, null, time, new Random(2), NullLogger.Instance);
         _brokers = new LeaseBrokers(Api.Client, options, time, new Random(1), NullLogger<LeaseBrokers>.Instance);
-        var decider = new AddressDecider(_brokers, name => namespaces.Get(new NamespacedName("", name))?.Metadata.Labels, events);
+        var decider = new AddressDecider(_brokers, name => namespaces.Get(new NamespacedName("", name))?.Metadata.Labels, events, time);
         var watcher = new ConfigFileWatcher("", time, NullLogger<ConfigFileWatcher>.Instance);
         var meters = new ServiceCollection().AddMetrics().BuildServiceProvider().GetRequiredService<System.Diagnostics.Metrics.IMeterFactory>();
         _reconciler = new ServiceReconciler(
-            options, services, namespaces, decider, _brokers, new ServiceStatusWriter(Api.Client), new ControllerMetrics(meters, decider, watcher), time, new Random(1),
+            options, services, namespaces, decider, _brokers, new ServiceStatusWriter(Api.Client, time), new ControllerMetrics(meters, decider, watcher), time, new Random(1),
             NullLogger<ServiceReconciler>.Instance);
         var following = Task.WhenAll(services.RunAsync(_stop.Token), namespaces.RunAsync(_stop.Token));
         await services.WaitForSyncAsync(_stop.Token);

@@ -21,7 +21,7 @@ internal sealed class FakeAddressService : IAsyncDisposable
 
     public Uri Url { get; private set; } = null!;
 
-    /// <summary>Leases by service; a test may change them as DHCP would.</summary>
+    /// <summary>Leases by service, those of IPv6 by <c>service/6</c>; a test may change them as DHCP would.</summary>
     public ConcurrentDictionary<string, LeaseAnswer> Leases { get; } = new();
 
     public int Acquired { get; private set; }
@@ -42,6 +42,12 @@ internal sealed class FakeAddressService : IAsyncDisposable
     /// <summary>Refuses to lease, with this cause.</summary>
     public string? Refusal { get; set; }
 
+    /// <summary>Refuses to lease IPv6 addresses, with this cause.</summary>
+    public string? RefusalOfIPv6 { get; set; }
+
+    /// <summary>The addresses to lease; null counts up.</summary>
+    public Func<AcquireAddressRequest, string>? Choose { get; set; }
+
     public DateTimeOffset? ValidUntil { get; set; } = new DateTimeOffset(2030, 1, 1, 0, 0, 0, TimeSpan.Zero);
 
     public static async Task<FakeAddressService> StartAsync()
@@ -56,8 +62,22 @@ internal sealed class FakeAddressService : IAsyncDisposable
         return service;
     }
 
-    public LeaseAnswer Add(string service, string ip, string? uid = "uid") => Leases[service] = new LeaseAnswer(
-        service, uid, ip, Guid.NewGuid().ToString(), "02:4c:42:00:00:01", "bound", null, "10.20.0.1", 600, null, null, null, ValidUntil, true, 0, null);
+    public LeaseAnswer Add(string service, string ip, string? uid = "uid")
+    {
+        bool isIPv6 = ip.Contains(':');
+        return Leases[Key(service, isIPv6)] = new LeaseAnswer(
+            service, uid, ip, Guid.NewGuid().ToString(), "02:4c:42:00:00:01", "bound", null, "10.20.0.1", 600, null, null, null, ValidUntil, true, 0, null,
+            Family: isIPv6 ? AddressFamilies.IPv6 : null);
+    }
+
+    /// <summary>The lease is lost: the search for an address goes on.</summary>
+    public void Lose(string service, string cause)
+    {
+        Refusal = cause;
+        Leases[service] = Leases[service] with { Ip = "", State = "selecting", LastError = cause };
+    }
+
+    private static string Key(string service, bool isIPv6) => isIPv6 ? $"{service}/6" : service;
 
     public async ValueTask DisposeAsync() => await _app.DisposeAsync();
 
@@ -80,15 +100,17 @@ internal sealed class FakeAddressService : IAsyncDisposable
                 var wanted = (await context.Request.ReadFromJsonAsync(Json.AcquireAddressRequest))!;
                 Acquired++;
                 Asked.Enqueue(wanted);
-                if (Refusal is { } cause)
+                bool isIPv6 = wanted.Family == AddressFamilies.IPv6;
+                if ((isIPv6 ? RefusalOfIPv6 ?? Refusal : Refusal) is { } cause)
                 {
                     context.Response.StatusCode = 504;
                     await context.Response.WriteAsJsonAsync(new AcquireAddressAnswer("timeout", "", Detail: cause), Json.AcquireAddressAnswer);
                     return;
                 }
-                var lease = Leases.TryGetValue(wanted.Service!, out var existing)
+                var lease = Leases.TryGetValue(Key(wanted.Service!, isIPv6), out var existing) && existing.Ip.Length > 0
                     ? existing
-                    : Add(wanted.Service!, wanted.Ip ?? $"10.20.0.{Interlocked.Increment(ref _next)}", wanted.Uid);
+                    : Add(
+                        wanted.Service!, Choose?.Invoke(wanted) ?? wanted.Ip ?? $"{(isIPv6 ? "fd20::" : "10.20.0.")}{Interlocked.Increment(ref _next)}", wanted.Uid);
                 await context.Response.WriteAsJsonAsync(
                     new AcquireAddressAnswer("success", lease.Ip, lease.Id, lease.Mac, 600, lease.ValidUntil), Json.AcquireAddressAnswer);
                 break;
@@ -107,7 +129,9 @@ internal sealed class FakeAddressService : IAsyncDisposable
                     await context.Response.WriteAsJsonAsync(new ReleaseAddressAnswer("error", "", Detail: "the store is full"), Json.ReleaseAddressAnswer);
                     return;
                 }
-                bool isKnown = Leases.TryRemove(given.Service!, out var released);
+                LeaseAnswer? released = null;
+                bool isKnown = (given.Family != AddressFamilies.IPv6 && Leases.TryRemove(Key(given.Service!, false), out released))
+                    | (given.Family != AddressFamilies.IPv4 && Leases.TryRemove(Key(given.Service!, true), out released));
                 context.Response.StatusCode = isKnown ? 200 : 404;
                 await context.Response.WriteAsJsonAsync(
                     new ReleaseAddressAnswer(isKnown ? "success" : "error", released?.Ip ?? "", released?.Id, isKnown ? null : "unknown"), Json.ReleaseAddressAnswer);

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Net.Sockets;
 using DynamicLb.AddressService.Journal;
 using DynamicLb.AddressService.Leasing;
 using DynamicLb.AddressService.Store;
@@ -28,9 +29,9 @@ public sealed class LeaseWatchTests
         LeaseBroker? broker = null;
         var client = new AddressServiceClient(http, _ => ValueTask.FromResult<string?>(ApiHost.Token), TimeSpan.FromSeconds(30), TimeProvider.System);
         var source = new AddressServiceSource("dhcp", AnnouncementProtocol.Layer2, true, host.Http.BaseAddress!, [], null, null, TimeSpan.FromSeconds(30));
-        await using (broker = new LeaseBroker(source, client, key => views.Enqueue(broker!.Want(key, "uid", null)), TimeProvider.System, new Random(1), NullLogger.Instance))
+        await using (broker = new LeaseBroker(source, client, name => views.Enqueue(broker!.Want(new LeaseId(name, AddressFamily.InterNetwork), "uid", null)), TimeProvider.System, new Random(1), NullLogger.Instance))
         {
-            broker.Want(s_web, "uid", null);
+            broker.Want(new LeaseId(s_web, AddressFamily.InterNetwork), "uid", null);
             await UntilAsync(() => views.LastOrDefault()?.Phase == LeasePhase.Leased);
             var loop = host.Services.GetRequiredService<LeaseLoop>();
             while (await loop.InvokeAsync(keeper => keeper.Journal.Watchers, Cancelled) == 0)
@@ -38,7 +39,7 @@ public sealed class LeaseWatchTests
 
             var record = new LeaseRecord { Service = "demo/web", Id = Guid.NewGuid(), Mac = "02:00:00:00:00:01", Address = views.Last().Address!.ToString() };
             await TellAsync(loop, LeaseEventType.Lost, record, "nobody extended it in time");
-            await UntilAsync(() => views.Any(view => view is { Phase: LeasePhase.Failed, Cause: "the lease was lost: nobody extended it in time" }));
+            await UntilAsync(() => views.Any(view => view is { Phase: LeasePhase.Lost, Cause: "the lease was lost: nobody extended it in time" }));
             await UntilAsync(() => views.Last().Phase == LeasePhase.Leased);
 
             await TellAsync(loop, LeaseEventType.Changed, record with { Address = "10.77.0.190" }, null);

@@ -1,0 +1,167 @@
+using System.Net;
+using System.Net.Sockets;
+using DynamicLb.Controller.Allocation;
+using DynamicLb.Kubernetes;
+
+namespace DynamicLb.Controller.AddressServices;
+
+/// <summary>The lease that a Service has, or shares.</summary>
+/// <param name="Source">The address service.</param>
+/// <param name="Name">Its name there: that of the Service that asked first, mostly.</param>
+/// <param name="Uid">Its UID there.</param>
+internal sealed record HeldLease(string Source, NamespacedName Name, string? Uid)
+{
+    private const int LongestName = 63;
+
+    /// <summary>The lease under a Service's own name.</summary>
+    public static HeldLease Own(string source, NamespacedName service, string? uid) => new(source, service, uid);
+
+    /// <summary>Another one for a Service whose name is taken, by what others share since a Service of that name was there.</summary>
+    public static HeldLease Other(string source, NamespacedName service, string? uid)
+    {
+        string mark = $"-{(uid ?? "").Replace("-", "", StringComparison.Ordinal).PadRight(8, '0')[..8]}";
+        string name = service.Name.Length + mark.Length <= LongestName ? service.Name : service.Name[..(LongestName - mark.Length)].TrimEnd('-');
+        return new HeldLease(source, service with { Name = name + mark }, uid is null ? null : $"{uid}/2");
+    }
+
+    /// <summary>As it is written to a Service that goes by it, unless it goes by the Service's own name; else null.</summary>
+    public string? Annotation(NamespacedName service) => Name == service ? null : $"{Name}@{Uid}";
+
+    /// <summary>Reads what <see cref="Annotation"/> wrote; null when there is nothing to read.</summary>
+    public static HeldLease? Parse(string source, string? annotation)
+    {
+        int at = annotation?.IndexOf('@') ?? -1;
+        return at > 0 && NamespacedName.TryParse(annotation![..at], out var name) ? new HeldLease(source, name, at + 1 < annotation.Length ? annotation[(at + 1)..] : null) : null;
+    }
+}
+
+/// <summary>
+/// Which Services have which lease, and which address it is: Services that may share an address share a lease. Pure. Not thread-safe.
+/// </summary>
+internal sealed class LeaseHolders
+{
+    private readonly Dictionary<NamespacedName, HeldLease> _of = [];
+    private readonly Dictionary<(string Source, NamespacedName Name), Use> _uses = [];
+    private readonly Dictionary<IPAddress, HeldLease> _addresses = [];
+
+    /// <summary>The lease that a Service has, or null.</summary>
+    public HeldLease? Get(NamespacedName service) => _of.GetValueOrDefault(service);
+
+    /// <summary>The Services that have a lease.</summary>
+    public IReadOnlyCollection<NamespacedName> Of(string source, NamespacedName lease) => _uses.TryGetValue((source, lease), out var use) ? [.. use.Holders.Keys] : [];
+
+    /// <summary>Gives a Service a lease: the one it has, if nobody who cannot share with it has it too; else one that it can share; else a new one.</summary>
+    /// <param name="applicant">The Service.</param>
+    /// <param name="uid">Its UID.</param>
+    /// <param name="source">The address service.</param>
+    /// <param name="known">The lease that it had before a restart, or null.</param>
+    /// <param name="asked">The addresses it asks for; empty for any.</param>
+    /// <returns>The lease, and the one that nobody has any more because of it.</returns>
+    public (HeldLease Lease, HeldLease? Left) Join(Applicant applicant, string? uid, string source, HeldLease? known, IReadOnlyList<IPAddress> asked)
+    {
+        var before = Get(applicant.Name);
+        var lease = before?.Source == source && IsOpen(before, applicant) && Suits(before, applicant, asked) && !IsOfPredecessor(before, applicant.Name, uid) ? before
+            : known is not null && IsOpen(known, applicant) ? Existing(known) : null;
+        if (lease is null && applicant.Sharing is not null)
+        {
+            lease = _uses.Values
+                .Where(use => use.Lease.Source == source && use.Holders.Count > 0 && use.Holders.Any(holder => holder.Key != applicant.Name) && use.Permits(applicant)
+                    && asked.All(address => address.Equals(use.Of(address.AddressFamily))))
+                .MinBy(static use => use.Lease.Name)?.Lease;
+        }
+        if (lease is null)
+        {
+            var own = HeldLease.Own(source, applicant.Name, uid);
+            lease = IsFree(own, applicant.Name) ? own : HeldLease.Other(source, applicant.Name, uid);
+        }
+        var left = before is not null && before != lease ? Leave(applicant.Name) : null;
+        if (!_uses.TryGetValue((source, lease.Name), out var joined))
+            _uses[(source, lease.Name)] = joined = new Use(lease);
+        joined.Holders[applicant.Name] = applicant;
+        _of[applicant.Name] = lease;
+        return (lease, left);
+    }
+
+    /// <summary>Takes a Service's lease from it. The lease, when nobody else has it.</summary>
+    public HeldLease? Leave(NamespacedName service)
+    {
+        if (!_of.Remove(service, out var lease) || !_uses.TryGetValue((lease.Source, lease.Name), out var use))
+            return null;
+        use.Holders.Remove(service);
+        if (use.Holders.Count > 0)
+            return null;
+        _uses.Remove((lease.Source, lease.Name));
+        foreach (var family in (ReadOnlySpan<AddressFamily>)[AddressFamily.InterNetwork, AddressFamily.InterNetworkV6])
+            Claim(use, family, null);
+        return lease;
+    }
+
+    /// <summary>Notes the address that a lease has. Null, or the lease that has it already: two never have one.</summary>
+    public HeldLease? Claim(HeldLease lease, AddressFamily family, IPAddress? address)
+    {
+        if (address is not null && _addresses.TryGetValue(address, out var other) && other.Name != lease.Name)
+            return other;
+        if (_uses.TryGetValue((lease.Source, lease.Name), out var use))
+            Claim(use, family, address);
+        return null;
+    }
+
+    /// <summary>Whether an address is that of another lease.</summary>
+    public bool IsOthers(HeldLease lease, IPAddress address) => _addresses.TryGetValue(address, out var other) && other.Name != lease.Name;
+
+    /// <summary>Forgets the leases of address services that are not there any more. The Services that had them.</summary>
+    public IReadOnlyList<NamespacedName> Keep(IReadOnlySet<string> sources)
+    {
+        var gone = _of.Where(entry => !sources.Contains(entry.Value.Source)).Select(static entry => entry.Key).ToList();
+        gone.ForEach(service => Leave(service));
+        return gone;
+    }
+
+    private void Claim(Use use, AddressFamily family, IPAddress? address)
+    {
+        if (Equals(use.Of(family), address))
+            return;
+        if (use.Of(family) is { } before)
+            _addresses.Remove(before);
+        use.Set(family, address);
+        if (address is not null)
+            _addresses[address] = use.Lease;
+    }
+
+    private HeldLease Existing(HeldLease lease) => _uses.TryGetValue((lease.Source, lease.Name), out var use) ? use.Lease : lease;
+
+    /// <summary>Whether whoever else has a lease shares it with the applicant.</summary>
+    private bool IsOpen(HeldLease lease, Applicant applicant) => !_uses.TryGetValue((lease.Source, lease.Name), out var use) || use.Permits(applicant);
+
+    /// <summary>Whether a lease that others have too is one of those asked for: what one has alone can still become it.</summary>
+    private bool Suits(HeldLease lease, Applicant applicant, IReadOnlyList<IPAddress> asked) =>
+        asked.Count == 0 || !_uses.TryGetValue((lease.Source, lease.Name), out var use) || use.Holders.Keys.All(holder => holder == applicant.Name)
+        || asked.All(address => address.Equals(use.Of(address.AddressFamily)));
+
+    private bool IsFree(HeldLease lease, NamespacedName service) => !_uses.TryGetValue((lease.Source, lease.Name), out var use) || use.Holders.Keys.All(holder => holder == service);
+
+    /// <summary>Whether a lease under the Service's own name is that of another Service of that name, which was deleted.</summary>
+    private static bool IsOfPredecessor(HeldLease lease, NamespacedName service, string? uid) => lease.Name == service && lease.Uid != uid;
+
+    private sealed class Use(HeldLease lease)
+    {
+        private IPAddress? _v4;
+        private IPAddress? _v6;
+
+        public HeldLease Lease => lease;
+
+        public Dictionary<NamespacedName, Applicant> Holders { get; } = new(1);
+
+        public bool Permits(Applicant applicant) => Holders.All(holder => holder.Key == applicant.Name || applicant.SharesWith(holder.Value));
+
+        public IPAddress? Of(AddressFamily family) => family == AddressFamily.InterNetwork ? _v4 : _v6;
+
+        public void Set(AddressFamily family, IPAddress? address)
+        {
+            if (family == AddressFamily.InterNetwork)
+                _v4 = address;
+            else
+                _v6 = address;
+        }
+    }
+}
