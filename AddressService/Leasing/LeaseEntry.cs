@@ -2,6 +2,8 @@ using DynamicLb.AddressService.Journal;
 using DynamicLb.AddressService.Store;
 using DynamicLb.Contracts.AddressServices;
 using DynamicLb.Networking.Addresses;
+using DynamicLb.Networking.Dhcp4;
+using DynamicLb.Networking.Dhcp6;
 
 namespace DynamicLb.AddressService.Leasing;
 
@@ -149,6 +151,12 @@ internal sealed class LeaseEntry
 
     /// <summary>Offers of an address that another one has under the same MAC.</summary>
     public int ConfusedOffers { get; set; }
+
+    /// <summary>A REQUEST that waits until the identity is durable; then it leaves.</summary>
+    public (DhcpMessage Message, DhcpDestination Destination)? Unsent { get; set; }
+
+    /// <summary>The same of DHCPv6.</summary>
+    public Dhcp6Message? Unsent6 { get; set; }
 
     public bool InReady { get; set; }
 

@@ -291,6 +291,7 @@ internal sealed partial class LeaseKeeper
         _byService.Remove(entry.Key);
         _releasing.Add(entry);
         Settle(entry);
+        DropUnsent(entry);
         entry.AbandonAt = null;
         foreach (var waiter in entry.Waiters)
             waiter.Complete(Failed(AcquireKind.Released, $"the lease was released: {reason}"));

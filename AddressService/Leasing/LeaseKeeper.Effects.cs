@@ -1,4 +1,3 @@
-using DynamicLb.AddressService.Metrics;
 using DynamicLb.AddressService.Store;
 using DynamicLb.Contracts.AddressServices;
 using DynamicLb.Networking.Addresses;
@@ -9,11 +8,7 @@ namespace DynamicLb.AddressService.Leasing;
 /// <summary>What the DHCP clients tell: it is stored first, then told on.</summary>
 internal sealed partial class LeaseKeeper
 {
-    void IDhcpClientEffects.Send(DhcpClient client, DhcpMessage message, in DhcpDestination destination)
-    {
-        _metrics.Sent(MetricLabel.Of(message.Type));
-        _byClient[client].Link.Wire.Send(message, destination);
-    }
+    void IDhcpClientEffects.Send(DhcpClient client, DhcpMessage message, in DhcpDestination destination) => Send(_byClient[client], message, destination);
 
     string? IDhcpClientEffects.RefuseAddress(DhcpClient client, IPv4Address address, in DhcpReply reply) =>
         Refuse(_byClient[client], address) ?? RefuseAvoided(client, address);

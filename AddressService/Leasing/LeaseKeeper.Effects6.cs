@@ -45,11 +45,7 @@ internal sealed partial class LeaseKeeper : IDhcp6ClientEffects
         Reschedule(entry);
     }
 
-    void IDhcp6ClientEffects.Send(Dhcp6Client client, Dhcp6Message message)
-    {
-        _metrics.Sent(MetricLabel.Of(message.Type), LeaseFamily.IPv6);
-        _byClient[client].Link.Wire6!.Send(message);
-    }
+    void IDhcp6ClientEffects.Send(Dhcp6Client client, Dhcp6Message message) => Send(_byClient[client], message);
 
     string? IDhcp6ClientEffects.RefuseAddress(Dhcp6Client client, IPv6Address address)
     {

@@ -14,7 +14,7 @@ namespace DynamicLb.AddressService.Leasing;
 /// This part holds the start, the schedule and the pacing.
 /// </summary>
 /// <remarks>
-/// What is written when (a crash at any line is harmless): the identity before the first DISCOVER, the lease before a caller hears of it, a tombstone
+/// What is written when (a crash at any line is harmless): the identity before the first REQUEST, the lease before a caller hears of it, a tombstone
 /// before the RELEASE. Not thread-safe.
 /// </remarks>
 internal sealed partial class LeaseKeeper : IDhcpClientEffects
@@ -238,6 +238,7 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
     /// <summary>Frees the identity; the record may stay a while to answer a repeated DELETE.</summary>
     private void Retire(LeaseEntry entry)
     {
+        DropUnsent(entry);
         _byClient.Remove(entry.Client.Machine);
         entry.Link.SetUnanswered(entry, false);
         Disown(entry);

@@ -32,7 +32,7 @@ internal sealed class KubernetesElection(
 }
 
 /// <summary>By the lock on the data folder, which the kernel drops with the process that holds it, and only then: one that stands still keeps it.</summary>
-internal sealed partial class FolderElection(AddressServiceOptions options, TimeProvider time, ILogger<FolderElection> logger) : IElection, ILeadTask
+internal sealed partial class FolderElection(AddressServiceOptions options, TimeProvider time, ILogger<FolderElection> logger, ILogger<FileLeaseStore> storeLogger) : IElection, ILeadTask
 {
     private static readonly TimeSpan LookAgainAfter = TimeSpan.FromMilliseconds(500);
     private FileLeaseStore? _store;
@@ -44,7 +44,7 @@ internal sealed partial class FolderElection(AddressServiceOptions options, Time
         {
             try
             {
-                _store = FileLeaseStore.Open(options.Data);
+                _store = FileLeaseStore.Open(options.Data, time, storeLogger);
             }
             catch (UnusableException e)
             {

@@ -23,7 +23,8 @@ internal static class ReplicaSetup
             services.AddSingleton<IElection, FolderElection>();
         if (!HasStandby(options))
         {
-            services.AddSingleton<ILeaseBackend>(_ => FileLeaseStore.Open(options.Data));
+            services.AddSingleton<ILeaseBackend>(provider => FileLeaseStore.Open(
+                options.Data, provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<FileLeaseStore>>()));
             return;
         }
         services.AddSingleton<ReplicaWorker>();

@@ -1,37 +1,59 @@
+using System.Collections.Concurrent;
 using System.Security.Cryptography;
 using System.Text.Json;
-using System.Text.Json.Serialization.Metadata;
 using DynamicLb.AddressService.Configuration;
+using Microsoft.Extensions.Logging.Abstractions;
 
 namespace DynamicLb.AddressService.Store;
 
 /// <summary>
-/// Leases in a folder, one readable JSON file each: <c>leases/NAMESPACE.NAME.xxxxxxxx.json</c>. A file is written beside its place, synced, renamed
-/// into it, and the folder synced. Plain renewals go to <c>renewals.jsonl</c> instead. A lock file keeps a second process out.
+/// Leases in a folder. A write is durable as a line of <c>writes.jsonl</c>; what it says gets into the lease's own readable file behind the callers' back,
+/// within moments, and the line is forgotten after that. Plain renewals stay lines. A lock file keeps a second process out.
 /// </summary>
-internal sealed class FileLeaseStore : ILeaseBackend
+internal sealed partial class FileLeaseStore : ILeaseBackend
 {
-    private const int WritersAtOnce = 8;
-    private const string Temporary = ".tmp";
+    // Files follow when nothing was written for a while, so that they stand in nobody's way; but they do follow.
+    private static readonly TimeSpan LookEvery = TimeSpan.FromMilliseconds(250);
+    private static readonly TimeSpan Quiet = TimeSpan.FromMilliseconds(500);
+    private static readonly TimeSpan AtLatest = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan LastFiles = TimeSpan.FromSeconds(2);
+
     private readonly string _folder;
-    private readonly string _leases;
     private readonly FileStream _lock;
-    private readonly RenewalLog _renewals;
+    private readonly LeaseFiles _files;
+    private readonly WriteLog _log;
+    private readonly TimeProvider _time;
+    private readonly ILogger _logger;
+    private readonly SemaphoreSlim _filing = new(1);
+    private readonly CancellationTokenSource _stop = new();
+    private readonly Task _following;
 
-    // As they stand in their files, without the renewals since.
-    private readonly Dictionary<Guid, LeaseRecord> _stored = [];
+    // As the log or their files have them, without the plain renewals since.
+    private Dictionary<Guid, LeaseRecord>? _stored;
 
-    private FileLeaseStore(string folder, FileStream @lock)
+    // What the files do not have yet. The task that writes them takes out what they have.
+    private readonly ConcurrentDictionary<Guid, StoreWrite> _unfiled = new();
+    private long _writtenAt;
+    private long _unfiledSince;
+    private bool _isDisposed;
+
+    private FileLeaseStore(string folder, FileStream @lock, TimeProvider time, ILogger logger)
     {
         _folder = folder;
-        _leases = Path.Combine(folder, "leases");
         _lock = @lock;
-        _renewals = new RenewalLog(Path.Combine(folder, "renewals.jsonl"));
+        _files = new LeaseFiles(folder);
+        _log = new WriteLog(Path.Combine(folder, "writes.jsonl"));
+        _time = time;
+        _logger = logger;
+        _following = FollowAsync();
     }
 
     /// <summary>Opens a folder, which is made if need be.</summary>
+    /// <param name="folder">Where it is.</param>
+    /// <param name="time">Paces the writing of files.</param>
+    /// <param name="logger">Told when files cannot be written.</param>
     /// <exception cref="UnusableException">It cannot be written, or another process uses it.</exception>
-    public static FileLeaseStore Open(string folder)
+    public static FileLeaseStore Open(string folder, TimeProvider? time = null, ILogger? logger = null)
     {
         folder = Path.GetFullPath(folder);
         FileStream? locked = null;
@@ -41,7 +63,7 @@ internal sealed class FileLeaseStore : ILeaseBackend
             // An exclusive flock(2): the kernel drops it with the process, however that ends.
             locked = new FileStream(Path.Combine(folder, "lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
             Posix.SyncFolder(folder);
-            return new FileLeaseStore(folder, locked);
+            return new FileLeaseStore(folder, locked, time ?? TimeProvider.System, logger ?? NullLogger.Instance);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -53,108 +75,31 @@ internal sealed class FileLeaseStore : ILeaseBackend
 
     public StoreContents Load()
     {
-        _stored.Clear();
         var faults = new List<string>();
-        foreach (string path in Directory.EnumerateFiles(_leases).Order(StringComparer.Ordinal))
+        var filed = _files.ReadLeases(faults);
+        var stored = new Dictionary<Guid, LeaseRecord>(filed);
+        var renewals = new Dictionary<Guid, LeaseRenewal>();
+        bool hasFormer = ReadFormerRenewals(stored, renewals);
+        _log.Load(line => Apply(line, stored, renewals), faults);
+        if (hasFormer && Fault(() => _log.Append(renewals.Values.Select(renewal => new LogLine(Renew: renewal)))) is null)
+            File.Delete(FormerRenewals);
+        foreach (var item in _unfiled)
         {
-            if (path.EndsWith(Temporary, StringComparison.Ordinal))
-                File.Delete(path);
-            else if (path.EndsWith(".json", StringComparison.Ordinal) && Read(path, StoreJsonContext.Default.LeaseRecord, faults) is { } record)
-                _stored[record.Id] = record;
+            if (item.Value.Kind == StoreWriteKind.Save && filed.TryGetValue(item.Key, out var record) && record == item.Value.Record)
+                _unfiled.TryRemove(item);
         }
-        var renewals = _renewals.Load(_stored, faults);
-        var leases = _stored.Values.Select(record => renewals.TryGetValue(record.Id, out var renewal) ? renewal.ApplyTo(record) : record).ToList();
-        string macs = Path.Combine(_folder, "macs.json");
-        var list = File.Exists(macs) ? Read(macs, StoreJsonContext.Default.MacListRecord, faults)?.Macs : null;
-        return new StoreContents(leases, list, faults);
+        _stored = stored;
+        return new StoreContents(
+            [.. stored.Values.Select(record => renewals.TryGetValue(record.Id, out var renewal) ? renewal.ApplyTo(record) : record)],
+            _files.ReadMacs(faults), faults);
     }
 
-    /// <summary>
-    /// Syncs the files of a batch side by side, which a journaling file system does in few commits, and each folder once. On a thread of its own:
-    /// fsync(2) waits for the disk.
-    /// </summary>
+    /// <summary>Appends what a batch says with one sync. On a thread of its own: it waits for the disk.</summary>
     public Task<IReadOnlyList<string?>> CommitAsync(IReadOnlyList<StoreWrite> writes, CancellationToken cancellationToken) =>
         Task.Run<IReadOnlyList<string?>>(() => Commit(writes), CancellationToken.None);
 
-    private string?[] Commit(IReadOnlyList<StoreWrite> writes)
-    {
-        string?[] faults = new string?[writes.Count];
-        var renewals = new LeaseRenewal?[writes.Count];
-        for (int i = 0; i < renewals.Length; i++)
-        {
-            if (writes[i] is { Kind: StoreWriteKind.Save, Record: { } record } && _stored.TryGetValue(record.Id, out var stored))
-                renewals[i] = LeaseRenewal.Between(stored, record);
-        }
-        int[] files = [.. Enumerable.Range(0, writes.Count).Where(i => renewals[i] is null)];
-        if (files.Length > 0)
-            CommitFiles(writes, files, faults);
-        if (files.Length < writes.Count && Fault(() => _renewals.Append(renewals.OfType<LeaseRenewal>())) is { } fault)
-        {
-            for (int i = 0; i < faults.Length; i++)
-                faults[i] = renewals[i] is null ? faults[i] : fault;
-        }
-        // The lines that count are at most one a lease; a failure leaves the file longer than it need be.
-        if (_renewals.Lines > 1000 + (2 * _stored.Count))
-            _ = Fault(() => _renewals.Rewrite(_stored));
-        return faults;
-    }
-
-    private void CommitFiles(IReadOnlyList<StoreWrite> writes, int[] places, string?[] faults)
-    {
-        if (places is [int only])
-            faults[only] = Fault(() => Put(writes[only]));
-        else
-            Parallel.ForEach(places, new ParallelOptions { MaxDegreeOfParallelism = WritersAtOnce }, i => faults[i] = Fault(() => Put(writes[i])));
-        string? unsynced = Fault(() =>
-        {
-            if (places.Any(i => writes[i].Kind != StoreWriteKind.Macs))
-                Posix.SyncFolder(_leases);
-            if (places.Any(i => writes[i].Kind == StoreWriteKind.Macs))
-                Posix.SyncFolder(_folder);
-        });
-        foreach (int i in places)
-        {
-            faults[i] ??= unsynced;
-            if (writes[i].Record is not { } record)
-                continue;
-            // What stands in the file after a failure is not known: a renewal must not lean on it.
-            if (faults[i] is null && writes[i].Kind == StoreWriteKind.Save)
-                _stored[record.Id] = record;
-            else
-                _stored.Remove(record.Id);
-        }
-    }
-
-    private void Put(StoreWrite write)
-    {
-        switch (write.Kind)
-        {
-            case StoreWriteKind.Save:
-                Write(PathOf(write.Record!), JsonSerializer.SerializeToUtf8Bytes(write.Record!, StoreJsonContext.Default.LeaseRecord));
-                break;
-            case StoreWriteKind.Delete:
-                File.Delete(PathOf(write.Record!));
-                break;
-            default:
-                Write(
-                    Path.Combine(_folder, "macs.json"),
-                    JsonSerializer.SerializeToUtf8Bytes(new MacListRecord(write.Macs!), StoreJsonContext.Default.MacListRecord));
-                break;
-        }
-    }
-
-    private static string? Fault(Action action)
-    {
-        try
-        {
-            action();
-            return null;
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            return e.Message;
-        }
-    }
+    /// <summary>Makes the files say all that is durable.</summary>
+    public Task FileAsync() => Task.Run(() => FileAll(Timeout.InfiniteTimeSpan), CancellationToken.None);
 
     public byte[] MacKey()
     {
@@ -172,62 +117,223 @@ internal sealed class FileLeaseStore : ILeaseBackend
             throw new UnusableException($"{path} is not a key in hexadecimal: {e.Message} Restore it, or remove it to have a new one made.", e);
         }
         byte[] made = RandomNumberGenerator.GetBytes(32);
-        Write(path, System.Text.Encoding.ASCII.GetBytes(Convert.ToHexStringLower(made) + "\n"));
-        Posix.SyncFolder(_folder);
+        _files.PutText("mac-key", Convert.ToHexStringLower(made));
         return made;
     }
 
+    /// <summary>Leaves the files up to date, if the disk lets it soon.</summary>
     public void Dispose()
     {
-        _renewals.Dispose();
+        if (_isDisposed)
+            return;
+        _isDisposed = true;
+        _stop.Cancel();
+        _following.Wait(LastFiles);
+        _ = Fault(() => FileAll(LastFiles));
+        // Who looks into the folder of a stopped service finds no more than what the files do not say.
+        if (_stored is not null && _unfiled.IsEmpty)
+            _ = Fault(() => Rewrite(ahead: false));
+        _log.Dispose();
         _lock.Dispose();
+        _stop.Dispose();
     }
 
-    private string PathOf(LeaseRecord record) =>
-        Path.Combine(_leases, $"{record.Service.Replace('/', '.')}.{record.Id.ToString("N")[..8]}.json");
+    private string?[] Commit(IReadOnlyList<StoreWrite> writes)
+    {
+        string?[] faults = new string?[writes.Count];
+        var lines = new LogLine?[writes.Count];
+        for (int i = 0; i < lines.Length; i++)
+        {
+            if (writes[i].Record is { } record)
+                lines[i] = LineOf(writes[i], record);
+            else
+                faults[i] = Fault(() => _files.PutMacs(writes[i].Macs!));
+        }
+        if (Fault(() => _log.Append(lines.OfType<LogLine>())) is { } fault)
+        {
+            for (int i = 0; i < faults.Length; i++)
+                faults[i] ??= lines[i] is null ? null : fault;
+            return faults;
+        }
+        for (int i = 0; i < lines.Length; i++)
+        {
+            if (lines[i] is { Renew: null })
+                Take(writes[i]);
+        }
+        // Lines that count are at most two a lease; a failure leaves the file longer than it need be.
+        if (_log.Lines > 1000 + (2 * (Stored.Count + _unfiled.Count)))
+            _ = Fault(() => Rewrite(ahead: true));
+        return faults;
+    }
 
-    private static T? Read<T>(string path, JsonTypeInfo<T> type, List<string> faults)
-        where T : class
+    private Dictionary<Guid, LeaseRecord> Stored
+    {
+        get
+        {
+            if (_stored is null)
+                Load();
+            return _stored!;
+        }
+    }
+
+    private LogLine LineOf(in StoreWrite write, LeaseRecord record)
+    {
+        if (write.Kind == StoreWriteKind.Delete)
+            return new LogLine(Delete: record.Id);
+        return Stored.TryGetValue(record.Id, out var stored) && LeaseRenewal.Between(stored, record) is { } renewal
+            ? new LogLine(Renew: renewal) : new LogLine(Save: record);
+    }
+
+    private void Take(in StoreWrite write)
+    {
+        if (write.Kind == StoreWriteKind.Delete)
+            Stored.Remove(write.Key);
+        else
+            Stored[write.Key] = write.Record!;
+        Unfiled(write);
+    }
+
+    private void Unfiled(in StoreWrite write)
+    {
+        long now = _time.GetTimestamp();
+        Volatile.Write(ref _writtenAt, now);
+        if (_unfiled.IsEmpty)
+            Volatile.Write(ref _unfiledSince, now);
+        _unfiled[write.Key] = write;
+    }
+
+    /// <summary>What a line does to what was before it. A renewal counts only for the very version of the record that it names.</summary>
+    private void Apply(LogLine line, Dictionary<Guid, LeaseRecord> stored, Dictionary<Guid, LeaseRenewal> renewals)
+    {
+        if (line.Renew is { } renewal)
+        {
+            if (stored.TryGetValue(renewal.Id, out var record) && record.SavedAt == renewal.Of)
+                renewals[renewal.Id] = renewal;
+        }
+        else if (line.Save is { } saved)
+        {
+            renewals.Remove(saved.Id);
+            stored[saved.Id] = saved;
+            Unfiled(new StoreWrite(StoreWriteKind.Save, saved, null));
+        }
+        else if (line.Delete is { } id)
+        {
+            renewals.Remove(id);
+            if (stored.Remove(id, out var deleted))
+                Unfiled(new StoreWrite(StoreWriteKind.Delete, deleted, null));
+        }
+    }
+
+    private void Rewrite(bool ahead)
+    {
+        // What is filed later is carried along for nothing; what is not filed must be carried.
+        var unfiled = _unfiled.Values.Select(write => write.Kind == StoreWriteKind.Delete ? new LogLine(Delete: write.Key) : new LogLine(Save: write.Record)).ToList();
+        var renewals = new Dictionary<Guid, LeaseRenewal>();
+        _log.Replay(line =>
+        {
+            if (line.Renew is { } renewal && Stored.TryGetValue(renewal.Id, out var record) && record.SavedAt == renewal.Of)
+                renewals[renewal.Id] = renewal;
+            else if ((line.Save?.Id ?? line.Delete) is { } id)
+                renewals.Remove(id);
+        });
+        _log.Rewrite(unfiled.Concat(renewals.Values.Select(renewal => new LogLine(Renew: renewal))), ahead);
+    }
+
+    private async Task FollowAsync()
+    {
+        using var timer = new PeriodicTimer(LookEvery, _time);
+        string? said = null;
+        try
+        {
+            while (await timer.WaitForNextTickAsync(_stop.Token))
+            {
+                if (_unfiled.IsEmpty
+                    || (_time.GetElapsedTime(Volatile.Read(ref _writtenAt)) < Quiet && _time.GetElapsedTime(Volatile.Read(ref _unfiledSince)) < AtLatest))
+                    continue;
+                string? fault = await Task.Factory.StartNew(
+                    () => Fault(() => FileAll(Timeout.InfiniteTimeSpan)), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+                if (fault is not null && fault != said)
+                    Log.FilesFailed(_logger, _unfiled.Count, fault);
+                said = fault;
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            // The store is closed.
+        }
+    }
+
+    /// <summary>One after the other: who waits for a write of the log has the disk and the processors first.</summary>
+    private void FileAll(TimeSpan limit)
+    {
+        if (!_filing.Wait(limit))
+            return;
+        try
+        {
+            long begun = _time.GetTimestamp();
+            var done = new List<KeyValuePair<Guid, StoreWrite>>();
+            string? fault = null;
+            foreach (var item in _unfiled)
+            {
+                if (limit > TimeSpan.Zero && _time.GetElapsedTime(begun) > limit)
+                    break;
+                if (Fault(() => _files.Put(item.Value)) is { } cause)
+                    fault = cause;
+                else
+                    done.Add(item);
+            }
+            Volatile.Write(ref _unfiledSince, _time.GetTimestamp());
+            if (done.Count > 0)
+                _files.SyncLeases();
+            foreach (var item in done)
+                _unfiled.TryRemove(item);
+            if (fault is not null)
+                throw new IOException(fault);
+        }
+        finally
+        {
+            _filing.Release();
+        }
+    }
+
+    private string FormerRenewals => Path.Combine(_folder, "renewals.jsonl");
+
+    /// <summary>Renewals as a former version kept them: they get into the log, and their file goes.</summary>
+    private bool ReadFormerRenewals(Dictionary<Guid, LeaseRecord> stored, Dictionary<Guid, LeaseRenewal> renewals)
+    {
+        if (!File.Exists(FormerRenewals))
+            return false;
+        foreach (string line in File.ReadLines(FormerRenewals))
+        {
+            try
+            {
+                if (JsonSerializer.Deserialize(line, LogJsonContext.Default.LeaseRenewal) is { } renewal)
+                    Apply(new LogLine(Renew: renewal), stored, renewals);
+            }
+            catch (JsonException)
+            {
+                // Cut off: the one before counts.
+            }
+        }
+        return true;
+    }
+
+    private static string? Fault(Action action)
     {
         try
         {
-            var value = JsonSerializer.Deserialize(File.ReadAllBytes(path), type) ?? throw new JsonException("it is empty.");
-            if (value is LeaseRecord record && LeaseRecordRules.Fault(record) is { } fault)
-                throw new JsonException(fault);
-            return value;
-        }
-        catch (Exception e) when (e is JsonException or NotSupportedException)
-        {
-            File.Move(path, path + ".corrupt", overwrite: true);
-            faults.Add($"{path} is damaged ({e.Message}) and was set aside as {Path.GetFileName(path)}.corrupt");
+            action();
             return null;
         }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return e.Message;
+        }
     }
 
-    /// <summary>Durable once the folder is synced, too.</summary>
-    private static void Write(string path, ReadOnlySpan<byte> content)
+    private static partial class Log
     {
-        string temporary = path + Temporary;
-        try
-        {
-            // Only the owner may read: the key among these files decides which MACs come next.
-            var options = new FileStreamOptions
-            {
-                Mode = FileMode.Create,
-                Access = FileAccess.Write,
-                BufferSize = 0,
-                UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite,
-            };
-            using (var file = new FileStream(temporary, options))
-            {
-                file.Write(content);
-                file.Flush(flushToDisk: true);
-            }
-            File.Move(temporary, path, overwrite: true);
-        }
-        catch (UnauthorizedAccessException e)
-        {
-            throw new IOException(e.Message, e);
-        }
+        [LoggerMessage(Level = LogLevel.Warning, Message = "{Count} leases are stored in writes.jsonl, but not in their own files yet, which will be tried again: {Cause}")]
+        public static partial void FilesFailed(ILogger logger, int count, string cause);
     }
 }

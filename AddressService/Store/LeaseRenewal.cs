@@ -1,5 +1,3 @@
-using System.Text.Json.Serialization;
-
 namespace DynamicLb.AddressService.Store;
 
 /// <summary>What a plain renewal changes in a <see cref="LeaseRecord"/>: its times, and the count of renewals.</summary>
@@ -36,7 +34,3 @@ internal sealed record LeaseRenewal(
         Counts = Counts,
     };
 }
-
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
-[JsonSerializable(typeof(LeaseRenewal))]
-internal sealed partial class RenewalJsonContext : JsonSerializerContext;

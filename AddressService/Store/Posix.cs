@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
 
 namespace DynamicLb.AddressService.Store;
 
@@ -25,6 +26,13 @@ internal static partial class Posix
         }
     }
 
+    /// <summary>fdatasync(2): makes what was written durable, and of the file's own data only what is needed to find it.</summary>
+    public static void SyncData(SafeFileHandle file)
+    {
+        if (SyncData(file.DangerousGetHandle().ToInt32()) != 0)
+            throw new IOException($"a file cannot be synced: {Marshal.GetLastPInvokeErrorMessage()}");
+    }
+
     /// <summary>CLOCK_BOOTTIME: monotonic, and goes on while the machine sleeps.</summary>
     public static TimeSpan BootTime()
     {
@@ -38,6 +46,9 @@ internal static partial class Posix
 
     [LibraryImport("libc", EntryPoint = "fsync", SetLastError = true)]
     private static partial int Sync(int descriptor);
+
+    [LibraryImport("libc", EntryPoint = "fdatasync", SetLastError = true)]
+    private static partial int SyncData(int descriptor);
 
     [LibraryImport("libc", EntryPoint = "close", SetLastError = true)]
     private static partial int Close(int descriptor);

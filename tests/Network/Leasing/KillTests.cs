@@ -149,7 +149,8 @@ public sealed class KillTests
     }
 
     private static Task WaitForRecordAsync(AddressLab lab, string state) => Wait.UntilAsync(
-        () => Task.FromResult(Directory.GetFiles(Path.Combine(lab.Service.Data, "leases"), "*.json").Any(file => Holds(file, $"\"state\": \"{state}\""))),
+        // Durable with its line; the file follows.
+        () => Task.FromResult(Holds(Path.Combine(lab.Service.Data, "writes.jsonl"), $"\"state\":\"{state}\"")),
         TimeSpan.FromSeconds(5), $"a record that is {state}", Cancelled);
 
     private static bool Holds(string file, string text)

@@ -29,7 +29,7 @@ public sealed class AcquireTests
     }
 
     [Fact]
-    public void The_identity_is_stored_before_the_first_DISCOVER()
+    public void The_identity_is_taken_by_the_store_before_the_first_DISCOVER()
     {
         using var lab = new LeaseLab();
         LeaseRecord? stored = null;

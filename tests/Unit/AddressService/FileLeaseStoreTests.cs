@@ -1,5 +1,6 @@
 using DynamicLb.AddressService.Configuration;
 using DynamicLb.AddressService.Store;
+using DynamicLb.Tests.Unit.Support;
 
 namespace DynamicLb.Tests.Unit.AddressService;
 
@@ -35,6 +36,7 @@ public sealed class FileLeaseStoreTests : IDisposable
     {
         using var store = FileLeaseStore.Open(_folder.FullName);
         await store.SaveAsync(Record("demo/web"));
+        await store.FileAsync();
 
         string file = Assert.Single(Directory.GetFiles(Leases));
         string text = File.ReadAllText(file);
@@ -66,6 +68,7 @@ public sealed class FileLeaseStoreTests : IDisposable
     {
         using var store = FileLeaseStore.Open(_folder.FullName);
         await store.SaveAsync(Record("demo/web"));
+        await store.FileAsync();
         File.WriteAllText(Path.Combine(Leases, "demo.b.12345678.json"), damaged);
 
         var contents = store.Load();
@@ -81,6 +84,7 @@ public sealed class FileLeaseStoreTests : IDisposable
     {
         using var store = FileLeaseStore.Open(_folder.FullName);
         await store.SaveAsync(Record("demo/web"));
+        await store.FileAsync();
         string file = Assert.Single(Directory.GetFiles(Leases));
         File.WriteAllText(file + ".tmp", "{\"service\":");
 
@@ -111,17 +115,134 @@ public sealed class FileLeaseStoreTests : IDisposable
     }
 
     [Fact]
-    public async Task A_batch_is_durable_as_a_whole_but_for_what_cannot_be_written()
+    public async Task A_batch_is_durable_with_one_line_each_and_the_files_follow()
     {
-        using var store = FileLeaseStore.Open(_folder.FullName);
+        var time = new FakeTime();
+        using var store = FileLeaseStore.Open(_folder.FullName, time);
         var records = Enumerable.Range(0, 100).Select(i => Record($"demo/s{i}", Guid.NewGuid())).ToArray();
-        Directory.CreateDirectory(Path.Combine(Leases, $"demo.s50.{records[50].Id.ToString("N")[..8]}.json"));
+        await store.SaveAsync(records[0]);
+        _ = await store.CommitAsync([.. records.Skip(1).Select(r => new StoreWrite(StoreWriteKind.Save, r, null))], TestContext.Current.CancellationToken);
 
-        var faults = await store.CommitAsync([.. records.Select(r => new StoreWrite(StoreWriteKind.Save, r, null))], TestContext.Current.CancellationToken);
+        Assert.Equal(100, Lines().Length);
+        Assert.Equal(100, Killed().Leases.Count);
+        Assert.Empty(Directory.GetFiles(Leases));
 
-        Assert.NotNull(faults[50]);
-        Assert.Equal(99, faults.Count(fault => fault is null));
-        Assert.Equal(99, store.Load().Leases.Count);
+        time.Advance(TimeSpan.FromSeconds(1));
+        while (Directory.GetFiles(Leases, "*.json").Length < 100)
+            await Task.Yield();
+        Assert.Equal(100, Killed().Leases.Count);
+    }
+
+    [Fact]
+    public async Task While_writes_go_on_files_wait_but_not_for_ever()
+    {
+        var time = new FakeTime();
+        using var store = FileLeaseStore.Open(_folder.FullName, time);
+        for (int i = 0; i < 30 && Directory.GetFiles(Leases, "*.json").Length == 0; i++)
+        {
+            await store.SaveAsync(Record($"demo/s{i}", Guid.NewGuid()));
+            Assert.True(i >= 20 || Directory.GetFiles(Leases).Length == 0, "a file was written while callers waited for the disk");
+            time.Advance(TimeSpan.FromMilliseconds(250));
+            for (int turn = 0; i > 20 && turn < 1000 && Directory.GetFiles(Leases, "*.json").Length == 0; turn++)
+                await Task.Yield();
+        }
+        while (Directory.GetFiles(Leases, "*.json").Length == 0)
+            await Task.Yield();
+    }
+
+    [Fact]
+    public async Task A_file_that_cannot_be_written_costs_nothing_but_the_file()
+    {
+        var records = Enumerable.Range(0, 3).Select(i => Record($"demo/s{i}", Guid.NewGuid())).ToArray();
+        string taken = Path.Combine(Leases, $"demo.s1.{records[1].Id.ToString("N")[..8]}.json");
+        using (var store = FileLeaseStore.Open(_folder.FullName))
+        {
+            Directory.CreateDirectory(Path.Combine(taken, "in the way"));
+            foreach (var record in records)
+                await store.SaveAsync(record);
+            await Assert.ThrowsAsync<IOException>(store.FileAsync);
+            Assert.Equal(2, Directory.GetFiles(Leases, "*.json").Length);
+        }
+
+        Assert.Equal(3, Reopened().Leases.Count);
+        Directory.Delete(taken, recursive: true);
+        Assert.Equal(3, Reopened().Leases.Count);
+        Assert.Equal(3, Directory.GetFiles(Leases, "*.json").Length);
+    }
+
+    [Fact]
+    public async Task A_kill_at_any_byte_of_any_write_leaves_the_state_before_or_after_it()
+    {
+        var first = Record("demo/web") with { State = LeaseRecordState.Requesting, Address = null };
+        var bound = Record("demo/web");
+        var renewed = Renewed(bound, 300);
+        var other = Record("demo/other", Guid.NewGuid());
+        var states = new List<(long End, LeaseRecord[] Leases)> { (0, []) };
+        using (var store = FileLeaseStore.Open(_folder.FullName))
+        {
+            async Task StepAsync(Task write, params LeaseRecord[] after)
+            {
+                await write;
+                states.Add((End(), after));
+            }
+
+            await StepAsync(store.SaveAsync(first), first);
+            await StepAsync(store.SaveAsync(bound), bound);
+            await StepAsync(store.SaveAsync(other), bound, other);
+            await StepAsync(store.SaveAsync(renewed), renewed, other);
+            await StepAsync(store.DeleteAsync(other), renewed);
+            await StepAsync(store.SaveAsync(renewed with { State = LeaseRecordState.Releasing, SavedAt = bound.SavedAt - TimeSpan.FromHours(1) }), renewed with { State = LeaseRecordState.Releasing, SavedAt = bound.SavedAt - TimeSpan.FromHours(1) });
+            await StepAsync(store.DeleteAsync(renewed));
+
+            byte[] log = await File.ReadAllBytesAsync(Log, TestContext.Current.CancellationToken);
+            for (int cut = 0; cut <= states[^1].End; cut += 23)
+            {
+                // The disk took the first part of a line, and the empty lines that stood there before stand behind it.
+                byte[] torn = [.. log.AsSpan(0, cut), .. Enumerable.Repeat((byte)'\n', 2000)];
+                var contents = Killed(torn);
+                // A line counts with its last brace, before the end of the line.
+                var expected = states.Last(state => state.End <= cut + 1).Leases;
+                Assert.Equal(expected.OrderBy(r => r.Id), contents.Leases.OrderBy(r => r.Id));
+                Assert.Empty(contents.Faults);
+            }
+        }
+    }
+
+    [Fact]
+    public async Task Files_older_than_the_log_and_newer_ones_give_the_same_leases()
+    {
+        var bound = Record("demo/web");
+        var changed = bound with { Address = "10.77.0.200", SavedAt = bound.SavedAt + TimeSpan.FromSeconds(9) };
+        var gone = Record("demo/gone", Guid.NewGuid());
+        using var store = FileLeaseStore.Open(_folder.FullName);
+        await store.SaveAsync(bound);
+        await store.SaveAsync(gone);
+        byte[] early = await File.ReadAllBytesAsync(Log, TestContext.Current.CancellationToken);
+        await store.FileAsync();
+        await store.SaveAsync(changed);
+        await store.DeleteAsync(gone);
+        Assert.Equal([changed], Killed().Leases);
+
+        await store.FileAsync();
+        Assert.Equal([changed], Killed().Leases);
+        // As in a backup that copied the log before and the files after.
+        Assert.Equal([bound, gone], Killed(early).Leases.OrderBy(r => r.Address).ThenByDescending(r => r.Service));
+    }
+
+    [Fact]
+    public async Task After_an_orderly_end_all_is_in_the_files_and_the_log_is_empty_but_for_renewals()
+    {
+        var record = Record("demo/web");
+        using (var store = FileLeaseStore.Open(_folder.FullName))
+        {
+            await store.SaveAsync(record);
+            await store.SaveAsync(Record("demo/other", Guid.NewGuid()));
+            await store.SaveAsync(Renewed(record, 300));
+        }
+
+        Assert.Equal(2, Directory.GetFiles(Leases, "*.json").Length);
+        Assert.StartsWith("{\"renew\":", Assert.Single(File.ReadAllLines(Log)), StringComparison.Ordinal);
+        Assert.Contains(Renewed(record, 300), Reopened().Leases);
     }
 
     [Fact]
@@ -133,12 +254,14 @@ public sealed class FileLeaseStoreTests : IDisposable
         using (var store = FileLeaseStore.Open(_folder.FullName))
         {
             await store.SaveAsync(record);
+            await store.FileAsync();
             string file = File.ReadAllText(Assert.Single(Directory.GetFiles(Leases)));
             await store.SaveAsync(renewed);
             await store.SaveAsync(again);
+            await store.FileAsync();
             Assert.Equal(file, File.ReadAllText(Assert.Single(Directory.GetFiles(Leases))));
-            Assert.Equal(2, File.ReadAllLines(Renewals).Length);
-            Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(Renewals));
+            Assert.Equal(2, Lines().Count(line => line.StartsWith("{\"renew\":", StringComparison.Ordinal)));
+            Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(Log));
         }
 
         Assert.Equal([again], Reopened().Leases);
@@ -156,6 +279,7 @@ public sealed class FileLeaseStoreTests : IDisposable
             await store.SaveAsync(record);
             await store.SaveAsync(renewed);
             await store.SaveAsync(releasing);
+            Assert.Equal([releasing], Killed().Leases);
         }
 
         Assert.Equal([releasing], Reopened().Leases);
@@ -163,12 +287,13 @@ public sealed class FileLeaseStoreTests : IDisposable
         {
             store.Load();
             await store.DeleteAsync(releasing);
+            Assert.Empty(Killed().Leases);
         }
         Assert.Empty(Reopened().Leases);
     }
 
     [Fact]
-    public async Task A_renewal_that_a_crash_cut_off_leaves_the_one_before_and_the_next_is_written_in_its_place()
+    public async Task What_a_crash_left_behind_the_last_line_is_overwritten()
     {
         var record = Record("demo/web");
         var renewed = Renewed(record, 300);
@@ -177,31 +302,25 @@ public sealed class FileLeaseStoreTests : IDisposable
         {
             await store.SaveAsync(record);
             await store.SaveAsync(renewed);
-            whole = await File.ReadAllBytesAsync(Renewals, TestContext.Current.CancellationToken);
-            await store.SaveAsync(Renewed(renewed, 300));
+            whole = (await File.ReadAllBytesAsync(Log, TestContext.Current.CancellationToken))[..(int)End()];
         }
-        byte[] both = await File.ReadAllBytesAsync(Renewals, TestContext.Current.CancellationToken);
-        for (int length = 0; length < both.Length; length++)
-        {
-            await File.WriteAllBytesAsync(Renewals, both[..length], TestContext.Current.CancellationToken);
-            var contents = Reopened();
-            Assert.Equal([length < whole.Length ? record : renewed], contents.Leases);
-            Assert.Empty(contents.Faults);
-        }
-
-        // A disk may also have made room for what was never written.
-        await File.WriteAllBytesAsync(Renewals, [.. whole, .. new byte[100], (byte)'\n'], TestContext.Current.CancellationToken);
+        // Of a batch the first line is torn and a later sector is whole: neither was told to anybody.
+        await File.WriteAllBytesAsync(Log, [.. whole, .. new byte[5000], .. "{\"save\":"u8, (byte)'\n'], TestContext.Current.CancellationToken);
         var last = Renewed(renewed, 500);
         using (var store = FileLeaseStore.Open(_folder.FullName))
         {
             Assert.Equal([renewed], store.Load().Leases);
             await store.SaveAsync(last);
+            Assert.All(Lines(), line => Assert.StartsWith("{\"", line, StringComparison.Ordinal));
+            var contents = Killed();
+            Assert.Equal([last], contents.Leases);
+            Assert.Empty(contents.Faults);
         }
         Assert.Equal([last], Reopened().Leases);
     }
 
     [Fact]
-    public async Task Damage_among_the_renewals_is_reported_and_costs_no_more_than_its_line()
+    public async Task Damage_within_the_log_is_reported_kept_and_costs_no_more_than_its_line()
     {
         var record = Record("demo/web");
         using (var store = FileLeaseStore.Open(_folder.FullName))
@@ -209,18 +328,16 @@ public sealed class FileLeaseStoreTests : IDisposable
             await store.SaveAsync(record);
             await store.SaveAsync(Renewed(record, 300));
             await store.SaveAsync(Renewed(record, 400));
+            await store.FileAsync();
+            var lines = Lines();
+            var contents = Killed(System.Text.Encoding.UTF8.GetBytes($"{lines[0]}\n{{\"id\":\n{lines[2]}\n"));
+            Assert.Equal([Renewed(record, 400)], contents.Leases);
+            Assert.Contains("damaged lines", Assert.Single(contents.Faults), StringComparison.Ordinal);
         }
-        var lines = await File.ReadAllLinesAsync(Renewals, TestContext.Current.CancellationToken);
-        await File.WriteAllLinesAsync(Renewals, ["{\"id\":", lines[1]], TestContext.Current.CancellationToken);
-
-        var contents = Reopened();
-
-        Assert.Equal([Renewed(record, 400)], contents.Leases);
-        Assert.Contains("damaged lines", Assert.Single(contents.Faults), StringComparison.Ordinal);
     }
 
     [Fact]
-    public async Task The_renewals_are_written_anew_before_they_fill_the_disk()
+    public async Task The_log_is_written_anew_before_it_fills_the_disk()
     {
         var record = Record("demo/web");
         var last = record;
@@ -232,16 +349,56 @@ public sealed class FileLeaseStoreTests : IDisposable
             {
                 last = Renewed(last, 300);
                 await store.SaveAsync(last);
-                longest = Math.Max(longest, new FileInfo(Renewals).Length);
+                longest = Math.Max(longest, new FileInfo(Log).Length);
             }
+            Assert.InRange(longest, 1, 3 << 20);
+            Assert.InRange(Lines().Length, 1, 1005);
+            Assert.Equal([last], Killed().Leases);
         }
 
-        Assert.InRange(longest, 1, 512 * 1024);
-        Assert.InRange(File.ReadAllLines(Renewals).Length, 1, 1002);
         Assert.Equal([last], Reopened().Leases);
     }
 
-    private string Renewals => Path.Combine(_folder.FullName, "renewals.jsonl");
+    [Fact]
+    public async Task Renewals_of_the_form_before_are_taken_over()
+    {
+        var record = Record("demo/web");
+        using (var store = FileLeaseStore.Open(_folder.FullName))
+            await store.SaveAsync(record);
+        string former = Path.Combine(_folder.FullName, "renewals.jsonl");
+        string line = System.Text.Json.JsonSerializer.Serialize(LeaseRenewal.Between(record, Renewed(record, 300)), LogJsonContext.Default.LeaseRenewal);
+        await File.WriteAllTextAsync(former, $"{line}\n{line[..40]}", TestContext.Current.CancellationToken);
+
+        Assert.Equal([Renewed(record, 300)], Reopened().Leases);
+        Assert.False(File.Exists(former));
+        Assert.Equal([Renewed(record, 300)], Reopened().Leases);
+    }
+
+    private string Log => Path.Combine(_folder.FullName, "writes.jsonl");
+
+    private string[] Lines() => [.. File.ReadAllLines(Log).Where(line => line.Length > 0)];
+
+    /// <summary>Where the last line ends.</summary>
+    private long End() => File.ReadAllBytes(Log).AsSpan().LastIndexOfAnyExcept((byte)'\n') + 2;
+
+    /// <summary>What the next process finds when this one is killed now.</summary>
+    private StoreContents Killed(byte[]? log = null)
+    {
+        var copy = Directory.CreateTempSubdirectory("dynamiclb-killed-");
+        try
+        {
+            Directory.CreateDirectory(Path.Combine(copy.FullName, "leases"));
+            foreach (string file in Directory.GetFiles(Leases))
+                File.Copy(file, Path.Combine(copy.FullName, "leases", Path.GetFileName(file)));
+            File.WriteAllBytes(Path.Combine(copy.FullName, "writes.jsonl"), log ?? File.ReadAllBytes(Log));
+            using var store = FileLeaseStore.Open(copy.FullName, new FakeTime());
+            return store.Load();
+        }
+        finally
+        {
+            copy.Delete(recursive: true);
+        }
+    }
 
     private StoreContents Reopened()
     {

@@ -141,13 +141,15 @@ public sealed class WriteBehindStoreTests : IDisposable
     }
 
     [Fact]
-    public void No_DISCOVER_leaves_before_the_identity_is_stored_and_no_answer_before_the_lease_is()
+    public void The_first_round_trip_runs_beside_the_first_write_but_no_REQUEST_leaves_before_it_and_no_answer_before_the_second()
     {
         using var lab = new LeaseLab();
         lab.Store.Defers = true;
         var waiter = lab.Post("demo/web");
-        lab.Advance(TimeSpan.FromSeconds(10));
-        Assert.Empty(lab.Sent);
+        Assert.Equal(1, lab.CountSent(DhcpMessageType.Discover));
+        lab.Advance(TimeSpan.FromSeconds(3));
+        Assert.Equal(0, lab.CountSent(DhcpMessageType.Request));
+        Assert.Empty(lab.Server.Leases);
 
         lab.Store.CatchUp(lab.Keeper);
         lab.Settle();
@@ -156,6 +158,41 @@ public sealed class WriteBehindStoreTests : IDisposable
 
         lab.Store.CatchUp(lab.Keeper);
         Assert.Equal(AcquireKind.Success, LeaseLab.Outcome(waiter).Kind);
+        // The lease counts from when the REQUEST was made, not from when it left.
+        Assert.True(LeaseLab.Outcome(waiter).Answer.ValidUntil <= lab.Clock.UtcNow + TimeSpan.FromSeconds(600));
+    }
+
+    [Fact]
+    public void A_store_that_takes_nothing_for_long_makes_no_server_bind_an_address()
+    {
+        using var lab = new LeaseLab();
+        lab.Store.Defers = true;
+        _ = lab.Post("demo/web");
+        lab.Advance(TimeSpan.FromMinutes(5));
+        Assert.Equal(0, lab.CountSent(DhcpMessageType.Request));
+
+        // Killed meanwhile: nothing is left of it, here or at the server, and the MAC is free.
+        lab.Store.Defers = false;
+        lab.Restart();
+        lab.Advance(TimeSpan.FromMinutes(1));
+        Assert.Empty(lab.Leases);
+        Assert.Empty(lab.Server.Leases);
+        Assert.Empty(lab.Joined);
+        _ = lab.Lease("demo/web");
+    }
+
+    [Fact]
+    public void A_service_deleted_before_its_identity_is_stored_never_asks_for_an_address()
+    {
+        using var lab = new LeaseLab();
+        lab.Store.Defers = true;
+        _ = lab.Post("demo/web");
+        lab.Delete(service: "demo/web");
+        lab.Store.CatchUp(lab.Keeper);
+        lab.Advance(TimeSpan.FromMinutes(1));
+        Assert.Equal(0, lab.CountSent(DhcpMessageType.Request));
+        Assert.Empty(lab.Server.Leases);
+        Assert.Empty(lab.Joined);
     }
 
     [Fact]

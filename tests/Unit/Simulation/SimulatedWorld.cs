@@ -69,7 +69,7 @@ internal sealed partial class SimulatedWorld : ILeaseWire, ILeaseClock, IDisposa
         {
             PowerCuts = Chance(0.3) ? 0 : Uniform() * 0.02,
             Failures = _leavesStoreAlone ? 0 : Uniform() * 0.05,
-            HasPending = () => In(TimeSpan.FromMilliseconds(Below(200)), CatchUp),
+            HasPending = () => In(TimeSpan.FromMilliseconds(Below(Chance(0.1) ? 5000 : 200)), CatchUp),
             Wrote = text => Trace($"store: {text}"),
         };
         if (Chance(0.3))
@@ -260,6 +260,10 @@ internal sealed partial class SimulatedWorld : ILeaseWire, ILeaseClock, IDisposa
     private void Transmit(DhcpMessage message, DhcpDestination destination)
     {
         var seen = InMemoryDhcpTransport.Recode(message);
+        // What it may bind must be known after a kill.
+        Require(
+            seen.Type != DhcpMessageType.Request || _store.Records.Any(r => r.Mac == seen.HardwareAddress.ToString()),
+            $"a REQUEST left for {seen.HardwareAddress}, of which the store knows nothing");
         Trace($"{seen.Type} {seen.TransactionId:x8} {seen.HardwareAddress} wants {Requested(seen)} to {(destination.IsBroadcast ? "all" : destination.Server)}");
         foreach (var server in _servers.Where(s => destination.IsBroadcast || s.Id == destination.Server))
         {
