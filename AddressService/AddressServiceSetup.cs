@@ -70,6 +70,7 @@ internal static class AddressServiceSetup
                     new LeaseLink(options, link.Options, link.Device, outbox.To(link.Transport, link.Prober), isOwn, link.Six?.Wire(outbox, LocalIPv6Addresses.Has))
                     {
                         HardwareAddress = () => link.HardwareAddress,
+                        Shared = (link.Transport as RelayDhcpTransport)?.Socket,
                     }),
             ];
         });

@@ -15,6 +15,15 @@ internal enum ProbeMode
     Off,
 }
 
+/// <summary>Whether it is told that another host uses an address that a lease holds.</summary>
+internal enum ConflictWatch
+{
+    /// <summary>If it is known which hosts announce.</summary>
+    Auto = 0,
+    On,
+    Off,
+}
+
 /// <summary>Where addresses are leased, and how: an interface, perhaps one VLAN of it.</summary>
 internal sealed class InterfaceOptions
 {
@@ -99,6 +108,23 @@ internal sealed class InterfaceOptions
 
     /// <summary>What these hosts answer for an address is no conflict: they announce.</summary>
     public IReadOnlyList<MacAddress> SpeakerMacs { get; set; } = [];
+
+    public ConflictWatch ConflictWatch { get; set; }
+
+    /// <summary>Without the MACs of those that announce, they could not be told from others.</summary>
+    public bool WatchesConflicts => ConflictWatch == ConflictWatch.On || (ConflictWatch == ConflictWatch.Auto && SpeakerMacs.Count > 0);
+
+    /// <summary>A watch, where there is to be one.</summary>
+    public AddressWatch<TAddress>? NewWatch<TAddress>(TimeProvider time)
+        where TAddress : struct, IEquatable<TAddress>
+    {
+        if (!WatchesConflicts)
+            return null;
+        var watch = new AddressWatch<TAddress>(time);
+        foreach (var speaker in SpeakerMacs)
+            watch.Trust(speaker);
+        return watch;
+    }
 
     /// <summary>How long the lease of a deleted service is kept; zero gives it back at once.</summary>
     public TimeSpan RetainOnDelete { get; set; }

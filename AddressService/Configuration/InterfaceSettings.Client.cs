@@ -25,6 +25,13 @@ internal static partial class InterfaceSettings
         }),
         new("probe-count", "N", "ARP probes for an address, 1 to 10 (3)", (o, v) => Number(v, 1, 10, x => o.ProbeCount = x)),
         new("speaker-macs", "LIST", "MACs of the nodes that announce: what they answer for an address is no conflict (none)", (o, v) => Macs(v, x => o.SpeakerMacs = x)),
+        new("conflict-watch", "auto|on|off", "tell when another host uses an address that a lease holds; auto does if speaker-macs are given (auto)", (o, v) => v switch
+        {
+            "auto" => Do(() => o.ConflictWatch = ConflictWatch.Auto),
+            "on" => Do(() => o.ConflictWatch = ConflictWatch.On),
+            "off" => Do(() => o.ConflictWatch = ConflictWatch.Off),
+            _ => "is none of auto, on, off",
+        }),
         new("retain-on-delete", "SECONDS", "keep the lease of a deleted service for one of the same name, 0 to 2592000; 0 gives it back at once (0)",
             (o, v) => Seconds(v, 0, 2_592_000, x => o.RetainOnDelete = x)),
         new("address-change", "accept|refuse", "when a renewal brings another address: take it, or give it back and look for the old one (accept)", (o, v) => v switch

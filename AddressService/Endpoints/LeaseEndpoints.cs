@@ -26,7 +26,7 @@ internal static class LeaseEndpoints
             .WithName("WatchLeases")
             .WithSummary("What happens to the leases, as server-sent events.")
             .WithDescription("Goes on after the event that Last-Event-ID names; if that is missing or too old, a reset event, one snapshot event for each lease and a "
-                + "synced event come first. Then requested, bound, renewed, changed, recovered, declined, suspect, lost, releasing, released. overview=true adds an overview "
+                + "synced event come first. Then requested, bound, renewed, changed, recovered, declined, conflict, suspect, lost, releasing, released. overview=true adds an overview "
                 + "event every five seconds. A reader that does not keep up is cut off.")
             .Produces<string>(StatusCodes.Status200OK, "text/event-stream")
             .ProducesRefusals();

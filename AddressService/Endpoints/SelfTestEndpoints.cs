@@ -19,7 +19,8 @@ internal static class SelfTestEndpoints
             .WithName("RunSelfTest")
             .WithSummary("Tries each way to lease, and says which of them this network allows.")
             .WithDescription("Takes a lease with a throw-away identity for each and gives it back; no existing lease is touched. "
-                + "Mode chaddr sends frames from a second MAC: a port that is set to shut down on that does so.")
+                + "Mode chaddr sends frames from a second MAC: a port that is set to shut down on that does so. "
+                + "On an interface that is set for one MAC it is tried only if it is named.")
             .Produces<SelfTestAnswer>()
             .Produces<SelfTestAnswer>(StatusCodes.Status400BadRequest)
             .Produces<SelfTestAnswer>(StatusCodes.Status409Conflict)
@@ -37,7 +38,8 @@ internal static class SelfTestEndpoints
     private static async Task<JsonHttpResult<SelfTestAnswer>> RunAsync(
         SelfTestRequest? request, HttpContext context, SelfTestRunner runner, ISelfTestLinks links, CancellationToken aborted)
     {
-        var modes = request?.Modes is { Count: > 0 } wanted ? wanted.Distinct(StringComparer.Ordinal).ToList() : SelfTestModes.All;
+        var asked = request?.Modes is { Count: > 0 } wanted ? wanted.Distinct(StringComparer.Ordinal).ToList() : null;
+        IReadOnlyList<string> modes = asked ?? SelfTestModes.All;
         int seconds = request?.Seconds ?? DefaultSeconds;
         var link = links.Find(request?.Interface);
         string? fault = modes.FirstOrDefault(mode => !SelfTestModes.All.Contains(mode)) is { } unknown
@@ -48,7 +50,7 @@ internal static class SelfTestEndpoints
             return Json(new SelfTestAnswer(AnswerStatus.Error, Detail: fault), StatusCodes.Status400BadRequest);
         var call = Call.Of(context);
         call.Subject = $"{link!.Name}: {string.Join(' ', modes)}";
-        var answer = await runner.RunAsync(link, modes, TimeSpan.FromSeconds(seconds), aborted);
+        var answer = await runner.RunAsync(link, asked, TimeSpan.FromSeconds(seconds), aborted);
         if (answer is null)
             return Json(new SelfTestAnswer(AnswerStatus.Error, Detail: "another self-test is under way"), StatusCodes.Status409Conflict);
         call.Result = string.Join(", ", answer.Modes!.Select(mode => $"{mode.Mode} {mode.Outcome}"));

@@ -61,7 +61,8 @@ internal sealed class DhcpLink(
         {
             var (channel, tagged) = Follow(DhcpFilter.For((ushort)options.Vlan));
             var transport = new PacketDhcpTransport(tagged, options.Transport == TransportMode.ChAddr ? DhcpFrameSource.ChAddr : DhcpFrameSource.Nic, time);
-            var prober = options.ProbeTiming is null ? null : new ArpProber(Follow(ArpPacket.FilterFor((ushort)options.Vlan)).Tagged, time);
+            var prober = options.ProbeTiming is null && !options.WatchesConflicts ? null
+                : new ArpProber(Follow(ArpPacket.FilterFor((ushort)options.Vlan)).Tagged, time) { Watch = options.NewWatch<IPv4Address>(time) };
             return new DhcpLink(options, link.Name, transport, channel, prober) { Six = Open6(options, link, monitor, relays, time) };
         }
         catch (SocketException e)
@@ -78,7 +79,7 @@ internal sealed class DhcpLink(
 
     private static DhcpLink6? Open6(InterfaceOptions options, LinkInfo link, ILinkMonitor monitor, RelaySockets relays, TimeProvider time) =>
         !options.Families.Contains(LeaseFamily.IPv6) ? null
-        : options.IsRelayed6 ? new DhcpLink6(relays.Open6(options, link)) : DhcpLink6.Open(link, (ushort)options.Vlan, monitor, time);
+        : options.IsRelayed6 ? new DhcpLink6(relays.Open6(options, link)) : DhcpLink6.Open(options, link, monitor, time);
 
     /// <summary>Where no IPv4 is leased and no frames are sent.</summary>
     private sealed class NoDhcpTransport : IDhcpTransport

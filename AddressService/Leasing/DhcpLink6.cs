@@ -13,6 +13,9 @@ internal interface ILinkReceiver6 : IDhcp6Receiver
 {
     /// <summary>Another host uses an address that was being looked at. Called on any thread: hand it on and return.</summary>
     void InUse(IPv6Address address, MacAddress host);
+
+    /// <summary>Another host uses an address that is watched. Called on any thread: hand it on and return.</summary>
+    void Used(IPv6Address address, MacAddress host);
 }
 
 /// <summary>The IPv6 side of an interface that is leased on: DHCPv6, and whether a new address is in use.</summary>
@@ -24,18 +27,15 @@ internal sealed class DhcpLink6(IDhcp6Transport transport, DuplicateAddressDetec
     private volatile ILinkReceiver6? _receiver;
     private CancellationToken _stopping;
 
-    /// <param name="link">The interface.</param>
-    /// <param name="vlan">The VLAN on it by its tag, 1 to 4094; 0 for none.</param>
-    /// <param name="monitor">Tells of changes of the interface.</param>
-    /// <param name="time">Clock.</param>
     /// <exception cref="UnusableException">A packet socket cannot be opened.</exception>
-    public static DhcpLink6 Open(LinkInfo link, ushort vlan, ILinkMonitor monitor, TimeProvider time)
+    public static DhcpLink6 Open(InterfaceOptions options, LinkInfo link, ILinkMonitor monitor, TimeProvider time)
     {
+        ushort vlan = (ushort)options.Vlan;
         try
         {
             var messages = Follow(Dhcp6Filter.For(vlan));
             var neighbours = Follow(NeighborFilter.For(vlan));
-            var detector = new DuplicateAddressDetector(neighbours, time);
+            var detector = new DuplicateAddressDetector(neighbours, time) { Watch = options.NewWatch<IPv6Address>(time) };
             if (vlan == 0)
                 return new DhcpLink6(new PacketDhcp6Transport(messages, time), detector);
             // The kernel has no address on a VLAN that it knows nothing of.
@@ -55,7 +55,7 @@ internal sealed class DhcpLink6(IDhcp6Transport transport, DuplicateAddressDetec
     }
 
     /// <summary>The way to it, by an outbox.</summary>
-    public ILeaseWire6 Wire(LeaseOutbox outbox, Func<IPv6Address, bool> isOwnAddress) => outbox.To(transport, detector is null ? null : Detect, isOwnAddress);
+    public ILeaseWire6 Wire(LeaseOutbox outbox, Func<IPv6Address, bool> isOwnAddress) => outbox.To(transport, detector is null ? null : Detect, isOwnAddress, detector?.Watch);
 
     /// <summary>Receives until cancelled.</summary>
     public Task RunAsync(ILinkReceiver6 receiver, CancellationToken cancellationToken)
@@ -63,7 +63,7 @@ internal sealed class DhcpLink6(IDhcp6Transport transport, DuplicateAddressDetec
         _receiver = receiver;
         _stopping = cancellationToken;
         return Task.WhenAll(
-            transport.RunAsync(receiver, cancellationToken), detector?.RunAsync(cancellationToken) ?? Task.CompletedTask, responder?.RunAsync(cancellationToken) ?? Task.CompletedTask);
+            transport.RunAsync(receiver, cancellationToken), detector?.RunAsync(receiver.Used, cancellationToken) ?? Task.CompletedTask, responder?.RunAsync(cancellationToken) ?? Task.CompletedTask);
     }
 
     public async ValueTask DisposeAsync()

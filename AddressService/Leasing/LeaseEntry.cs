@@ -140,6 +140,9 @@ internal sealed class LeaseEntry
     /// <summary>Another host has the address that was granted.</summary>
     public bool WasDeclined { get; set; }
 
+    /// <summary>Who else uses the address, and when that was told last.</summary>
+    public (MacAddress Host, TimeSpan At)? Conflict { get; set; }
+
     /// <summary>The address that is being probed.</summary>
     public IPv4Address? Probing { get; set; }
 

@@ -13,17 +13,43 @@ internal sealed partial class LeaseKeeper
     /// </summary>
     private const int PassedOver = 2;
 
+    // A host that goes on using the address sends something every few seconds.
+    private static readonly TimeSpan ToldAgain = TimeSpan.FromMinutes(10);
+    private static readonly TimeSpan ToldOfAnother = TimeSpan.FromSeconds(10);
+
     private readonly AvoidList _avoided = new();
     private readonly Dictionary<IPv4Address, DhcpClient> _probing = [];
 
     /// <summary>A host on an interface has an address, or is about to. Our own hosts answer for what was leased before, and are no conflict.</summary>
     public void Heard(LeaseLink link, IPv4Address address, MacAddress host)
     {
-        if (_byMac.ContainsKey(host) || link.Options.SpeakerMacs.Contains(host))
+        if (IsOurs(link, host))
             return;
         if (_probing.TryGetValue(address, out var client) && _byClient.TryGetValue(client, out var entry) && entry.Link == link && client.Conflict(address, host, _clock.Now))
             Reschedule(entry);
     }
+
+    /// <summary>
+    /// A host on an interface uses an address that one of our leases holds. It is told and counted, and no more: the address serves somebody, and to give
+    /// it up would do what the other host has not done yet.
+    /// </summary>
+    public void Used(LeaseLink link, LeaseAddress address, MacAddress host)
+    {
+        var now = _clock.Now;
+        if (IsOurs(link, host) || host == link.HardwareAddress()
+            || !_byAddress.TryGetValue(address, out var entry) || entry.Link != link || entry.LeaseAt(now)?.Address != address)
+            return;
+        _metrics.Event("conflict");
+        entry.LastError = $"{address} is used by {host}, too";
+        if (entry.Conflict is { } told && now - told.At < (told.Host == host ? ToldAgain : ToldOfAnother))
+            return;
+        entry.Conflict = (host, now);
+        Log.Conflict(_logger, entry.Record.Service, address, host);
+        Tell(entry, LeaseEventType.Conflict, entry.Record, $"used by {host}, too");
+    }
+
+    /// <summary>Whether a MAC is one of our leases', or a speaker's, which announces them.</summary>
+    private bool IsOurs(LeaseLink link, MacAddress host) => _byMac.ContainsKey(host) || link.Options.SpeakerMacs.Contains(host);
 
     void IDhcpClientEffects.Probe(DhcpClient client, IPv4Address address)
     {

@@ -165,13 +165,18 @@ internal sealed partial class LeaseKeeper
             return;
         Unclaim(entry);
         entry.Claimed = address;
+        entry.Conflict = null;
         _byAddress[address] = entry;
+        entry.Link.Watch(address);
     }
 
     private void Unclaim(LeaseEntry entry)
     {
         if (entry.Claimed is { } held && _byAddress.TryGetValue(held, out var holder) && holder == entry)
+        {
             _byAddress.Remove(held);
+            entry.Link.Unwatch(held);
+        }
         entry.Claimed = null;
     }
 }

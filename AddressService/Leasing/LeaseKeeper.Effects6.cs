@@ -32,8 +32,7 @@ internal sealed partial class LeaseKeeper : IDhcp6ClientEffects
     /// <summary>Another host uses an address that is being looked at.</summary>
     public void InUse(LeaseLink link, IPv6Address address, MacAddress host)
     {
-        if (_byMac.ContainsKey(host) || link.Options.SpeakerMacs.Contains(host)
-            || !_byAddress.TryGetValue(address, out var entry) || entry.Link != link || entry.Client is not LeaseClient6 { Client: var client }
+        if (IsOurs(link, host) || !_byAddress.TryGetValue(address, out var entry) || entry.Link != link || entry.Client is not LeaseClient6 { Client: var client }
             || client.State != Dhcp6ClientState.Detecting)
             return;
         _avoided.Add(address, host, _clock.Now);

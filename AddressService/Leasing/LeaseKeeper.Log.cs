@@ -13,6 +13,9 @@ internal sealed partial class LeaseKeeper
         [LoggerMessage(Level = LogLevel.Error, Message = "{Service}: {Address} from {Server} is in use by {Host}: declined, and avoided for an hour")]
         public static partial void Declined(ILogger logger, string service, LeaseAddress address, string? server, MacAddress host);
 
+        [LoggerMessage(Level = LogLevel.Error, Message = "{Service}: its address {Address} is used by {Host}, too, which is neither a lease of ours nor a speaker")]
+        public static partial void Conflict(ILogger logger, string service, LeaseAddress address, MacAddress host);
+
         [LoggerMessage(Level = LogLevel.Information, Message = "{Service} was deleted: its lease of {Address} is kept for {Seconds} s")]
         public static partial void Retained(ILogger logger, string service, string address, double seconds);
 

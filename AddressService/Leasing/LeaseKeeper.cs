@@ -124,13 +124,16 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
     /// <summary>Hands a reply to the client that waits for it on the interface that it came by.</summary>
     public void Receive(LeaseLink link, in DhcpReply reply)
     {
-        if (!_ids.TryFind(reply.Message.TransactionId, out var client) || !_byClient.TryGetValue(client, out var entry) || entry.Link != link)
+        var entry = _ids.TryFind(reply.Message.TransactionId, out var client) ? _byClient.GetValueOrDefault(client) : null;
+        if (entry is null || entry.Link != link)
         {
-            Dropped(DhcpDropReason.UnknownTransaction);
+            // Interfaces that relay from one address each hear it: it counts with the lease's, or, if there is none, with the first.
+            if (link.Shared is null || (entry is null ? Links.First(other => other.Shared == link.Shared) == link : entry.Link.Shared != link.Shared))
+                Dropped(DhcpDropReason.UnknownTransaction);
             return;
         }
         _metrics.Received(MetricLabel.Of(reply.Message.Type));
-        client.Receive(reply, _clock.Now);
+        client!.Receive(reply, _clock.Now);
         if (!EndIfConfused(entry))
             Reschedule(entry);
     }

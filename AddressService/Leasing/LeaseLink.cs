@@ -17,6 +17,16 @@ internal interface ILeaseWire
     /// <summary>Whether hosts on the link can be asked by ARP: not where messages travel through a relay.</summary>
     bool CanProbe => false;
 
+    /// <summary>An address is held from now on: its use by others is told to <see cref="LeaseKeeper.Used"/>, where that is watched.</summary>
+    void Watch(IPv4Address address)
+    {
+    }
+
+    /// <summary>It is not any more.</summary>
+    void Unwatch(IPv4Address address)
+    {
+    }
+
     /// <summary>Asks by ARP who has an address; what is heard comes to <see cref="LeaseKeeper.Heard"/>.</summary>
     void Probe(IPv4Address address)
     {
@@ -35,6 +45,16 @@ internal interface ILeaseWire6
     void Detect(IPv6Address address);
 
     bool IsOwnAddress(IPv6Address address);
+
+    /// <summary>As <see cref="ILeaseWire.Watch"/>.</summary>
+    void Watch(IPv6Address address)
+    {
+    }
+
+    /// <summary>As <see cref="ILeaseWire.Unwatch"/>.</summary>
+    void Unwatch(IPv6Address address)
+    {
+    }
 }
 
 /// <summary>An interface as the keeper sees it: how clients behave on it, and whose turn it is. Each has its own pace. It belongs to the loop.</summary>
@@ -101,6 +121,9 @@ internal sealed class LeaseLink
 
     public ILeaseWire Wire { get; }
 
+    /// <summary>What several interfaces that relay from one address share, each of which hears the replies to all; null for an interface by itself.</summary>
+    public object? Shared { get; init; }
+
     /// <summary>The interface's own MAC; zero while there is no interface.</summary>
     public Func<MacAddress> HardwareAddress { get; init; } = static () => MacAddress.Zero;
 
@@ -123,6 +146,24 @@ internal sealed class LeaseLink
 
     /// <summary>Whether leases of a family are to be had here.</summary>
     public bool Serves(LeaseFamily family) => family == LeaseFamily.IPv6 ? Wire6 is not null : Options.Families.Contains(LeaseFamily.IPv4);
+
+    /// <summary>Begins to watch for others that use an address.</summary>
+    public void Watch(LeaseAddress address)
+    {
+        if (address.IPv4 is { } four)
+            Wire.Watch(four);
+        else if (address.IPv6 is { } six)
+            Wire6?.Watch(six);
+    }
+
+    /// <summary>Ends that.</summary>
+    public void Unwatch(LeaseAddress address)
+    {
+        if (address.IPv4 is { } four)
+            Wire.Unwatch(four);
+        else if (address.IPv6 is { } six)
+            Wire6?.Unwatch(six);
+    }
 
     /// <summary>Why an address is not to be taken here, or null.</summary>
     public string? RefuseAddress(IPv6Address address)

@@ -207,6 +207,9 @@ internal sealed partial class LeaseLoop : BackgroundService
         public void Heard(IPv4Address address, MacAddress host) =>
             loop._queue.Writer.TryWrite(new Item(default, link, keeper => keeper.Heard(keeper.Links[link], address, host)));
 
+        public void Used(IPv4Address address, MacAddress host) =>
+            loop._queue.Writer.TryWrite(new Item(default, link, keeper => keeper.Used(keeper.Links[link], address, host)));
+
         public void Received(in DhcpReply reply)
         {
             if (loop._queue.Writer.TryWrite(new Item(reply, link, null)))
@@ -223,6 +226,8 @@ internal sealed partial class LeaseLoop : BackgroundService
         public void Received(Dhcp6Message message, IPv6Address source) => Post(keeper => keeper.Receive(keeper.Links[link], message, source));
 
         public void InUse(IPv6Address address, MacAddress host) => Post(keeper => keeper.InUse(keeper.Links[link], address, host));
+
+        public void Used(IPv6Address address, MacAddress host) => Post(keeper => keeper.Used(keeper.Links[link], address, host));
 
         public void Dropped(Dhcp6DropReason reason) => loop._metrics.Dropped(MetricLabel.Of(reason));
 

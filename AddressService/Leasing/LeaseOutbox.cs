@@ -25,8 +25,9 @@ internal sealed class LeaseOutbox(Leadership leadership)
     /// <param name="transport">Its messages.</param>
     /// <param name="detect">Looks for another user of an address, without waiting for the outcome; null where nobody can be asked.</param>
     /// <param name="isOwnAddress">Whether this host itself has an address.</param>
-    public ILeaseWire6 To(IDhcp6Transport transport, Action<IPv6Address>? detect, Func<IPv6Address, bool> isOwnAddress) =>
-        new Wire6(this, transport, detect, isOwnAddress);
+    /// <param name="watch">The addresses whose use by others is told; null for none.</param>
+    public ILeaseWire6 To(IDhcp6Transport transport, Action<IPv6Address>? detect, Func<IPv6Address, bool> isOwnAddress, AddressWatch<IPv6Address>? watch = null) =>
+        new Wire6(this, transport, detect, isOwnAddress, watch);
 
     public async ValueTask FlushAsync(CancellationToken cancellationToken)
     {
@@ -56,7 +57,8 @@ internal sealed class LeaseOutbox(Leadership leadership)
     /// <summary>A DHCP message, or, without one, an ARP probe.</summary>
     private readonly record struct Item(Wire Wire, DhcpMessage? Message, DhcpDestination Destination, IPv4Address Probed);
 
-    private sealed class Wire6(LeaseOutbox outbox, IDhcp6Transport transport, Action<IPv6Address>? detect, Func<IPv6Address, bool> isOwnAddress) : ILeaseWire6
+    private sealed class Wire6(
+        LeaseOutbox outbox, IDhcp6Transport transport, Action<IPv6Address>? detect, Func<IPv6Address, bool> isOwnAddress, AddressWatch<IPv6Address>? watch) : ILeaseWire6
     {
         public IDhcp6Transport Transport => transport;
 
@@ -69,6 +71,10 @@ internal sealed class LeaseOutbox(Leadership leadership)
         public void Detect(IPv6Address address) => outbox._messages6.Enqueue((this, null, address));
 
         public bool IsOwnAddress(IPv6Address address) => isOwnAddress(address);
+
+        public void Watch(IPv6Address address) => watch?.Add(address);
+
+        public void Unwatch(IPv6Address address) => watch?.Remove(address);
     }
 
     private sealed class Wire(LeaseOutbox outbox, IDhcpTransport transport, ArpProber? prober) : ILeaseWire
@@ -83,8 +89,21 @@ internal sealed class LeaseOutbox(Leadership leadership)
 
         public void Probe(IPv4Address address) => outbox._items.Enqueue(new Item(this, null, default, address));
 
-        public void Join(MacAddress mac) => transport.Join(mac);
+        public void Watch(IPv4Address address) => prober?.Watch?.Add(address);
 
-        public void Leave(MacAddress mac) => transport.Leave(mac);
+        public void Unwatch(IPv4Address address) => prober?.Watch?.Remove(address);
+
+        public void Join(MacAddress mac)
+        {
+            transport.Join(mac);
+            // A speaker may announce a lease's address by the lease's own MAC.
+            prober?.Watch?.Trust(mac);
+        }
+
+        public void Leave(MacAddress mac)
+        {
+            transport.Leave(mac);
+            prober?.Watch?.Distrust(mac);
+        }
     }
 }

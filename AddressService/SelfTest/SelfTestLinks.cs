@@ -36,6 +36,8 @@ internal sealed class SelfTestLinks(IReadOnlyList<LeaseLink> leases, DhcpLinks l
             _ => SelfTestModes.Nic,
         };
 
+        public bool HasOneMac => lease.Options is { Identity: IdentityMode.ClientId } or { MacBudget: 1 };
+
         public bool HasRelay => lease.Options.RelayServers.Count > 0;
 
         public DhcpClientSettings Settings => lease.Settings;

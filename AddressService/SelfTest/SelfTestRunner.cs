@@ -21,6 +21,9 @@ internal interface ISelfTestLink
     /// <summary>The mode in force, of <see cref="SelfTestModes"/>.</summary>
     string Configured { get; }
 
+    /// <summary>Whether its settings let frames come from one MAC alone.</summary>
+    bool HasOneMac { get; }
+
     /// <summary>Whether there are servers to relay to.</summary>
     bool HasRelay { get; }
 
@@ -65,11 +68,16 @@ internal sealed class SelfTestRunner(LeaseLoop loop, Leadership leadership, Dhcp
     public SelfTestAnswer? Last => _last;
 
     /// <summary>Runs a test.</summary>
+    /// <param name="link">Where.</param>
+    /// <param name="asked">The modes that were named; null for all that harm nothing: not the one with a second MAC where there is to be one.</param>
+    /// <param name="timeout">How long each answer is waited for.</param>
+    /// <param name="cancellationToken">Ends it.</param>
     /// <returns>Null while another one runs.</returns>
-    public async Task<SelfTestAnswer?> RunAsync(ISelfTestLink link, IReadOnlyList<string> modes, TimeSpan timeout, CancellationToken cancellationToken)
+    public async Task<SelfTestAnswer?> RunAsync(ISelfTestLink link, IReadOnlyList<string>? asked, TimeSpan timeout, CancellationToken cancellationToken)
     {
         if (Interlocked.CompareExchange(ref _running, 1, 0) != 0)
             return null;
+        var modes = asked ?? SelfTestModes.All;
         try
         {
             var started = time.GetUtcNow();
@@ -78,7 +86,7 @@ internal sealed class SelfTestRunner(LeaseLoop loop, Leadership leadership, Dhcp
             var ours = new Dictionary<IPv4Address, bool>(await loop.InvokeAsync(static keeper => keeper.HeldAddresses(), cancellationToken));
             foreach (var own in link.OwnAddresses())
                 ours[own] = true;
-            var reports = await Task.WhenAll(modes.Select(mode => TryAsync(link, mode, identities, ours, timeout, cancellationToken)));
+            var reports = await Task.WhenAll(modes.Select(mode => TryAsync(link, mode, asked is not null, identities, ours, timeout, cancellationToken)));
             var byMode = modes.Zip(reports).ToDictionary(pair => pair.First, pair => pair.Second, StringComparer.Ordinal);
             var advice = SelfTestDiagnosis.Advise(link.Configured, byMode, out var settings);
             return _last = new SelfTestAnswer(
@@ -92,10 +100,12 @@ internal sealed class SelfTestRunner(LeaseLoop loop, Leadership leadership, Dhcp
     }
 
     private async Task<SelfTestReport> TryAsync(
-        ISelfTestLink link, string mode, ThrowAwayIdentities identities, Dictionary<IPv4Address, bool> ours, TimeSpan timeout, CancellationToken cancellationToken)
+        ISelfTestLink link, string mode, bool isAsked, ThrowAwayIdentities identities, Dictionary<IPv4Address, bool> ours, TimeSpan timeout, CancellationToken cancellationToken)
     {
         if (mode == SelfTestModes.Relay && !link.HasRelay)
             return new SelfTestReport(SelfTestOutcome.NotTried, "no servers to relay to are configured (relay-servers)");
+        if (mode == SelfTestModes.ChAddr && link.HasOneMac && !isAsked)
+            return new SelfTestReport(SelfTestOutcome.NotTried, "it sends from a second MAC, and the interface is set for one (identity: client-id, or mac-budget: 1): name the mode to try it");
         IDhcpTransport transport;
         try
         {

@@ -16,7 +16,7 @@ internal sealed record WebhookOptions(Uri Url, string SecretFile, IReadOnlySet<s
     private static readonly HashSet<string> s_all = new(StringComparer.Ordinal)
     {
         LeaseEventType.Requested, LeaseEventType.Bound, LeaseEventType.Renewed, LeaseEventType.Changed, LeaseEventType.Recovered, LeaseEventType.Suspect,
-        LeaseEventType.Lost, LeaseEventType.Declined, LeaseEventType.Releasing, LeaseEventType.Released,
+        LeaseEventType.Lost, LeaseEventType.Declined, LeaseEventType.Conflict, LeaseEventType.Releasing, LeaseEventType.Released,
     };
 
     /// <summary>What is sent to those who do not say: everything but renewals.</summary>

@@ -23,6 +23,9 @@ public static class LeaseEventType
     /// <summary>The address that a server granted is in use by another host, found by ARP: it was declined, and the search goes on. The service never had it.</summary>
     public const string Declined = "declined";
 
+    /// <summary>Another host uses the service's address, too: its MAC is in <see cref="LeaseEvent.Detail"/>. The lease stands.</summary>
+    public const string Conflict = "conflict";
+
     /// <summary>The server refused the lease; unless it grants the address again at once, <see cref="Lost"/> follows.</summary>
     public const string Suspect = "suspect";
 

@@ -44,7 +44,7 @@ internal sealed class Dhcp6Clients : IDhcp6ClientEffects, IDhcp6Receiver
         clients.Begin(task);
         await Task.WhenAll(
             transport.RunAsync(clients, cancellationToken), clients.LoopAsync(transport, cancellationToken),
-            detector?.RunAsync(cancellationToken) ?? Task.CompletedTask);
+            detector?.RunAsync(null, cancellationToken) ?? Task.CompletedTask);
     }
 
     private static IDhcp6Transport Open(string link)

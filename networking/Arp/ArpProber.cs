@@ -10,6 +10,9 @@ public interface IArpReceiver
 {
     /// <summary>Another host has an address that was probed a moment ago, or probes it, too. Called on the prober's receive loop: hand it on and return.</summary>
     void Heard(IPv4Address address, MacAddress host);
+
+    /// <summary>Another host uses an address that is watched. Called on the prober's receive loop: hand it on and return.</summary>
+    void Used(IPv4Address address, MacAddress host);
 }
 
 /// <summary>
@@ -34,6 +37,9 @@ public sealed class ArpProber : IAsyncDisposable
         _channel = channel;
         _time = time;
     }
+
+    /// <summary>Addresses whose use by other hosts is told at any time; null for none.</summary>
+    public AddressWatch<IPv4Address>? Watch { get; init; }
 
     /// <summary>Probes the kernel did not take: the link was down, or its queue full.</summary>
     public long SendFaults => Volatile.Read(ref _sendFaults);
@@ -68,11 +74,13 @@ public sealed class ArpProber : IAsyncDisposable
             try
             {
                 int length = await _channel.ReceiveAsync(buffer, cancellationToken);
-                if (ArpPacket.TryParse(buffer.AsSpan(0, length), out _, out var packet) && packet.SenderMac != _channel.Link.Mac
-                    && _probed.TryGetValue(packet.ClaimedAddress, out long at) && _time.GetElapsedTime(at) <= Window)
-                {
+                if (!ArpPacket.TryParse(buffer.AsSpan(0, length), out _, out var packet) || packet.SenderMac == _channel.Link.Mac)
+                    continue;
+                if (_probed.TryGetValue(packet.ClaimedAddress, out long at) && _time.GetElapsedTime(at) <= Window)
                     receiver.Heard(packet.ClaimedAddress, packet.SenderMac);
-                }
+                // Who only asks whether the address is free does not use it.
+                if (!packet.SenderAddress.IsAny && Watch?.IsNews(packet.SenderAddress, packet.SenderMac) == true)
+                    receiver.Used(packet.SenderAddress, packet.SenderMac);
             }
             catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
             {

@@ -39,6 +39,9 @@ public sealed class RelayDhcpTransport : IDhcpTransport
         _agentInformation = settings.LinkSelection is { } link ? LinkSelection(link) : null;
     }
 
+    /// <summary>The relay's address.</summary>
+    public RelaySocket Socket => _socket;
+
     /// <inheritdoc/>
     public async ValueTask SendAsync(DhcpMessage message, DhcpDestination destination, CancellationToken cancellationToken)
     {

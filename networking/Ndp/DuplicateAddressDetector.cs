@@ -39,6 +39,9 @@ public sealed class DuplicateAddressDetector : IAsyncDisposable
         _membership = joinGroups && Socket.OSSupportsIPv6 ? new Socket(AddressFamily.InterNetworkV6, SocketType.Dgram, ProtocolType.Udp) : null;
     }
 
+    /// <summary>Addresses whose use by other hosts is told at any time; null for none.</summary>
+    public AddressWatch<IPv6Address>? Watch { get; init; }
+
     /// <summary>Solicitations the kernel did not take: the link was down, or its queue full.</summary>
     public long SendFaults => Volatile.Read(ref _sendFaults);
 
@@ -81,7 +84,9 @@ public sealed class DuplicateAddressDetector : IAsyncDisposable
     }
 
     /// <summary>Receives until cancelled. Faults of the wire or the link never end it.</summary>
-    public async Task RunAsync(CancellationToken cancellationToken)
+    /// <param name="used">Told of a host that uses an address of <see cref="Watch"/>, on the receive loop: hand it on and return.</param>
+    /// <param name="cancellationToken">Ends it.</param>
+    public async Task RunAsync(Action<IPv6Address, MacAddress>? used, CancellationToken cancellationToken)
     {
         var buffer = new byte[LargestFrame];
         while (!cancellationToken.IsCancellationRequested)
@@ -90,7 +95,7 @@ public sealed class DuplicateAddressDetector : IAsyncDisposable
             {
                 int length = await _channel.ReceiveAsync(buffer, cancellationToken);
                 if (NeighborMessage.TryParse(buffer.AsSpan(0, length), out var message))
-                    Take(message);
+                    Take(message, used);
             }
             catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
             {
@@ -114,8 +119,11 @@ public sealed class DuplicateAddressDetector : IAsyncDisposable
         await _channel.DisposeAsync();
     }
 
-    private void Take(in NeighborMessage message)
+    private void Take(in NeighborMessage message, Action<IPv6Address, MacAddress>? used)
     {
+        var user = message.Type == NeighborMessageType.Advertisement ? message.Target : message.Source;
+        if (message.SourceMac != _channel.Link.Mac && used is not null && Watch?.IsNews(user, message.SourceMac) == true)
+            used(user, message.SourceMac);
         // A solicitation from an address is a neighbour's that looks for the target, as the server does for who it has just granted it to.
         if (message.SourceMac == _channel.Link.Mac || (message.Type == NeighborMessageType.Solicitation && !message.Source.IsAny))
             return;

@@ -6,7 +6,7 @@ const rateSamples = 60;
 
 export const levels = {
   bound: 'good', renewing: 'busy', rebinding: 'warn', rebooting: 'busy', suspect: 'bad', retained: 'idle', lost: 'bad', expired: 'bad', released: 'idle', releasing: 'idle',
-  init: 'busy', selecting: 'busy', requesting: 'busy', probing: 'busy', declined: 'bad', renewed: 'good', recovered: 'good', changed: 'warn', requested: 'busy',
+  init: 'busy', selecting: 'busy', requesting: 'busy', probing: 'busy', declined: 'bad', conflict: 'bad', renewed: 'good', recovered: 'good', changed: 'warn', requested: 'busy',
 };
 
 export class Model {
@@ -62,6 +62,8 @@ export class Model {
       this.leases.set(known.id, { ...known, ip: '', state: 'selecting', endsAt: null, lastError: `lost ${data.ip}: ${data.detail}` });
     } else if (known && type === 'declined') {
       this.leases.set(known.id, { ...known, lastError: `declined ${data.ip}: ${data.detail}` });
+    } else if (known && type === 'conflict') {
+      this.leases.set(known.id, { ...known, lastError: `${data.ip} ${data.detail}` });
     } else if (known && (type === 'suspect' || type === 'releasing')) {
       this.leases.set(known.id, { ...known, state: type, lastError: type === 'suspect' ? data.detail : known.lastError });
     }

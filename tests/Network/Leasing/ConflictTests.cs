@@ -90,6 +90,33 @@ public sealed class ConflictTests
         }
     }
 
+    [Fact]
+    public async Task A_host_that_takes_a_leased_address_later_is_told_with_its_MAC_and_a_speaker_is_not()
+    {
+        const string Speaker = "02:00:00:00:00:77";
+        await using var lab = await AddressLab.StartAsync(
+            "kea", null, static lab => lab.Network.AddHostAsync("node2", 12, Cancelled), "--speaker-macs", Speaker);
+        var answer = await lab.Service.AcquireAsync("demo/web", Cancelled);
+        await UseAsync("node2", Speaker);
+        Assert.Null((await lab.LeaseAsync("demo/web"))!.LastError);
+        await lab.Network.AddHostAsync("intruder", 13, Cancelled);
+        await UseAsync("intruder", "02:00:00:00:00:66");
+        var lease = await lab.WaitForLeaseAsync("demo/web", l => l.LastError is not null, 10, "the conflict");
+        Assert.Equal(("bound", $"{answer.Ip} is used by 02:00:00:00:00:66, too"), (lease.State, lease.LastError));
+        string history = await lab.Service.Http.GetStringAsync(new Uri($"/v1/leases/{answer.Ip}", UriKind.Relative), Cancelled);
+        Assert.Contains("\"type\":\"conflict\"", history, StringComparison.Ordinal);
+        Assert.Equal(1, (await lab.Service.StatusAsync(Cancelled)).Counters["lease.conflict"]);
+
+        // Announces it, as a host does that comes up with an address.
+        async Task UseAsync(string host, string mac)
+        {
+            var space = lab.Network[host].Namespace;
+            await space.IpAsync($"link set eth0 address {mac}", Cancelled);
+            await space.IpAsync($"address add {answer.Ip}/24 dev eth0", Cancelled);
+            await space.RunAsync("sh", ["-c", $"arping -U -c 1 -w 2 -I eth0 -s {answer.Ip} {answer.Ip} || test $? = 1"], Cancelled);
+        }
+    }
+
     [Theory]
     [InlineData("on", 0.7, 3)]
     [InlineData("off", 0, 0)]

@@ -43,6 +43,28 @@ public sealed class ServerChoiceTests
         Assert.InRange((await lab.Service.StatusAsync(Cancelled)).Counters["dropped.rogueserver"], 5, 1000);
     }
 
+    [Theory]
+    [InlineData("10.20.0.1")]
+    [InlineData("10.20.0.2")]
+    public async Task Within_the_offer_window_the_server_that_is_preferred_is_taken_whichever_offers_first_and_the_other_if_it_is_silent(string preferred)
+    {
+        await using var lab = await AddressLab.StartAsync("isc", First, "--offer-window", "2", "--preferred-servers", preferred, "--probe", "off");
+        await using var other = await AddSecondAsync(lab, "kea");
+        var (wanted, spare) = preferred == "10.20.0.1" ? (lab.Server, other) : (other, lab.Server);
+        var capture = await FrameCapture.StartAsync(lab.Network, lab.Network["node1"]);
+        var answers = await Task.WhenAll(Enumerable.Range(0, 3).Select(i => lab.Service.AcquireAsync($"demo/s{i}", Cancelled)));
+        Assert.All(answers, a => Assert.Equal(preferred, a.Server));
+        await Wait.UntilAsync(
+            () => Task.FromResult(capture.Frames().Where(f => f.Type == DhcpMessageType.Offer).Select(f => f.SourceAddress).Distinct().Count() == 2),
+            TimeSpan.FromSeconds(5), "OFFERs of both", Cancelled);
+        Assert.DoesNotContain(await spare.LeasesAsync(Cancelled), l => l.Active);
+
+        wanted.Signal("STOP");
+        var last = await lab.Service.AcquireAsync("demo/last", Cancelled);
+        wanted.Signal("CONT");
+        Assert.NotEqual(preferred, last.Server);
+    }
+
     private static async Task<DhcpServer> AddSecondAsync(AddressLab lab, string kind)
     {
         var host = await lab.Network.AddHostAsync("router2", 2, Cancelled);

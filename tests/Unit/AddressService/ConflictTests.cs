@@ -34,6 +34,50 @@ public sealed class ConflictTests : IDisposable
     }
 
     [Fact]
+    public void Another_host_that_uses_a_leased_address_is_counted_told_with_its_MAC_and_nothing_is_given_up()
+    {
+        using var lab = new LeaseLab(Options(o => o.SpeakerMacs = [MacAddress.Parse("02:00:00:00:00:43")]));
+        var lease = lab.Lease("demo/web");
+        Assert.Equal([First], lab.Watched);
+        var link = lab.Keeper.Links[0];
+        foreach (string ours in new[] { "02:00:00:00:00:43", lease.Mac!, lab.Nic.ToString() })
+            lab.Keeper.Used(link, First, MacAddress.Parse(ours));
+        lab.Keeper.Used(link, IPv4Address.Parse("10.77.0.101"), Host);
+        Assert.False(lab.Keeper.Status().Counters.ContainsKey("lease.conflict"));
+
+        for (int i = 0; i < 6; i++)
+        {
+            lab.Keeper.Used(link, First, Host);
+            lab.Advance(TimeSpan.FromSeconds(10));
+        }
+        Assert.Equal(6, lab.Keeper.Status().Counters["lease.conflict"]);
+        var events = lab.Keeper.Journal.After($"{lab.Keeper.Journal.LastId.Split('-')[0]}-0")!;
+        var told = Assert.Single(events, e => e.Type == "conflict");
+        Assert.Equal(("10.77.0.100", "used by 02:00:00:00:00:42, too"), (told.Ip, told.Detail));
+        Assert.Contains(lab.Keeper.Lease("10.77.0.100")!.History.Events, e => e.Type == "conflict");
+        Assert.Equal(("bound", "10.77.0.100 is used by 02:00:00:00:00:42, too"), (lab.Leases[0].State, lab.Leases[0].LastError));
+        Assert.Equal(0, lab.CountSent(DhcpMessageType.Decline));
+        lab.Keeper.Used(link, First, MacAddress.Parse("02:00:00:00:00:44"));
+        lab.Advance(TimeSpan.FromMinutes(10));
+        lab.Keeper.Used(link, First, MacAddress.Parse("02:00:00:00:00:44"));
+        Assert.Equal(3, lab.Keeper.Lease("10.77.0.100")!.History.Events.Count(e => e.Type == "conflict"));
+
+        lab.Delete("10.77.0.100");
+        lab.Keeper.Used(link, First, Host);
+        lab.Advance(TimeSpan.FromSeconds(3));
+        Assert.Empty(lab.Watched);
+        Assert.Equal(8, lab.Keeper.Status().Counters["lease.conflict"]);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true, "--speaker-macs", "02:00:00:00:00:43")]
+    [InlineData(false, "--speaker-macs", "02:00:00:00:00:43", "--conflict-watch", "off")]
+    [InlineData(true, "--conflict-watch", "on", "--probe", "off")]
+    public void Addresses_are_watched_where_it_is_known_who_announces_or_the_settings_say_so(bool watches, params string[] arguments) =>
+        Assert.Equal(watches, OptionSources.Read(["--allow-anonymous", .. arguments], static _ => null).Options!.Interface.WatchesConflicts);
+
+    [Fact]
     public void A_call_waits_700_milliseconds_for_the_probes_and_its_lease_is_not_shown_as_had_before()
     {
         var call = _lab.Post("demo/web");

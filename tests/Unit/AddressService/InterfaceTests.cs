@@ -110,6 +110,31 @@ public sealed class InterfaceTests
     }
 
     [Fact]
+    public void Of_interfaces_that_relay_from_one_address_each_hears_every_reply_and_an_unknown_one_counts_once()
+    {
+        var options = new AddressServiceOptions { Listed = List("[{name: near, interface: eth0}, {name: far, interface: eth0, link-selection: 10.88.0.0, namespaces: [far]}]") };
+        options.Interface.Transport = TransportMode.Relay;
+        using var lab = new LeaseLab(options);
+        lab.OtherServers.Add(new FakeDhcpServer { Id = IPv4Address.Parse("10.88.0.1"), First = IPv4Address.Parse("10.88.0.100"), Last = IPv4Address.Parse("10.88.0.250") });
+        lab.Arriving = answer =>
+        {
+            // As the socket has it: to the others, too.
+            foreach (var link in lab.Keeper.Links)
+            {
+                if (lab.Leases.Any(l => l.Interface != link.Name))
+                    lab.Keeper.Receive(link, new DhcpReply(InMemoryDhcpTransport.Recode(answer), MacAddress.Zero, answer.ServerId));
+            }
+        };
+        lab.Lease("far/web");
+        Assert.DoesNotContain("dropped.unknowntransaction", lab.Keeper.Status().Counters.Keys);
+        var late = lab.Server.Handle(InMemoryDhcpTransport.Recode(lab.Sent[0].Message))[0];
+        late.TransactionId ^= 1;
+        foreach (var link in lab.Keeper.Links)
+            lab.Keeper.Receive(link, new DhcpReply(InMemoryDhcpTransport.Recode(late), MacAddress.Zero, late.ServerId));
+        Assert.Equal(1, lab.Keeper.Status().Counters["dropped.unknowntransaction"]);
+    }
+
+    [Fact]
     public void A_reply_that_comes_by_another_interface_than_its_request_went_is_dropped()
     {
         using var lab = NewLab();

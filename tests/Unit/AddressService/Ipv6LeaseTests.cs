@@ -78,6 +78,23 @@ public sealed class Ipv6LeaseTests
     }
 
     [Fact]
+    public void Case27_the_address_that_the_caller_says_the_service_has_is_not_looked_for_but_another_is()
+    {
+        using var lab = Lab();
+        // Our own speaker answers for it, and the store was lost.
+        lab.InUse.Add(IPv6Address.Parse("fd77::1:0"));
+        var call = lab.Call("demo/web", ip: "fd77::1:0", held: "fd77::1:0", family: LeaseFamily.IPv6);
+        lab.Advance(TimeSpan.FromSeconds(3));
+        Assert.Equal("fd77::1:0", LeaseLab.Outcome(call).Answer.Ip);
+        Assert.Empty(lab.Detected);
+        Assert.Equal(0, lab.Server6.Count(Dhcp6MessageType.Decline));
+        call = lab.Call("demo/other", held: "fd77::1:0", family: LeaseFamily.IPv6);
+        lab.Advance(TimeSpan.FromSeconds(3));
+        Assert.Equal("fd77::1:1", LeaseLab.Outcome(call).Answer.Ip);
+        Assert.Equal([IPv6Address.Parse("fd77::1:1")], lab.Detected);
+    }
+
+    [Fact]
     public void Case51_an_address_in_use_is_declined_and_another_taken()
     {
         using var lab = Lab();

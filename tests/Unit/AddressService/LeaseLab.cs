@@ -86,6 +86,9 @@ internal sealed class LeaseLab : IDisposable
     /// <summary>What was asked for by ARP, with the time.</summary>
     public List<(TimeSpan At, IPv4Address Address)> Probes { get; } = [];
 
+    /// <summary>Held addresses whose use by others is to be told.</summary>
+    public HashSet<IPv4Address> Watched { get; } = [];
+
     /// <summary>The DHCPv6 server, where an interface leases IPv6.</summary>
     public FakeDhcp6Server Server6 { get; } = new();
 
@@ -107,7 +110,7 @@ internal sealed class LeaseLab : IDisposable
         Leaving = _ => { };
         Arriving = _ => { };
         Keeper = new LeaseKeeper(
-            Options, Store, [.. Options.Interfaces.Select((o, i) => new LeaseLink(Options, o, o.Name ?? "lan0", new Wire(this, i), OwnAddresses.Contains, o.Families.Contains(LeaseFamily.IPv6) ? new Wire6(this, i) : null) { HardwareAddress = () => Nic })], Clock, new LeaseMetrics(_services.GetRequiredService<System.Diagnostics.Metrics.IMeterFactory>()),
+            Options, Store, [.. Options.Interfaces.Select((o, i) => new LeaseLink(Options, o, o.Name ?? "lan0", new Wire(this, i), OwnAddresses.Contains, o.Families.Contains(LeaseFamily.IPv6) ? new Wire6(this, i) : null) { HardwareAddress = () => Nic, Shared = o.Transport == TransportMode.Relay ? this : null })], Clock, new LeaseMetrics(_services.GetRequiredService<System.Diagnostics.Metrics.IMeterFactory>()),
             NullLogger<LeaseKeeper>.Instance, DhcpRandom.Seeded(++_seed));
         Keeper.Load();
     }
@@ -244,6 +247,10 @@ internal sealed class LeaseLab : IDisposable
             lab.Probes.Add((lab.Clock.Now, address));
             lab._probed.Enqueue((link, address));
         }
+
+        public void Watch(IPv4Address address) => lab.Watched.Add(address);
+
+        public void Unwatch(IPv4Address address) => lab.Watched.Remove(address);
 
         public void Join(MacAddress mac) => lab.Joined.Add(mac);
 

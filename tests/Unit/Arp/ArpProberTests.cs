@@ -20,7 +20,7 @@ public sealed class ArpProberTests : IAsyncDisposable
 
     public ArpProberTests()
     {
-        _prober = new ArpProber(_channel, _time);
+        _prober = new ArpProber(_channel, _time) { Watch = new AddressWatch<IPv4Address>(_time) };
         _loop = _prober.RunAsync(_receiver, _stop.Token);
     }
 
@@ -89,6 +89,61 @@ public sealed class ArpProberTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task Whoever_uses_a_watched_address_is_told_every_ten_seconds_but_not_who_asks_for_it_or_may_use_it()
+    {
+        var watch = _prober.Watch!;
+        var speaker = MacAddress.Parse("02:00:00:00:00:43");
+        var question = new ArpPacket(ArpOperation.Request, Host, Address, MacAddress.Zero, IPv4Address.Parse("10.77.0.7"));
+        _channel.Arrive(question);
+        await _channel.DrainAsync();
+        Assert.Empty(_receiver.Used);
+        await _prober.ProbeAsync(IPv4Address.Parse("10.77.0.101"), CancellationToken.None);
+        watch.Add(Address);
+        watch.Trust(speaker);
+        _channel.Arrive(question with { SenderMac = speaker });
+        _channel.Arrive(question with { SenderMac = _channel.Link.Mac });
+        _channel.Arrive(new ArpPacket(ArpOperation.Request, Host, IPv4Address.Any, MacAddress.Zero, Address));
+        _channel.Arrive(new ArpPacket(ArpOperation.Request, Host, IPv4Address.Parse("10.77.0.7"), MacAddress.Zero, Address));
+        await _channel.DrainAsync();
+        Assert.Empty(_receiver.Used);
+        _channel.Arrive(question);
+        _channel.Arrive(question);
+        await _channel.DrainAsync();
+        Assert.Equal([(Address, Host)], _receiver.Used);
+        _time.Advance(TimeSpan.FromSeconds(11));
+        _channel.Arrive(question);
+        await _channel.DrainAsync();
+        Assert.Equal(2, _receiver.Used.Count);
+        watch.Distrust(speaker);
+        _channel.Arrive(question with { SenderMac = speaker });
+        await _channel.DrainAsync();
+        Assert.Equal(3, _receiver.Used.Count);
+        watch.Remove(Address);
+        _time.Advance(TimeSpan.FromSeconds(11));
+        await _channel.DrainAsync();
+        _channel.Arrive(question);
+        await _channel.DrainAsync();
+        Assert.Empty(_receiver.Heard);
+        // Probed a moment ago and leased since.
+        watch.Add(Address);
+        await _prober.ProbeAsync(Address, CancellationToken.None);
+        _channel.Arrive(question);
+        await _channel.DrainAsync();
+        Assert.Equal((1, 4), (_receiver.Heard.Count, _receiver.Used.Count));
+    }
+
+    [Fact]
+    public void A_flood_of_hosts_is_told_of_up_to_a_number_and_again_when_it_is_over()
+    {
+        var watch = _prober.Watch!;
+        watch.Add(Address);
+        Assert.Equal(AddressWatch<IPv4Address>.Most, Enumerable.Range(0, 10_000).Count(i => watch.IsNews(Address, new MacAddress((ulong)i))));
+        Assert.False(watch.IsNews(Address, Host));
+        _time.Advance(AddressWatch<IPv4Address>.Interval);
+        Assert.True(watch.IsNews(Address, Host));
+    }
+
+    [Fact]
     public async Task Garbage_and_faults_of_the_link_end_nothing()
     {
         _channel.SendFault = new SocketException((int)SocketError.NetworkDown);
@@ -110,7 +165,11 @@ public sealed class ArpProberTests : IAsyncDisposable
     {
         public List<(IPv4Address, MacAddress)> Heard { get; } = [];
 
+        public List<(IPv4Address, MacAddress)> Used { get; } = [];
+
         void IArpReceiver.Heard(IPv4Address address, MacAddress host) => Heard.Add((address, host));
+
+        void IArpReceiver.Used(IPv4Address address, MacAddress host) => Used.Add((address, host));
     }
 
     private sealed class FakeChannel : ILinkChannel

@@ -12,13 +12,16 @@ public sealed class DuplicateAddressDetectorTests : IAsyncDisposable
     private readonly FakeTime _time = new();
     private readonly FakeLinkChannel _link = new();
     private readonly DuplicateAddressDetector _detector;
+    private readonly List<(IPv6Address, MacAddress)> _used = [];
     private readonly Task _running;
 
     public DuplicateAddressDetectorTests()
     {
-        _detector = new DuplicateAddressDetector(_link, _time, joinGroups: false);
-        _running = _detector.RunAsync(_stop.Token);
+        _detector = new DuplicateAddressDetector(_link, _time, joinGroups: false) { Watch = new AddressWatch<IPv6Address>(_time) };
+        _running = _detector.RunAsync(Used, _stop.Token);
     }
+
+    private void Used(IPv6Address address, MacAddress host) => _used.Add((address, host));
 
     private static IPv6Address Target => NeighborMessageTests.Target;
 
@@ -71,6 +74,25 @@ public sealed class DuplicateAddressDetectorTests : IAsyncDisposable
         var again = _detector.ProbeAsync(Target, Second, _stop.Token);
         _link.Arrive(Solicitation(Other, Target));
         Assert.Equal(Other, await again);
+    }
+
+    [Fact]
+    public async Task An_advertisement_of_a_watched_address_and_a_message_from_it_tell_of_another_user()
+    {
+        _detector.Watch!.Add(Target);
+        // A solicitation for the address from nobody asks, and uses nothing.
+        _link.Arrive(Solicitation(Other, Target));
+        var from = Solicitation(Other, IPv6Address.Parse("fd77::9"));
+        Target.Write(from.AsSpan(22));
+        from.AsSpan(56, 2).Clear();
+        ushort checksum = InternetChecksum.OfIPv6(from.AsSpan(22, 32), 58, from.AsSpan(54));
+        (from[56], from[57]) = ((byte)(checksum >> 8), (byte)checksum);
+        _link.Arrive(from);
+        _link.Arrive(from);
+        var marker = _detector.ProbeAsync(IPv6Address.Parse("fd77::8"), Second, _stop.Token);
+        _link.Arrive(Solicitation(Other, IPv6Address.Parse("fd77::8")));
+        Assert.Equal(Other, await marker);
+        Assert.Equal([(Target, Other)], _used);
     }
 
     public async ValueTask DisposeAsync()

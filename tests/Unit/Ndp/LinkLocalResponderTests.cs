@@ -93,7 +93,7 @@ public sealed class LinkLocalResponderTests
         var probing = detector.ProbeAsync(candidate, TimeSpan.FromSeconds(1), Cancelled);
         Assert.Equal("81000064" + "86dd", Convert.ToHexStringLower(link.Sent[1].AsSpan(12, 6)));
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(Cancelled);
-        var running = detector.RunAsync(stop.Token);
+        var running = detector.RunAsync(null, stop.Token);
         // The kernel's filter lets frames of this VLAN alone through, without their tag.
         var rival = new byte[NeighborMessage.DetectionLength];
         NeighborMessage.WriteDetection(rival, Other, candidate);

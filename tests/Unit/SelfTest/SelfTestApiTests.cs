@@ -38,6 +38,21 @@ public sealed class SelfTestApiTests
     }
 
     [Fact]
+    public async Task Where_there_is_to_be_one_MAC_no_second_one_is_sent_from_unless_that_is_asked_for()
+    {
+        _link.HasOneMac = true;
+        await using var host = await StartAsync();
+        var (_, body) = await host.PostAsync("/v1/selftest", """{"seconds":1}""");
+        var chAddr = body.Deserialize(AddressServiceJsonContext.Default.SelfTestAnswer)!.Modes!.Single(mode => mode.Mode == SelfTestModes.ChAddr);
+        Assert.Equal(SelfTestOutcome.NotTried, chAddr.Outcome);
+        Assert.Contains("name the mode to try it", chAddr.Detail, StringComparison.Ordinal);
+        Assert.DoesNotContain(SelfTestModes.ChAddr, _link.Modes);
+        (_, body) = await host.PostAsync("/v1/selftest", """{"seconds":1,"modes":["chaddr"]}""");
+        Assert.Equal(SelfTestOutcome.NoReply, body.Deserialize(AddressServiceJsonContext.Default.SelfTestAnswer)!.Modes![0].Outcome);
+        Assert.Contains(SelfTestModes.ChAddr, _link.Modes);
+    }
+
+    [Fact]
     public async Task Only_admins_may_run_it_one_at_a_time_and_nonsense_is_refused()
     {
         await using var host = await StartAsync("reader read,lease * the-reader-s-token");
@@ -108,6 +123,8 @@ public sealed class SelfTestApiTests
 
         public string Configured { get; set; } = SelfTestModes.Nic;
 
+        public bool HasOneMac { get; set; }
+
         public bool HasRelay => false;
 
         public DhcpClientSettings Settings => DhcpClientSettings.Default;
@@ -120,8 +137,11 @@ public sealed class SelfTestApiTests
 
         public string? Refuse(IPv4Address address) => null;
 
+        public System.Collections.Concurrent.ConcurrentBag<string> Modes { get; } = [];
+
         public IDhcpTransport Open(string mode)
         {
+            Modes.Add(mode);
             Opened.TrySetResult();
             return mode == SelfTestModes.ClientId ? new InMemoryDhcpTransport(_byClientId) : new InMemoryDhcpTransport(Server) { Loses = _ => mode == SelfTestModes.ChAddr };
         }
