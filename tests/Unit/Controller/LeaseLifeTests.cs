@@ -1,6 +1,5 @@
 using DynamicLb.Contracts;
 using DynamicLb.Controller.Services;
-using DynamicLb.Kubernetes.Client;
 using DynamicLb.Kubernetes.Resources;
 
 namespace DynamicLb.Tests.Unit.Controller;
