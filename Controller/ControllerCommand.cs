@@ -1,5 +1,6 @@
 using System.CommandLine;
 using DynamicLb.Contracts.Hosting;
+using DynamicLb.Controller.Admission;
 
 namespace DynamicLb.Controller;
 
@@ -11,6 +12,9 @@ namespace DynamicLb.Controller;
 /// <param name="EnsureTokenSecret">Secrets to make at start, with a random token each, when they do not exist, separated by commas; null for none.</param>
 internal sealed record ControllerOptions(KubernetesProgramSettings Common, string Namespace, string Identity, bool LeaderElect, string? EnsureTokenSecret)
 {
+    /// <summary>How admission and conversion webhooks are served.</summary>
+    public WebhookOptions Webhooks { get; init; } = new();
+
     /// <summary>How often address services are asked for news.</summary>
     public TimeSpan PollInterval { get; init; } = TimeSpan.FromSeconds(5);
 
@@ -40,6 +44,8 @@ internal static class ControllerCommand
 
         var command = new RootCommand("DynamicLb controller: gives Services of type LoadBalancer their addresses.");
         common.AddTo(command);
+        var webhooks = new WebhookArguments();
+        webhooks.AddTo(command);
         foreach (var option in new Option[] { leaderElect, ensure, poll, grace })
             command.Options.Add(option);
         command.SetAction((result, cancellationToken) =>
@@ -50,6 +56,7 @@ internal static class ControllerCommand
                     settings, settings.Namespace ?? "dynamiclb-system", $"{Environment.MachineName}_{Guid.NewGuid():N}", result.GetValue(leaderElect),
                     result.GetValue(ensure))
                 {
+                    Webhooks = webhooks.Read(result),
                     PollInterval = TimeSpan.FromSeconds(result.GetValue(poll)),
                     OrphanGrace = TimeSpan.FromSeconds(result.GetValue(grace)),
                 },

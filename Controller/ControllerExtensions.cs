@@ -71,6 +71,8 @@ internal static class ControllerExtensions
         services.AddSingleton(provider => new LeaderElector(
             provider.GetRequiredService<IKubernetesClient>(), new LeaderElectionOptions(options.Namespace, "controller", options.Identity),
             provider.GetRequiredService<TimeProvider>(), Random.Shared, provider.GetRequiredService<ILogger<LeaderElector>>()));
+        if (options.Webhooks.Mode == Admission.WebhookMode.OnlyWebhook)
+            return;
         services.AddSingleton<ControllerWorker>();
         services.AddHostedService(static provider => provider.GetRequiredService<ControllerWorker>());
         services.AddHealthChecks().Add(

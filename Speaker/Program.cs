@@ -1,14 +1,17 @@
 using DynamicLb.Contracts.Hosting;
 using DynamicLb.Speaker;
 
-return await SpeakerCommand.Create(async (options, cancellationToken) =>
+var command = SpeakerCommand.Create(async (options, cancellationToken) =>
 {
     var builder = WebApplication.CreateSlimBuilder();
     builder.AddDynamicLbDefaults(options.Common.LogLevel);
-    builder.WebHost.UseUrls(options.Common.Listen);
+    builder.ListenOn(options.Common.Ports());
+    options.Common.AddTo(builder.Services);
     builder.Services.AddSpeaker(options);
 
     await using var app = builder.Build();
+    app.UsePorts();
     app.MapDynamicLbDefaults();
     await app.RunAsync(cancellationToken);
-}).Parse(args).InvokeAsync();
+});
+return await command.Parse(command.WithEnvironment(args, Environment.GetEnvironmentVariable)).InvokeAsync();

@@ -87,6 +87,9 @@ public sealed record ConfigSet
     /// <summary>Secrets of our own namespace by name; null when they are not known, and references to them are not checked.</summary>
     public IReadOnlyDictionary<string, SecretShape>? Secrets { get; init; }
 
+    /// <summary>Whether a reference to something that may still be made (a BFDProfile, the alias of a community) is no fault.</summary>
+    public bool ToleratesAbsent { get; init; }
+
     /// <summary>Restrictions on BGP.</summary>
     public BgpRules BgpRules { get; init; }
 

@@ -38,7 +38,8 @@ public static class ResourceReader
     /// <param name="resources">The resources.</param>
     /// <param name="previous">What is in force, or null.</param>
     /// <param name="rules">Restrictions on BGP.</param>
-    public static ConfigResult Read(ConfigResources resources, LoadBalancerConfig? previous = null, BgpRules rules = BgpRules.Own)
+    /// <param name="toleratesAbsent">Whether a reference to something that may still be made is no fault.</param>
+    public static ConfigResult Read(ConfigResources resources, LoadBalancerConfig? previous = null, BgpRules rules = BgpRules.Own, bool toleratesAbsent = false)
     {
         var set = new ConfigSet
         {
@@ -51,6 +52,7 @@ public static class ResourceReader
             Communities = Items(resources.Communities, "Community", static community => community.Spec),
             Nodes = resources.Nodes?.ToDictionary(static node => node.Metadata.Name ?? "", static node => node.Metadata.Labels),
             BgpRules = rules,
+            ToleratesAbsent = toleratesAbsent,
         };
         return ConfigValidator.Validate(set, previous);
     }

@@ -54,6 +54,8 @@ public static class DynamicLbHostExtensions
         builder.Logging.ClearProviders();
         builder.Logging.SetMinimumLevel(logLevel);
         builder.Logging.AddFilter("Microsoft", logLevel > LogLevel.Warning ? logLevel : LogLevel.Warning);
+        // Whoever asks for /readyz is told; a probe that comes too early is nothing to log.
+        builder.Logging.AddFilter("Microsoft.Extensions.Diagnostics.HealthChecks", LogLevel.None);
         builder.Services.TryAddEnumerable(ServiceDescriptor.Singleton<ConsoleFormatter, JsonLinesFormatter>());
         builder.Logging.AddConsole(console => console.FormatterName = JsonLinesFormatter.FormatterName);
 

@@ -70,6 +70,10 @@ public static class ResourceTypes
     public static ResourceType<TokenReview> TokenReviews { get; } =
         new("authentication.k8s.io", "v1", "tokenreviews", "TokenReview", false, Json.TokenReview, Json.ResourceListTokenReview);
 
+    /// <summary>SubjectAccessReviews (authorization.k8s.io/v1).</summary>
+    public static ResourceType<SubjectAccessReview> SubjectAccessReviews { get; } =
+        new("authorization.k8s.io", "v1", "subjectaccessreviews", "SubjectAccessReview", false, Json.SubjectAccessReview, Json.ResourceListSubjectAccessReview);
+
     /// <summary>EndpointSlices (discovery.k8s.io/v1, since Kubernetes 1.21).</summary>
     public static ResourceType<EndpointSlice> EndpointSlices { get; } =
         new("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", true, Json.EndpointSlice, Json.ResourceListEndpointSlice);
@@ -91,6 +95,7 @@ public static class ResourceTypes
 [JsonSerializable(typeof(ResourceList<Lease>))]
 [JsonSerializable(typeof(ResourceList<EndpointSlice>))]
 [JsonSerializable(typeof(ResourceList<TokenReview>))]
+[JsonSerializable(typeof(ResourceList<SubjectAccessReview>))]
 [JsonSerializable(typeof(Status))]
 [JsonSerializable(typeof(Condition))]
 public sealed partial class KubernetesJsonContext : JsonSerializerContext;

@@ -41,4 +41,62 @@ public sealed record TokenUser
 {
     /// <summary>Name; of a service account <c>system:serviceaccount:namespace:name</c>.</summary>
     public string? Username { get; init; }
+
+    /// <summary>Unique for all time.</summary>
+    public string? Uid { get; init; }
+
+    /// <summary>The groups it is in.</summary>
+    public IReadOnlyList<string>? Groups { get; init; }
+
+    /// <summary>What else is known of it.</summary>
+    public IReadOnlyDictionary<string, IReadOnlyList<string>>? Extra { get; init; }
+}
+
+/// <summary>A question to the API server whether somebody may do something (authorization.k8s.io/v1). It is only created, and never stored.</summary>
+public sealed record SubjectAccessReview : KubernetesObject
+{
+    /// <summary>The question.</summary>
+    public SubjectAccessReviewSpec Spec { get => field ?? new(); init; }
+
+    /// <summary>The answer.</summary>
+    public SubjectAccessReviewStatus Status { get => field ?? new(); init; }
+}
+
+/// <summary>Who and what.</summary>
+public sealed record SubjectAccessReviewSpec
+{
+    /// <summary>Name of who wants to.</summary>
+    public string? User { get; init; }
+
+    /// <summary>Its identifier.</summary>
+    public string? Uid { get; init; }
+
+    /// <summary>Its groups.</summary>
+    public IReadOnlyList<string>? Groups { get; init; }
+
+    /// <summary>What else is known of it.</summary>
+    public IReadOnlyDictionary<string, IReadOnlyList<string>>? Extra { get; init; }
+
+    /// <summary>A path that is no resource.</summary>
+    public NonResourceAttributes? NonResourceAttributes { get; init; }
+}
+
+/// <summary>A path that is no resource, and what is to be done with it.</summary>
+public sealed record NonResourceAttributes
+{
+    /// <summary>The path, such as <c>/metrics</c>.</summary>
+    public string? Path { get; init; }
+
+    /// <summary>HTTP method in lower case.</summary>
+    public string? Verb { get; init; }
+}
+
+/// <summary>The answer.</summary>
+public sealed record SubjectAccessReviewStatus
+{
+    /// <summary>Whether it is allowed.</summary>
+    public bool Allowed { get; init; }
+
+    /// <summary>Whether it is denied outright.</summary>
+    public bool? Denied { get; init; }
 }

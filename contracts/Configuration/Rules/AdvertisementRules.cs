@@ -96,7 +96,7 @@ internal sealed class AdvertisementRules(ConfigPass pass)
                 values.Add(alias.Value);
             else if (BgpCommunity.TryParse(texts[i], out var value, out bool mayBeAlias) is not { } reason)
                 values.Add(value);
-            else
+            else if (!mayBeAlias || !pass.Set.ToleratesAbsent)
                 pass.Fault(origin, $"communities[{i}]", mayBeAlias ? $"{reason}, and no Community defines it" : reason);
         }
         return [.. values.OrderBy(static value => value.SortKey)];

@@ -54,7 +54,7 @@ internal sealed class PeerRules(ConfigPass pass)
         Within(origin, "peerPort", spec.PeerPort, 1, 16_384);
         pass.Selectors(origin, "nodeSelectors", spec.NodeSelectors);
         CheckPassword(origin, spec);
-        if (!string.IsNullOrEmpty(spec.BfdProfile) && !profiles.ContainsKey(spec.BfdProfile))
+        if (!string.IsNullOrEmpty(spec.BfdProfile) && !pass.Set.ToleratesAbsent && !profiles.ContainsKey(spec.BfdProfile))
             pass.Fault(origin, "bfdProfile", $"BFD profile \"{spec.BfdProfile}\" {pass.Absent("BFDProfile", spec.BfdProfile)}");
         var (hold, keepalive) = Timers(origin, spec);
         return new BgpPeer(
