@@ -67,6 +67,21 @@ internal sealed partial class SpeakerLab : IAsyncDisposable
             """);
     }
 
+    /// <summary>Excludes a node from external load balancers by its label, or no longer.</summary>
+    public Task ExcludeAsync(string node, bool excluded) => SendAsync(HttpMethod.Patch, $"api/v1/nodes/{node}", $$$"""
+        {"metadata":{"labels":{"node.kubernetes.io/exclude-from-external-load-balancers":{{{(excluded ? "\"\"" : "null")}}} } } }
+        """);
+
+    /// <summary>Waits until every speaker hears all others by heartbeats.</summary>
+    public async Task WaitForAllHeardAsync()
+    {
+        foreach (string node in _speakers.Keys)
+        {
+            await Wait.UntilAsync(
+                async () => await MetricOrNothingAsync(node, "dynamiclb_speaker_heartbeat_nodes") == Nodes - 1, TimeSpan.FromSeconds(20), $"{node} to hear all\n{Logs()}", Cancelled);
+        }
+    }
+
     public Task DeleteServiceAsync(string name) => SendAsync(HttpMethod.Delete, $"api/v1/namespaces/default/services/{name}", null);
 
     /// <summary>The node that answers for an address; null when nobody does. Two answers are a fault.</summary>
@@ -146,6 +161,19 @@ internal sealed partial class SpeakerLab : IAsyncDisposable
         using var http = Network[node].CreateHttpClient(new Uri("http://127.0.0.1:17473"));
         string text = await http.GetStringAsync("metrics", Cancelled);
         return text.Split('\n').Where(line => line.StartsWith(start, StringComparison.Ordinal)).Sum(static line => double.Parse(line[(line.LastIndexOf(' ') + 1)..], CultureInfo.InvariantCulture));
+    }
+
+    private async Task<double?> MetricOrNothingAsync(string node, string start)
+    {
+        try
+        {
+            return await MetricAsync(node, start);
+        }
+        catch (HttpRequestException)
+        {
+            // It is just starting.
+            return null;
+        }
     }
 
     /// <summary>Events about a Service with a reason.</summary>
@@ -230,7 +258,10 @@ internal sealed record SeenArp(DateTimeOffset At, string Node, bool IsGratuitous
 internal sealed partial class ArpCapture(string file, IReadOnlyDictionary<string, string> macs)
 {
     /// <summary>What the nodes said about an address, in order.</summary>
-    public IReadOnlyList<SeenArp> Of(string ip)
+    public IReadOnlyList<SeenArp> Of(string ip) => Of(ip, DateTimeOffset.MinValue);
+
+    /// <summary>What the nodes said about an address after a moment, in order.</summary>
+    public IReadOnlyList<SeenArp> Of(string ip, DateTimeOffset since)
     {
         var seen = new List<SeenArp>();
         foreach (string line in File.ReadAllLines(file))
@@ -243,9 +274,11 @@ internal sealed partial class ArpCapture(string file, IReadOnlyDictionary<string
                 || line.Contains($"Announcement {ip}", StringComparison.Ordinal);
             if (reply || announcement)
             {
-                double seconds = double.Parse(match.Groups["at"].Value, CultureInfo.InvariantCulture);
+                var at = DateTimeOffset.UnixEpoch + TimeSpan.FromSeconds(double.Parse(match.Groups["at"].Value, CultureInfo.InvariantCulture));
+                if (at <= since)
+                    continue;
                 seen.Add(new SeenArp(
-                    DateTimeOffset.UnixEpoch + TimeSpan.FromSeconds(seconds), node,
+                    at, node,
                     announcement || match.Groups["destination"].Value is "ff:ff:ff:ff:ff:ff" or "Broadcast"));
             }
         }
