@@ -29,6 +29,10 @@ switch (args)
 
         return 0;
 
+    case ["dial", var server, var port]:
+        await Dialer.RunAsync(new IPEndPoint(IPAddress.Parse(server), int.Parse(port, CultureInfo.InvariantCulture)), stop.Token);
+        return 0;
+
     case ["forge-acks", var own, var granted]:
         await ForgedAcks.RunAsync(IPv4Address.Parse(own), IPv4Address.Parse(granted), stop.Token);
         return 0;

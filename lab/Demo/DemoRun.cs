@@ -245,11 +245,20 @@ internal sealed class DemoRun(LabNetwork network, DemoOptions options, StepLog s
     private async Task<string> StopSpeakerAsync(CancellationToken cancellationToken)
     {
         var first = await WaitForAnnouncerAsync(null, cancellationToken);
+        await using var dialer = network.Start(network["client"], "dial", "dotnet", Programs.PathOf("Lab"), "dial", _ip, "80");
+        var dialed = Path.Combine(network.Folder, "dial.log");
+        var begun = TimeProvider.System.GetUtcNow();
+        await Wait.UntilAsync(() => Task.FromResult(File.Exists(dialed) && Dialer.LongestGap(dialed, begun) < TimeSpan.FromSeconds(1)), TimeSpan.FromSeconds(10), "connections", cancellationToken);
+
+        var since = TimeProvider.System.GetUtcNow();
         _speakers[first].Signal("TERM");
         await _speakers[first].WaitForExitAsync(cancellationToken);
         var second = await WaitForAnnouncerAsync(first, cancellationToken);
         var page = await PageAsync(cancellationToken);
-        return $"The speaker of {first} was stopped: {second} answers for {_ip} now, and the client fetches \"{page}\"";
+        // A connection that waits for its answer is known to fail a second later.
+        await Task.Delay(TimeSpan.FromSeconds(1.2), TimeProvider.System, cancellationToken);
+        var gap = Dialer.LongestGap(dialed, since - TimeSpan.FromMilliseconds(100));
+        return $"The speaker of {first} was stopped: {second} answers for {_ip} now, and the client fetches \"{page}\"; it connects every 10 ms, and the longest gap was {gap.TotalMilliseconds:0} ms";
     }
 
     private async Task<string> DeleteServiceAsync(CancellationToken cancellationToken)
