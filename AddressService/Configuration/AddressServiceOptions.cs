@@ -62,6 +62,9 @@ internal sealed class AddressServiceOptions
 
     public string Data { get; set; } = "/var/lib/dynamiclb";
 
+    /// <summary>Data folder whose leases the first leader takes over into Kubernetes.</summary>
+    public string? ImportFrom { get; set; }
+
     /// <summary>Wait while another process uses the data folder, and take over from it.</summary>
     public bool Standby { get; set; }
 

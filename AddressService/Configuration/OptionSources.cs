@@ -60,6 +60,8 @@ internal static class OptionSources
         faults.AddRange(options.Tls.Faults(options.Listen));
         faults.AddRange(InterfaceList.Faults(options));
         faults.AddRange(options.Interfaces.SelectMany(InterfaceSettings.Faults).Distinct());
+        if (options.ImportFrom is not null && options.Store != StoreKind.Kubernetes)
+            faults.Add("--import-from is for --store kubernetes");
         if (options.MacKeyFile is { } key && Security.MacKeyFile.Fault(key) is { } keyFault)
             faults.Add($"--mac-key-file {keyFault}");
     }

@@ -37,6 +37,7 @@ internal static partial class Settings
             _ => "is neither files nor kubernetes",
         }),
         new("standby", "", "wait while another process uses the data folder, and take over when it ends", (o, v) => Switch(v, x => o.Standby = x)),
+        new("import-from", "DIR", "with --store kubernetes: data folder whose leases the leader takes over, once (none)", (o, v) => Text(v, x => o.ImportFrom = x)),
         new("namespace", "NAME", "namespace of the AddressLeases (the Pod's, else dynamiclb-system)", (o, v) => Text(v, x => o.Namespace = x)),
         new("leader-lease", "SECONDS", "how long the replicas wait for a leader that is silent, 3 to 60 (10)", (o, v) => Seconds(v, 3, 60, x => o.LeaderLease = x)),
         new("data", "DIR", "folder of the leases (/var/lib/dynamiclb)", (o, v) => Text(v, x => o.Data = x)),

@@ -21,14 +21,19 @@ internal interface IElection
 
 /// <summary>By a Lease in Kubernetes.</summary>
 internal sealed class KubernetesElection(
-    LeaderElector elector, LeaderElectionOptions candidate, IKubernetesClient client, Leadership leadership, AddressServiceOptions options, TimeProvider time)
+    LeaderElector elector, LeaderElectionOptions candidate, IKubernetesClient client, Leadership leadership, AddressServiceOptions options, TimeProvider time,
+    ILogger<KubernetesElection> logger)
     : IElection, ILeadTask
 {
     public Task RunAsync(Func<ILeadTask, CancellationToken, Task> lead, CancellationToken cancellationToken) =>
         elector.RunAsync(token => lead(this, token), cancellationToken);
 
-    public async Task<ILeaseBackend> OpenAsync(CancellationToken cancellationToken) => await KubernetesLeaseStore.OpenAsync(
-        client, candidate.Namespace, candidate.Identity, elector.Term, options.MacKeyFile is null, leadership, time, cancellationToken);
+    public async Task<ILeaseBackend> OpenAsync(CancellationToken cancellationToken)
+    {
+        using var import = options.ImportFrom is { } folder ? LeaseImport.Open(folder, time, logger) : null;
+        return await KubernetesLeaseStore.OpenAsync(
+            client, candidate.Namespace, candidate.Identity, elector.Term, options.MacKeyFile is null, leadership, time, import, cancellationToken);
+    }
 }
 
 /// <summary>By the lock on the data folder, which the kernel drops with the process that holds it, and only then: one that stands still keeps it.</summary>

@@ -63,6 +63,8 @@ internal sealed partial class FileLeaseStore : ILeaseBackend
             // An exclusive flock(2): the kernel drops it with the process, however that ends.
             locked = new FileStream(Path.Combine(folder, "lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
             Posix.SyncFolder(folder);
+            if (File.Exists(Path.Combine(folder, LeaseImport.Marker)))
+                throw new IOException($"its leases are in Kubernetes now (--store kubernetes), as {LeaseImport.Marker} in it says.");
             return new FileLeaseStore(folder, locked, time ?? TimeProvider.System, logger ?? NullLogger.Instance);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)

@@ -60,16 +60,19 @@ internal sealed class KubernetesLeaseStore : ILeaseBackend
     /// <param name="needsMacKey">Whether the MAC key is kept here, too.</param>
     /// <param name="fence">Guards the writes.</param>
     /// <param name="time">Clock.</param>
+    /// <param name="import">Leases of a data folder to be taken over first; null for none.</param>
     /// <param name="cancellationToken">Ends the reading.</param>
-    /// <exception cref="UnusableException">The objects cannot be read.</exception>
+    /// <exception cref="UnusableException">The objects cannot be read, or the leases not be taken over.</exception>
     public static async Task<KubernetesLeaseStore> OpenAsync(
         IKubernetesClient client, string @namespace, string leader, int term, bool needsMacKey, IStoreFence fence, TimeProvider time,
-        CancellationToken cancellationToken)
+        LeaseImport? import, CancellationToken cancellationToken)
     {
         var store = new KubernetesLeaseStore(client, @namespace, fence, time);
         try
         {
             await store.ReadAsync(leader, term, cancellationToken);
+            if (import is not null)
+                await store.ImportAsync(import, needsMacKey, cancellationToken);
             if (needsMacKey)
                 store._macKey = await store.ReadMacKeyAsync(cancellationToken);
         }
@@ -140,20 +143,34 @@ internal sealed class KubernetesLeaseStore : ILeaseBackend
         _contents = new StoreContents(records, lines, faults);
     }
 
+    /// <summary>Takes over what is not here yet. Cut short it goes on where it was, at the next start: the folder is marked at the end.</summary>
+    private async Task ImportAsync(LeaseImport import, bool needsMacKey, CancellationToken cancellationToken)
+    {
+        var here = _contents!;
+        var added = import.Contents.Leases.Where(record => !_versions.ContainsKey(record.Id)).ToList();
+        foreach (var record in added)
+            await SaveAsync(record, cancellationToken);
+        if (here.Macs is null && import.Contents.Macs is { } macs)
+            await SaveMacsAsync(macs, cancellationToken);
+        if (needsMacKey && import.MacKey is { } key && await TryGetAsync(ResourceTypes.Secrets, MacKeyName, cancellationToken) is null)
+            await _client.CreateAsync(ResourceTypes.Secrets, Describe(key), cancellationToken);
+        _contents = new StoreContents([.. here.Leases, .. added], here.Macs ?? import.Contents.Macs, [.. here.Faults, .. import.Contents.Faults]);
+        import.Done(added.Count, _namespace);
+    }
+
+    private Secret Describe(byte[] key) => new()
+    {
+        Metadata = new ObjectMeta { Namespace = _namespace, Name = MacKeyName },
+        Type = "Opaque",
+        Data = new Dictionary<string, string>(StringComparer.Ordinal) { [MacKeyKey] = Convert.ToBase64String(key) },
+    };
+
     private async Task<byte[]> ReadMacKeyAsync(CancellationToken cancellationToken)
     {
         var secret = await TryGetAsync(ResourceTypes.Secrets, MacKeyName, cancellationToken);
         try
         {
-            secret ??= await _client.CreateAsync(
-                ResourceTypes.Secrets,
-                new Secret
-                {
-                    Metadata = new ObjectMeta { Namespace = _namespace, Name = MacKeyName },
-                    Type = "Opaque",
-                    Data = new Dictionary<string, string>(StringComparer.Ordinal) { [MacKeyKey] = Convert.ToBase64String(RandomNumberGenerator.GetBytes(32)) },
-                },
-                cancellationToken);
+            secret ??= await _client.CreateAsync(ResourceTypes.Secrets, Describe(RandomNumberGenerator.GetBytes(32)), cancellationToken);
         }
         catch (KubernetesApiException e) when (e.StatusCode == HttpStatusCode.Conflict)
         {
@@ -233,15 +250,24 @@ internal sealed class KubernetesLeaseStore : ILeaseBackend
 
     private async Task DeleteAsync(LeaseRecord record, CancellationToken cancellationToken)
     {
-        try
+        for (int attempt = 0; ; attempt++)
         {
-            await _client.DeleteAsync(AddressLease.Type, _namespace, NameOf(record), cancellationToken);
+            // Only what we know is deleted: what a later leader wrote is not ours to take away.
+            if (!_versions.ContainsKey(record.Id))
+                await CatchUpAsync(record, cancellationToken);
+            if (!_versions.TryGetValue(record.Id, out string? version))
+                return;
+            try
+            {
+                await _client.DeleteAsync(AddressLease.Type, _namespace, NameOf(record), version, cancellationToken);
+                _versions.TryRemove(record.Id, out _);
+                return;
+            }
+            catch (KubernetesApiException e) when (e.StatusCode is HttpStatusCode.Conflict or HttpStatusCode.NotFound && attempt < 2)
+            {
+                await CatchUpAsync(record, cancellationToken);
+            }
         }
-        catch (KubernetesApiException e) when (e.StatusCode == HttpStatusCode.NotFound)
-        {
-            // Gone already, which is what was wanted.
-        }
-        _versions.TryRemove(record.Id, out _);
     }
 
     private async Task SaveMacsAsync(IReadOnlyList<string> macs, CancellationToken cancellationToken)

@@ -21,6 +21,10 @@ internal sealed partial class Webhook(WebhookOptions options, HttpMessageInvoker
     /// <summary>Tries for one event: about two minutes.</summary>
     public const int Attempts = 8;
 
+    /// <summary>How long it goes on sending what waits when the program stops.</summary>
+    public static readonly TimeSpan LastCalls = TimeSpan.FromSeconds(2);
+
+    private static readonly TimeSpan LastPause = TimeSpan.FromSeconds(0.5);
     private static readonly TimeSpan LongestCall = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(60);
 
@@ -32,23 +36,38 @@ internal sealed partial class Webhook(WebhookOptions options, HttpMessageInvoker
             metrics.Webhook("dropped");
     }
 
-    /// <summary>Sends until it is stopped; what waits then is lost.</summary>
-    public async Task RunAsync(CancellationToken cancellationToken)
+    /// <summary>Sends until it is stopped, and for a moment more what waits then; the rest is lost, and counted.</summary>
+    public async Task RunAsync(CancellationToken stopping)
     {
-        await foreach (var happened in _queue.Reader.ReadAllAsync(cancellationToken))
+        using var end = new CancellationTokenSource(Timeout.InfiniteTimeSpan, time);
+        await using var stop = stopping.UnsafeRegister(
+            _ =>
+            {
+                _queue.Writer.TryComplete();
+                end.CancelAfter(LastCalls);
+            },
+            null);
+        int lost = 0;
+        // What is in the queue at the end is taken out one by one and counted.
+        await foreach (var happened in _queue.Reader.ReadAllAsync(CancellationToken.None))
         {
-            string outcome = await DeliverAsync(happened, cancellationToken);
+            string outcome = end.IsCancellationRequested ? "dropped" : await DeliverAsync(happened, stopping, end.Token);
+            lost += outcome == "dropped" ? 1 : 0;
             metrics.Webhook(outcome);
         }
+        if (lost > 0)
+            Log.Lost(logger, lost, options.Name);
     }
 
-    private async Task<string> DeliverAsync(LeaseEvent happened, CancellationToken cancellationToken)
+    private async Task<string> DeliverAsync(LeaseEvent happened, CancellationToken stopping, CancellationToken end)
     {
         byte[] body = JsonSerializer.SerializeToUtf8Bytes(happened, AddressServiceJsonContext.Default.LeaseEvent);
         var pause = TimeSpan.FromSeconds(1);
         for (int attempt = 1; ; attempt++)
         {
-            var (code, fault) = await SendAsync(body, happened, cancellationToken);
+            var (code, fault) = await SendAsync(body, happened, end);
+            if (end.IsCancellationRequested && code is null)
+                return "dropped";
             if (code is >= HttpStatusCode.OK and < HttpStatusCode.MultipleChoices)
                 return "delivered";
             // What it refuses now it refuses again, unless it says that it is busy.
@@ -59,9 +78,18 @@ internal sealed partial class Webhook(WebhookOptions options, HttpMessageInvoker
                 Log.NotDelivered(logger, happened.Id, options.Name, fault, attempt);
                 return isFinal ? "refused" : "failed";
             }
-            await Task.Delay(pause, time, cancellationToken);
+            if (!await PauseAsync(pause, stopping, end))
+                return "dropped";
             pause = pause * 2 < LongestPause ? pause * 2 : LongestPause;
         }
+    }
+
+    /// <returns>Whether there is time for another try.</returns>
+    private async Task<bool> PauseAsync(TimeSpan pause, CancellationToken stopping, CancellationToken end)
+    {
+        bool wasStopping = stopping.IsCancellationRequested;
+        await Task.Delay(wasStopping ? LastPause : pause, time, wasStopping ? end : stopping).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        return !end.IsCancellationRequested;
     }
 
     private async Task<(HttpStatusCode? Code, string Fault)> SendAsync(byte[] body, LeaseEvent happened, CancellationToken cancellationToken)
@@ -80,7 +108,7 @@ internal sealed partial class Webhook(WebhookOptions options, HttpMessageInvoker
             using var response = await http.SendAsync(request, either.Token);
             return (response.StatusCode, $"it answered {(int)response.StatusCode}");
         }
-        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+        catch (OperationCanceledException)
         {
             return (null, $"no answer within {LongestCall.TotalSeconds:0} s");
         }
@@ -92,6 +120,9 @@ internal sealed partial class Webhook(WebhookOptions options, HttpMessageInvoker
 
     private static partial class Log
     {
+        [LoggerMessage(Level = LogLevel.Warning, Message = "{Count} events for {Webhook} were lost: it did not take them before the end")]
+        public static partial void Lost(ILogger logger, int count, string webhook);
+
         [LoggerMessage(Level = LogLevel.Warning, Message = "Event {Id} was not delivered to {Webhook}: {Reason} (try {Attempt})")]
         public static partial void NotDelivered(ILogger logger, string id, string webhook, string reason, int attempt);
     }

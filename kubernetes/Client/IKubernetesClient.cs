@@ -85,6 +85,10 @@ public interface IKubernetesClient
     Task DeleteAsync<T>(ResourceType<T> type, string? @namespace, string name, CancellationToken cancellationToken)
         where T : KubernetesObject;
 
+    /// <summary>Deletes an object if it is still the version that is known; else 409.</summary>
+    Task DeleteAsync<T>(ResourceType<T> type, string? @namespace, string name, string resourceVersion, CancellationToken cancellationToken)
+        where T : KubernetesObject;
+
     /// <summary>Whether the server serves a version of a group, such as <c>discovery.k8s.io/v1</c>.</summary>
     Task<bool> ServesAsync(string groupVersion, CancellationToken cancellationToken);
 }

@@ -142,6 +142,26 @@ public sealed class KubernetesClient : IKubernetesClient, IDisposable
     }
 
     /// <inheritdoc/>
+    public async Task DeleteAsync<T>(ResourceType<T> type, string? @namespace, string name, string resourceVersion, CancellationToken cancellationToken)
+        where T : KubernetesObject
+    {
+        var options = new System.Buffers.ArrayBufferWriter<byte>(128);
+        using (var json = new System.Text.Json.Utf8JsonWriter(options))
+        {
+            json.WriteStartObject();
+            json.WriteString("apiVersion", "v1");
+            json.WriteString("kind", "DeleteOptions");
+            json.WriteStartObject("preconditions");
+            json.WriteString("resourceVersion", resourceVersion);
+            json.WriteEndObject();
+            json.WriteEndObject();
+        }
+        using var timeout = Bound(cancellationToken);
+        using var response = await SendAsync(
+            HttpMethod.Delete, type.Path(@namespace, name), new Payload(options.WrittenMemory, "application/json"), HttpCompletionOption.ResponseContentRead, timeout.Token);
+    }
+
+    /// <inheritdoc/>
     public async Task<bool> ServesAsync(string groupVersion, CancellationToken cancellationToken)
     {
         using var timeout = Bound(cancellationToken);

@@ -60,6 +60,9 @@ public abstract class DhcpServer : IAsyncDisposable
     /// <summary>The running process; null when stopped.</summary>
     protected ChildProcess? Process => _process;
 
+    /// <summary>Of the running server.</summary>
+    public int ProcessId => _process?.Id ?? throw new InvalidOperationException("The server does not run.");
+
     /// <summary>First address of the range.</summary>
     protected string First => $"{Options.Subnets[0]}.{Options.First}";
 

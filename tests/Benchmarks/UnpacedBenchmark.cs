@@ -21,19 +21,28 @@ internal static class UnpacedBenchmark
         var ours = TimeSpan.MaxValue;
         var provisioned = TimeSpan.MaxValue;
         var exchanged = TimeSpan.MaxValue;
-        for (int round = 0; round < (report.IsShort ? 1 : 3); round++)
+        var (service, kea, caller, keaOfRival) = (TimeSpan.Zero, TimeSpan.Zero, TimeSpan.Zero, TimeSpan.Zero);
+        int rounds = report.IsShort ? 1 : 3, exchanges = 0;
+        for (int round = 0; round < rounds; round++)
         {
             var all = await Perfdhcp.AvalancheAsync(lab.Rival, leases, cancellationToken);
             provisioned = Shorter(provisioned, all.Duration);
             foreach (int rate in _rates)
             {
+                var before = Used(lab.Server.ProcessId);
                 var some = await Perfdhcp.AtRateAsync(lab.Rival, leases, rate, cancellationToken);
+                keaOfRival += Used(lab.Server.ProcessId) - before;
+                exchanges += some.Exchanges;
                 // For those that were lost, as much time as the others took.
                 exchanged = Shorter(exchanged, some.Duration * ((double)leases / some.Exchanges));
             }
+            var (serviceBefore, keaBefore, callerBefore) = (Used(lab.Service.Process!.Id), Used(lab.Server.ProcessId), Used(Environment.ProcessId));
             var watch = Stopwatch.StartNew();
             string[] addresses = await lab.AcquireAsync($"round{round}x", leases, 128, cancellationToken);
             ours = Shorter(ours, watch.Elapsed);
+            service += Used(lab.Service.Process!.Id) - serviceBefore;
+            kea += Used(lab.Server.ProcessId) - keaBefore;
+            caller += Used(Environment.ProcessId) - callerBefore;
             report.Require($"different addresses in round {round + 1}", $"{addresses.Distinct(StringComparer.Ordinal).Count()}", $"{leases}", addresses.Distinct(StringComparer.Ordinal).Count() == leases);
         }
         report.Tell($"{leases} leases, from the first POST to the last answer", Report.Milliseconds(ours));
@@ -41,7 +50,13 @@ internal static class UnpacedBenchmark
         report.Tell($"perfdhcp, {leases} exchanges at its best rate, what is lost not repeated", Report.Milliseconds(exchanged));
         report.Time("time beside perfdhcp with clients at once", $"{Report.Number(ours / provisioned)}x", $"<= {Factor}x", ours <= provisioned * Factor);
         report.Tell("time beside perfdhcp at its best rate", $"{Report.Number(ours / exchanged)}x");
+        report.Tell(
+            "processor time of a lease: address service, Kea, caller",
+            string.Join(", ", new[] { service, kea, caller }.Select(used => Report.Milliseconds(used / (rounds * leases)))));
+        report.Tell("processor time of an exchange of perfdhcp: Kea alone", Report.Milliseconds(keaOfRival / exchanges));
     }
+
+    private static TimeSpan Used(int process) => ProcessUsage.Of(process).Processor;
 
     private static TimeSpan Shorter(TimeSpan left, TimeSpan right) => left < right ? left : right;
 }

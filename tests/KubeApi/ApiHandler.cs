@@ -110,11 +110,20 @@ internal sealed class ApiHandler(ObjectStore store, FaultInjector faults, TokenO
                 await WriteObjectAsync(context, resource, patched);
                 break;
             case "DELETE" when name is not null:
-                await WriteObjectAsync(context, resource, store.Delete(resource, space ?? "", name));
+                await WriteObjectAsync(context, resource, store.Delete(resource, space ?? "", name, await PreconditionAsync(context)));
                 break;
             default:
                 throw new ApiFault(405, "MethodNotAllowed", "the server does not allow this method on the requested resource");
         }
+    }
+
+    /// <summary>The version that a DELETE is meant for, if it says so.</summary>
+    private static async Task<string?> PreconditionAsync(HttpContext context)
+    {
+        if (context.Request.ContentLength is null or 0)
+            return null;
+        var options = await JsonNode.ParseAsync(context.Request.Body, cancellationToken: context.RequestAborted);
+        return options?["preconditions"]?["resourceVersion"]?.GetValue<string>();
     }
 
     private async Task ListAsync(HttpContext context, ApiResource resource, string? space)

@@ -146,11 +146,13 @@ internal sealed class ObjectStore(TimeProvider time)
         }
     }
 
-    public JsonObject Delete(ApiResource resource, string space, string name)
+    public JsonObject Delete(ApiResource resource, string space, string name, string? version = null)
     {
         lock (_lock)
         {
             var item = (JsonObject)Find_NeedsLock(resource, space, name).DeepClone();
+            if (version is not null && Metadata(item)["resourceVersion"]?.GetValue<string>() != version)
+                throw new ApiFault(409, "Conflict", $"the object is not of version {version} any more");
             _objects.Remove((Key(resource), space, name));
             Metadata(item)["resourceVersion"] = Next_NeedsLock();
             Tell_NeedsLock(new Change(_revision, "DELETED", Key(resource), space, item));

@@ -122,7 +122,7 @@ public sealed class ReplicaManifestTests(ManifestCluster cluster) : IClassFixtur
     }
 
     private static Task<KubernetesLeaseStore> OpenAsync(IKubernetesClient client, string leader, Fence? fence = null) =>
-        KubernetesLeaseStore.OpenAsync(client, Own, leader, 0, needsMacKey: false, fence ?? new Fence(), TimeProvider.System, Token);
+        KubernetesLeaseStore.OpenAsync(client, Own, leader, 0, needsMacKey: false, fence ?? new Fence(), TimeProvider.System, null, Token);
 
     private async Task<KubernetesClient> ClientAsync()
     {

@@ -89,6 +89,104 @@ public sealed class KubernetesLeaseStoreTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Case33_an_old_leader_deletes_nothing_that_its_successor_wrote()
+    {
+        using var old = await OpenAsync("a");
+        await old.SaveAsync(Record("demo/web"));
+        using var next = await OpenAsync("b");
+        await next.SaveAsync(Record("demo/web"));
+
+        Assert.Equal("b leads", Assert.Single(await old.CommitAsync([new StoreWrite(StoreWriteKind.Delete, Record("demo/web"), null)], Cancelled)));
+        Assert.NotNull(_fence.Cause);
+        Assert.Single(await ItemsAsync());
+    }
+
+    [Fact]
+    public async Task A_label_put_on_by_hand_does_not_keep_a_lease_from_being_deleted()
+    {
+        using var store = await OpenAsync("a");
+        await store.SaveAsync(Record("demo/web"));
+        await _server.Client.PatchAsync(
+            AddressLease.Type, Namespace, "demo.web.6f9619ff", PatchType.Merge, """{"metadata":{"labels":{"seen":"yes"}}}"""u8.ToArray(), null, Cancelled);
+        await store.DeleteAsync(Record("demo/web"));
+        Assert.Empty(await ItemsAsync());
+        Assert.Null(_fence.Cause);
+    }
+
+    [Fact]
+    public async Task Leases_of_a_data_folder_are_taken_over_once_with_the_MACs_and_their_key()
+    {
+        var folder = Directory.CreateTempSubdirectory("dynamiclb-import-");
+        try
+        {
+            var here = Record("demo/here") with { Id = Guid.NewGuid(), Mac = "02:4c:42:00:00:09" };
+            using (var before = await OpenAsync("a"))
+                await before.SaveAsync(here);
+            byte[] key;
+            using (var files = FileLeaseStore.Open(folder.FullName))
+            {
+                key = files.MacKey();
+                await files.SaveAsync(Record("demo/web"));
+                await files.SaveMacsAsync(["02:00:00:00:00:01"]);
+                // While the old one still runs, nothing is taken from under it.
+                Assert.Throws<UnusableException>(() => Import(folder));
+            }
+
+            using (var import = Import(folder))
+            {
+                using var store = await OpenAsync("b", needsMacKey: true, import);
+                var contents = store.Load();
+                Assert.Equal([here, Record("demo/web")], contents.Leases.OrderBy(r => r.Service));
+                Assert.Equal(["02:00:00:00:00:01"], contents.Macs);
+                Assert.Equal(key, store.MacKey());
+                await store.DeleteAsync(Record("demo/web"));
+            }
+
+            // What was released since does not come back, and nobody leases with what the folder held.
+            Assert.Null(Import(folder));
+            Assert.Contains(LeaseImport.Marker, Assert.Throws<UnusableException>(() => FileLeaseStore.Open(folder.FullName)).Message, StringComparison.Ordinal);
+            using var next = await OpenAsync("c");
+            Assert.Equal([here], next.Load().Leases);
+        }
+        finally
+        {
+            folder.Delete(recursive: true);
+        }
+    }
+
+    [Fact]
+    public async Task An_import_that_was_cut_short_goes_on_at_the_next_start()
+    {
+        var folder = Directory.CreateTempSubdirectory("dynamiclb-import-");
+        try
+        {
+            var records = Enumerable.Range(0, 5).Select(i => Record($"demo/s{i}") with { Id = Guid.NewGuid(), Mac = $"02:4c:42:00:00:0{i}" }).ToList();
+            using (var files = FileLeaseStore.Open(folder.FullName))
+            {
+                foreach (var record in records)
+                    await files.SaveAsync(record);
+            }
+            // As if it had been killed after the second.
+            using (var before = await OpenAsync("a"))
+            {
+                foreach (var record in records.Take(2))
+                    await before.SaveAsync(record);
+            }
+
+            using var import = Import(folder);
+            using var store = await OpenAsync("b", import: import);
+            Assert.Equal(records, store.Load().Leases.OrderBy(r => r.Service));
+            Assert.Equal(5, (await ItemsAsync()).Count);
+        }
+        finally
+        {
+            folder.Delete(recursive: true);
+        }
+    }
+
+    private static LeaseImport? Import(DirectoryInfo folder) => LeaseImport.Open(folder.FullName, TimeProvider.System, Microsoft.Extensions.Logging.Abstractions.NullLogger.Instance);
+
+    [Fact]
     public async Task Without_a_confirmed_claim_nothing_is_written()
     {
         using var store = await OpenAsync("a");
@@ -149,8 +247,8 @@ public sealed class KubernetesLeaseStoreTests : IAsyncLifetime
 
     private async Task<IReadOnlyList<AddressLease>> ItemsAsync() => (await _server.Client.ListAsync(AddressLease.Type, Namespace, Cancelled)).Items;
 
-    private Task<KubernetesLeaseStore> OpenAsync(string leader, bool needsMacKey = false) =>
-        KubernetesLeaseStore.OpenAsync(_server.Client, Namespace, leader, 0, needsMacKey, _fence, TimeProvider.System, Cancelled);
+    private Task<KubernetesLeaseStore> OpenAsync(string leader, bool needsMacKey = false, LeaseImport? import = null) =>
+        KubernetesLeaseStore.OpenAsync(_server.Client, Namespace, leader, 0, needsMacKey, _fence, TimeProvider.System, import, Cancelled);
 
     private static LeaseRecord Full() => Record("demo/web") with
     {

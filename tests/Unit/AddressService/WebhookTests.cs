@@ -91,6 +91,56 @@ public sealed class WebhookTests : IDisposable
             Assert.InRange(pauses[i].TotalSeconds, Math.Min(60, 1 << i), Math.Min(60, 1 << i) + 1.1);
     }
 
+    [Fact]
+    public async Task What_waits_at_a_stop_is_still_sent()
+    {
+        using var receiver = new Receiver(_ => HttpStatusCode.OK);
+        using var http = new HttpMessageInvoker(receiver, disposeHandler: false);
+        var hook = new Webhook(Options(), http, _time, _metrics, NullLogger.Instance);
+        for (int i = 0; i < 50; i++)
+            hook.Offer(Event(i));
+        await hook.RunAsync(new CancellationToken(canceled: true));
+        Assert.Equal((50, 50), (receiver.Requests.Count, (int)Total("delivered")));
+        hook.Offer(Event(51));
+        Assert.Equal(1, Total("dropped"));
+    }
+
+    [Fact]
+    public async Task A_receiver_that_was_down_is_tried_at_once_at_a_stop_and_holds_the_end_up_no_longer_than_it_may()
+    {
+        var at = new ConcurrentQueue<TimeSpan>();
+        using var receiver = new Receiver(_ =>
+        {
+            at.Enqueue(_time.Elapsed);
+            return null;
+        });
+        using var http = new HttpMessageInvoker(receiver, disposeHandler: false);
+        using var stop = new CancellationTokenSource();
+        var hook = new Webhook(Options(), http, _time, _metrics, NullLogger.Instance);
+        for (int i = 0; i < 5; i++)
+            hook.Offer(Event(i));
+        var running = hook.RunAsync(stop.Token);
+        while (at.Count < 4)
+        {
+            if (_time.PendingTimers > 0 && !receiver.IsBusy)
+                _time.Advance(TimeSpan.FromSeconds(0.5));
+            await Task.Yield();
+        }
+        var stopped = _time.Elapsed;
+        await stop.CancelAsync();
+        while (!running.IsCompleted)
+        {
+            if (at.Count > 4)
+                _time.Advance(TimeSpan.FromSeconds(0.25));
+            await Task.Yield();
+        }
+        Assert.InRange(at.ElementAt(4), stopped, stopped + TimeSpan.FromSeconds(0.1));
+        Assert.InRange(at.Last(), stopped, stopped + Webhook.LastCalls + TimeSpan.FromSeconds(0.3));
+        // The first may have had its last try before the end.
+        Assert.Equal(5, Total("failed") + Total("dropped"));
+        Assert.InRange(Total("dropped"), 4, 5);
+    }
+
     [Theory]
     [InlineData(HttpStatusCode.BadRequest)]
     [InlineData(HttpStatusCode.Found)]

@@ -50,6 +50,9 @@ internal sealed class LeaseStore : IKubernetesClient
     public Task DeleteAsync<T>(ResourceType<T> type, string? @namespace, string name, CancellationToken cancellationToken)
         where T : KubernetesObject => throw new NotSupportedException();
 
+    public Task DeleteAsync<T>(ResourceType<T> type, string? @namespace, string name, string resourceVersion, CancellationToken cancellationToken)
+        where T : KubernetesObject => throw new NotSupportedException();
+
     public Task<bool> ServesAsync(string groupVersion, CancellationToken cancellationToken) => throw new NotSupportedException();
 
     private async Task<T> WriteAsync<T>(T resource, string? expected, CancellationToken cancellationToken)
