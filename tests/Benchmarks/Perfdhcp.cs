@@ -44,6 +44,9 @@ internal static partial class Perfdhcp
     {
         var received = Received().Matches(output);
         var delays = Delay().Matches(output);
+        // Where a server is asked more than it can do, no exchange may come to its end.
+        if (received.Count == 2 && received[1].Groups["n"].Value == "0")
+            return new PerfdhcpResult(0, duration, TimeSpan.Zero, TimeSpan.Zero);
         return received.Count == 2 && delays.Count == 2
             ? new PerfdhcpResult(int.Parse(received[1].Groups["n"].Value, CultureInfo.InvariantCulture), duration, Milliseconds(delays[0]), Milliseconds(delays[1]))
             : throw new InvalidOperationException($"perfdhcp printed something else: {output}");

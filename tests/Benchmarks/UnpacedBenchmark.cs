@@ -34,7 +34,7 @@ internal static class UnpacedBenchmark
                 keaOfRival += Used(lab.Server.ProcessId) - before;
                 exchanges += some.Exchanges;
                 // For those that were lost, as much time as the others took.
-                exchanged = Shorter(exchanged, some.Duration * ((double)leases / some.Exchanges));
+                exchanged = some.Exchanges == 0 ? exchanged : Shorter(exchanged, some.Duration * ((double)leases / some.Exchanges));
             }
             var (serviceBefore, keaBefore, callerBefore) = (Used(lab.Service.Process!.Id), Used(lab.Server.ProcessId), Used(Environment.ProcessId));
             var watch = Stopwatch.StartNew();
