@@ -6,6 +6,7 @@ using DynamicLb.Kubernetes.Resources;
 using DynamicLb.Networking.Arp;
 using DynamicLb.Networking.Netlink;
 using DynamicLb.Networking.PacketSocket;
+using DynamicLb.Speaker.Bfd;
 using DynamicLb.Speaker.Heartbeats;
 using DynamicLb.Speaker.Layer2;
 using DynamicLb.Speaker.Membership;
@@ -54,6 +55,11 @@ internal static class SpeakerExtensions
             static link => PacketLinkChannel.Open(link, HeartbeatFrame.Filter), provider.GetRequiredService<SpeakerMetrics>(),
             provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<HeartbeatExchange>>()));
         services.AddSingleton<IMembership, SegmentMembership>();
+
+        // Which routers can be reached
+        services.AddSingleton<BfdSessions>();
+        services.AddSingleton<BfdMetrics>();
+        services.AddHostedService<BfdWorker>();
 
         // What it does
         services.AddSingleton<SpeakerMetrics>();

@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Sockets;
 using DynamicLb.Networking.Addresses;
 
 namespace DynamicLb.Networking.Bfd;
@@ -11,6 +12,9 @@ namespace DynamicLb.Networking.Bfd;
 /// <param name="Device">The VRF device that the sockets are bound to; null for none.</param>
 public sealed record BfdPath(IPAddress Peer, IPAddress? Local = null, int Interface = 0, bool IsMultiHop = false, string? Device = null)
 {
+    /// <summary>Whether echo packets can be sent: to a neighbour, and by IPv4.</summary>
+    public bool CanEcho => !IsMultiHop && Peer.AddressFamily == AddressFamily.InterNetwork;
+
     internal IPv6Address PeerKey { get; } = Key(Peer);
 
     internal IPv6Address LocalKey { get; } = Local is null ? default : Key(Local);

@@ -185,7 +185,11 @@ public sealed partial class BfdSession
         BinaryPrimitives.WriteUInt32BigEndian(packet[4..], LocalDiscriminator);
         BinaryPrimitives.WriteUInt64BigEndian(packet[8..], _echoSecret);
         _echoAt = now + Jittered(EchoInterval);
-        _effects.SendEcho(this, packet);
+        if (!_effects.SendEcho(this, packet) || _hasSentEcho)
+            return;
+        // Before the first has left, none is missed.
+        _hasSentEcho = true;
+        _echoDetectAt = now + (EchoInterval * Settings.DetectMultiplier);
     }
 
     /// <summary>75 to 100 per cent of an interval, 75 to 90 where one lost packet is too many (§6.8.7).</summary>

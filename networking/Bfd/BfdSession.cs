@@ -26,6 +26,7 @@ public sealed partial class BfdSession
     private TimeSpan _echoDetectAt = Never;
     private TimeSpan _sequenceForgetAt = Never;
     private bool _pollAgain;
+    private bool _hasSentEcho;
     private uint _sentSequence;
     private uint _receivedSequence;
     private bool _isSequenceKnown;
@@ -128,7 +129,7 @@ public sealed partial class BfdSession
     /// <summary>The due time that the timer queue goes by.</summary>
     internal TimeSpan QueuedDue { get; set; }
 
-    private bool CanEcho => Settings.UsesEcho && !Path.IsMultiHop;
+    private bool CanEcho => Settings.UsesEcho && Path.CanEcho;
 
     private bool MayTransmit =>
         RemoteMinRx != 0 && !(Settings.IsPassive && RemoteDiscriminator == 0)
@@ -254,7 +255,7 @@ public sealed partial class BfdSession
         if (isActive && _echoAt == Never)
         {
             _echoAt = now;
-            _echoDetectAt = now + (EchoInterval * (Settings.DetectMultiplier + 1));
+            _hasSentEcho = false;
         }
         else if (!isActive)
         {

@@ -115,6 +115,10 @@ public sealed class BfdSessionTable(Random random, IBfdEffects effects)
         return session;
     }
 
+    /// <summary>The session with whoever sent an echo packet, if it is up and its peer may send some.</summary>
+    internal BfdSession? FindEchoing(in BfdArrival arrival) =>
+        Find(arrival) is { State: BfdState.Up, Settings.UsesEcho: true, Path.CanEcho: true } session ? session : null;
+
     /// <summary>Does what is due.</summary>
     public void Advance(TimeSpan now)
     {

@@ -12,7 +12,7 @@ public sealed record BfdSettings
     /// <summary>How many packets in a row must be lost before the other side fails the session, and before we miss our echoes; 1 to 255.</summary>
     public byte DetectMultiplier { get; init; } = 3;
 
-    /// <summary>Whether echo packets are sent, and those of the other side expected to find their way back through this host. Not with several hops.</summary>
+    /// <summary>Whether echo packets are sent, and those of the other side expected to find their way back through this host. With one hop and IPv4 only.</summary>
     public bool UsesEcho { get; init; }
 
     /// <summary>Shortest pause between echo packets in either direction, 10 ms to 60 s.</summary>
@@ -35,7 +35,8 @@ public interface IBfdEffects
     void Send(BfdSession session, ReadOnlySpan<byte> packet);
 
     /// <summary>An echo packet is to be sent so that it comes back to us.</summary>
-    void SendEcho(BfdSession session, ReadOnlySpan<byte> packet);
+    /// <returns>Whether it has left.</returns>
+    bool SendEcho(BfdSession session, ReadOnlySpan<byte> packet);
 
     /// <summary>The session changed its state.</summary>
     void Changed(BfdSession session, BfdState before);

@@ -36,6 +36,14 @@ public sealed class PacketLinkChannel : ILinkChannel
     /// <exception cref="SocketException">Not permitted (CAP_NET_RAW), or the interface is gone.</exception>
     public static PacketLinkChannel Open(LinkInfo link, BpfProgram filter)
     {
+        var (socket, address) = OpenSocket(link, filter);
+        return new PacketLinkChannel(link, socket, address);
+    }
+
+    /// <summary>Opens a socket for who drives it by itself, and says where it sends to.</summary>
+    /// <exception cref="SocketException">Not permitted (CAP_NET_RAW), or the interface is gone.</exception>
+    internal static (Socket Socket, SocketAddress Destination) OpenSocket(LinkInfo link, BpfProgram filter)
+    {
         // Protocol 0 receives nothing: no stray frame is queued before the filter is in place and the socket is bound.
         var socket = new Socket(AddressFamily.Packet, SocketType.Raw, ProtocolType.Unspecified);
         try
@@ -43,7 +51,7 @@ public sealed class PacketLinkChannel : ILinkChannel
             Attach(socket, filter);
             var address = LinkLayerAddress(link, filter.EtherType);
             socket.Bind(new RawEndPoint(address));
-            return new PacketLinkChannel(link, socket, address);
+            return (socket, address);
         }
         catch
         {

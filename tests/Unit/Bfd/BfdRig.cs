@@ -73,7 +73,14 @@ internal sealed class BfdRig : IBfdEffects
         Sent.Add((Now, parsed, packet.ToArray()));
     }
 
-    void IBfdEffects.SendEcho(BfdSession session, ReadOnlySpan<byte> packet) => Echoes.Add((Now, packet.ToArray()));
+    public bool CanSendEcho { get; set; } = true;
+
+    bool IBfdEffects.SendEcho(BfdSession session, ReadOnlySpan<byte> packet)
+    {
+        if (CanSendEcho)
+            Echoes.Add((Now, packet.ToArray()));
+        return CanSendEcho;
+    }
 
     void IBfdEffects.Changed(BfdSession session, BfdState before) => Changes.Add((before, session.State, session.Diagnostic));
 }

@@ -167,10 +167,7 @@ public sealed class BfdSessionTableTests : IBfdEffects
 
     void IBfdEffects.Send(BfdSession session, ReadOnlySpan<byte> packet) => _sent++;
 
-    void IBfdEffects.SendEcho(BfdSession session, ReadOnlySpan<byte> packet)
-    {
-        // Nothing is asked of it here.
-    }
+    bool IBfdEffects.SendEcho(BfdSession session, ReadOnlySpan<byte> packet) => true;
 
     void IBfdEffects.Changed(BfdSession session, BfdState before)
     {

@@ -369,6 +369,20 @@ public sealed class BfdSessionTests
     }
 
     [Fact]
+    public void Echo_packets_that_could_not_be_sent_yet_are_not_missed()
+    {
+        var rig = new BfdRig(new BfdSettings { UsesEcho = true }) { CanSendEcho = false };
+        rig.Up(BfdRig.Packet(BfdState.Up) with { RequiredMinEchoRx = 20_000 });
+        rig.Pass(600);
+        Assert.Equal(BfdState.Up, rig.Session.State);
+
+        rig.CanSendEcho = true;
+        rig.Receive(BfdRig.Packet(BfdState.Up) with { RequiredMinEchoRx = 20_000 });
+        rig.Pass(201);
+        Assert.Equal((BfdState.Down, BfdDiagnostic.EchoFunctionFailed), (rig.Session.State, rig.Session.Diagnostic));
+    }
+
+    [Fact]
     public void Echo_packets_that_do_not_come_back_take_it_down()
     {
         var rig = new BfdRig(new BfdSettings { UsesEcho = true }).Up(BfdRig.Packet(BfdState.Up) with { RequiredMinEchoRx = 20_000 });

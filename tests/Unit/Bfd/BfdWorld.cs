@@ -86,12 +86,12 @@ internal sealed class BfdWorld : IBfdEffects
         _wire.Enqueue((toRight, false, packet.ToArray()), last);
     }
 
-    void IBfdEffects.SendEcho(BfdSession session, ReadOnlySpan<byte> packet)
+    bool IBfdEffects.SendEcho(BfdSession session, ReadOnlySpan<byte> packet)
     {
         bool byLeft = session.Path.Peer.Equals(RightAddress);
-        if (IsCutToLeft || IsCutToRight || LosesEchoes)
-            return;
-        _wire.Enqueue((!byLeft, true, packet.ToArray()), Now + Delay() + Delay());
+        if (!IsCutToLeft && !IsCutToRight && !LosesEchoes)
+            _wire.Enqueue((!byLeft, true, packet.ToArray()), Now + Delay() + Delay());
+        return true;
     }
 
     void IBfdEffects.Changed(BfdSession session, BfdState before) => Changes.Add((Now, session, before, session.State, session.Diagnostic));

@@ -8,6 +8,7 @@ using DynamicLb.Contracts.Configuration;
 using DynamicLb.Contracts.Metrics;
 using DynamicLb.Controller.Status;
 using DynamicLb.Speaker;
+using DynamicLb.Speaker.Bfd;
 using DynamicLb.Speaker.Status;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -67,6 +68,13 @@ public sealed partial class MonitoringManifestTests
         });
     }
 
+    [Fact]
+    public void Every_metric_of_BFD_is_documented()
+    {
+        string documentation = Read("docs/operations.md");
+        Assert.All(Exposed().Where(static name => name.Contains("_bfd_", StringComparison.Ordinal)), name => Assert.Contains($"`{name}`", documentation, StringComparison.Ordinal));
+    }
+
     private static List<(string Alert, string Expression, string Description)> Rules()
     {
         var yaml = new YamlStream();
@@ -101,6 +109,7 @@ public sealed partial class MonitoringManifestTests
         _ = new SpeakerMetrics(
             factory, new SpeakerOptions(null!, "node1", MetricName(), false, TimeSpan.FromSeconds(3), null, TimeSpan.FromMilliseconds(100)),
             new ConfigFileWatcher("none", TimeProvider.System, NullLogger<ConfigFileWatcher>.Instance));
+        _ = new BfdMetrics(factory, new BfdSessions(TimeProvider.System, NullLogger<BfdSessions>.Instance));
         return names;
     }
 
