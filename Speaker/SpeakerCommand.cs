@@ -14,7 +14,11 @@ namespace DynamicLb.Speaker;
 /// <param name="LeaseDuration">How long the others wait for a sign of life of ours; renewed three times in it. Whole seconds.</param>
 internal sealed record SpeakerOptions(
     KubernetesProgramSettings Common, string NodeName, Regex ExcludedInterfaces, bool IgnoreExcludeLabel, TimeSpan LeaseDuration,
-    string? HeartbeatKeyFile, TimeSpan HeartbeatInterval);
+    string? HeartbeatKeyFile, TimeSpan HeartbeatInterval)
+{
+    /// <summary>How often neighbours are told of an address that stays; zero for never.</summary>
+    public TimeSpan GratuitousRefresh { get; init; }
+}
 
 /// <summary>The command line.</summary>
 internal static class SpeakerCommand
@@ -47,6 +51,16 @@ internal static class SpeakerCommand
             Description = "Pause between heartbeats in milliseconds, 20 to 1000; after five without a sign a node is taken for dead.",
             DefaultValueFactory = static _ => 100,
         };
+        var refresh = new Option<int>("--gratuitous-refresh-seconds")
+        {
+            Description = "How often neighbours and switches are told of an address that stays, 10 to 86400; 0 for only when it comes.",
+            DefaultValueFactory = static _ => 120,
+        };
+        refresh.Validators.Add(static result =>
+        {
+            if (result.GetValueOrDefault<int>() is not 0 and (< 10 or > 86400))
+                result.AddError("--gratuitous-refresh-seconds: must be 0, or from 10 to 86400.");
+        });
         interval.Validators.Add(static result =>
         {
             if (result.GetValueOrDefault<int>() is < 20 or > 1000)
@@ -77,6 +91,7 @@ internal static class SpeakerCommand
         command.Options.Add(leaseSeconds);
         command.Options.Add(key);
         command.Options.Add(interval);
+        command.Options.Add(refresh);
         command.Validators.Add(result =>
         {
             if (NodeName(result.GetValue(node)) is null)
@@ -85,7 +100,10 @@ internal static class SpeakerCommand
         command.SetAction((result, cancellationToken) => run(
             new SpeakerOptions(
                 common.Read(result), NodeName(result.GetValue(node))!, Pattern(result.GetValue(excluded)!), result.GetValue(ignoreExclude),
-                TimeSpan.FromSeconds(result.GetValue(leaseSeconds)), result.GetValue(key), TimeSpan.FromMilliseconds(result.GetValue(interval))),
+                TimeSpan.FromSeconds(result.GetValue(leaseSeconds)), result.GetValue(key), TimeSpan.FromMilliseconds(result.GetValue(interval)))
+            {
+                GratuitousRefresh = TimeSpan.FromSeconds(result.GetValue(refresh)),
+            },
             cancellationToken));
         return command;
     }

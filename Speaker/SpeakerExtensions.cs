@@ -4,6 +4,7 @@ using DynamicLb.Kubernetes.Events;
 using DynamicLb.Kubernetes.Informers;
 using DynamicLb.Kubernetes.Resources;
 using DynamicLb.Networking.Arp;
+using DynamicLb.Networking.Ndp;
 using DynamicLb.Networking.Netlink;
 using DynamicLb.Networking.PacketSocket;
 using DynamicLb.Speaker.Bfd;
@@ -72,7 +73,9 @@ internal static class SpeakerExtensions
         });
         services.AddSingleton<ResponderContext>();
         services.AddSingleton<ILinkMonitor, LinkMonitor>();
-        services.AddSingleton<Func<LinkInfo, ILinkChannel>>(static link => PacketLinkChannel.Open(link, ArpPacket.RequestFilter));
+        services.AddSingleton(new ResponderSockets(
+            static link => PacketLinkChannel.Open(link, ArpPacket.RequestFilter), static link => PacketLinkChannel.Open(link, NeighborFilter.Responder),
+            static link => new SolicitedNodeGroups(link.Index)));
         services.AddSingleton<Layer2Announcer>();
         services.AddSingleton(provider => new EventRecorder(
             provider.GetRequiredService<IKubernetesClient>(), "metallb-speaker", options.NodeName, provider.GetRequiredService<TimeProvider>(),
@@ -87,7 +90,7 @@ internal static class SpeakerExtensions
             var metrics = provider.GetRequiredService<SpeakerMetrics>();
             metrics.Gauge("dynamiclb_speaker_members", () => members.Members.Count, "Nodes whose speakers are alive, as this one sees it");
             metrics.Gauge("dynamiclb_speaker_cut_off", () => membership.IsCutOff ? 1 : 0, "1 while the other speakers cannot know of this one");
-            metrics.Gauge("dynamiclb_speaker_interfaces", () => announcer.InterfaceCount, "Interfaces on which ARP is answered");
+            metrics.Gauge("dynamiclb_speaker_interfaces", () => announcer.InterfaceCount, "Interfaces on which ARP and NDP are answered");
             metrics.Gauge("dynamiclb_speaker_heartbeat_nodes", () => heartbeats.Sight.Alive.Count, "Other nodes that are heard on the segment and may announce");
             return ActivatorUtilities.CreateInstance<SpeakerWorker>(provider);
         });

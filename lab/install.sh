@@ -23,6 +23,7 @@ kea-dhcp4-server:kea-dhcp4:DHCP server
 kea-dhcp6-server:kea-dhcp6:DHCPv6 server
 udhcpd:udhcpd:DHCP server"
 network="$demo
+ndisc6:ndisc6:the client that resolves IPv6 addresses
 isc-dhcp-relay:dhcrelay:DHCP relay agent
 kea-admin:perfdhcp:what the address service is measured against
 chromium:chromium:browser of the dashboard's tests"

@@ -19,7 +19,6 @@ internal enum SilenceReason
     NoMatchingAdvertisement,
     SharedIPWithServiceSelector,
     LeaseExpired,
-    UnsupportedFamily,
     NoEndpoints,
     NotOwner,
 }
@@ -29,7 +28,7 @@ internal enum SilenceReason
 /// <param name="Addresses">The addresses to announce.</param>
 /// <param name="ValidUntil">When the entitlement ends; null for never.</param>
 /// <param name="Owner">The node that announces, or would; null when nobody can.</param>
-internal sealed record Decision(SilenceReason Reason, IReadOnlyList<IPv4Address> Addresses, DateTimeOffset? ValidUntil, string? Owner)
+internal sealed record Decision(SilenceReason Reason, IReadOnlyList<HostAddress> Addresses, DateTimeOffset? ValidUntil, string? Owner)
 {
     /// <summary>Interfaces to announce on; null for all.</summary>
     public IReadOnlySet<string>? Interfaces { get; init; }
@@ -55,7 +54,7 @@ internal sealed record Surroundings(string Me, IReadOnlyList<string> Candidates,
     public Func<IPAddress, IReadOnlySet<string>?, Func<string, bool>> WhoServes { get; init; } = static (_, _) => static _ => true;
 }
 
-/// <summary>Decides whether this node announces a Service's addresses by ARP (MetalLB, "Layer 2 mode"). Pure.</summary>
+/// <summary>Decides whether this node announces a Service's addresses by ARP and NDP (MetalLB, "Layer 2 mode"). Pure.</summary>
 internal static class AnnouncementRules
 {
     public static Decision Decide(Service service, IReadOnlyCollection<EndpointSlice> slices, Surroundings surroundings)
@@ -76,15 +75,12 @@ internal static class AnnouncementRules
             return Decision.Silent(SilenceReason.UnsupportedProtocol, Election.Winner(surroundings.Candidates, addresses[0]));
         if (!TryReadEnd(service, out var validUntil) || validUntil <= surroundings.Now)
             return Decision.Silent(SilenceReason.LeaseExpired);
-        var announceable = new List<IPv4Address>();
+        var announceable = new List<HostAddress>();
         foreach (var address in addresses)
         {
-            if (IPv4Address.TryFrom(address, out var ipv4))
-                announceable.Add(ipv4);
+            if (HostAddress.TryFrom(address, out var host))
+                announceable.Add(host);
         }
-        if (announceable.Count == 0)
-            return Decision.Silent(SilenceReason.UnsupportedFamily);
-
         var usable = slices.SelectMany(static slice => slice.Endpoints ?? []).Where(IsUsable).ToList();
         if (usable.Count == 0)
             return Decision.Silent(SilenceReason.NoEndpoints);

@@ -8,14 +8,44 @@ namespace DynamicLb.Speaker.Layer2;
 /// <param name="ValidUntil">When the entitlement ends; null for never.</param>
 /// <param name="Deadline">The same moment as a monotonic time stamp, worked out when we first heard of it: a wall clock that is set back gains nothing.</param>
 /// <param name="Label">The address as text, made once for the metrics.</param>
-internal sealed record Announced(IPv4Address Address, DateTimeOffset? ValidUntil, long Deadline, string Label)
+internal sealed record Announced(HostAddress Address, DateTimeOffset? ValidUntil, long Deadline, string Label)
 {
     /// <summary>Interfaces that it is announced on; null for all.</summary>
     public IReadOnlySet<string>? Interfaces { get; init; }
 
+    /// <summary>What neighbours asked and were told; goes with the address, not with the entry.</summary>
+    public NeighborTraffic Traffic { get; init; } = new();
+
     public bool IsOn(string @interface) => Interfaces is null || Interfaces.Contains(@interface);
 
     public bool IsValid(TimeProvider time) => ValidUntil is not { } end || (time.GetUtcNow() < end && time.GetTimestamp() < Deadline);
+}
+
+/// <summary>When an address was asked for last, and answered. Thread-safe.</summary>
+internal sealed class NeighborTraffic
+{
+    private long _asked;
+    private long _asker;
+    private long _answered;
+
+    /// <summary>When it was asked for last; null for never.</summary>
+    public DateTimeOffset? LastAsked => At(Volatile.Read(ref _asked));
+
+    /// <summary>Who asked last.</summary>
+    public MacAddress LastAsker => new((ulong)Volatile.Read(ref _asker));
+
+    /// <summary>When an answer was sent last; null for never.</summary>
+    public DateTimeOffset? LastAnswered => At(Volatile.Read(ref _answered));
+
+    public void Asked(DateTimeOffset now, MacAddress who)
+    {
+        Volatile.Write(ref _asker, (long)who.Value);
+        Volatile.Write(ref _asked, now.UtcTicks);
+    }
+
+    public void Answered(DateTimeOffset now) => Volatile.Write(ref _answered, now.UtcTicks);
+
+    private static DateTimeOffset? At(long ticks) => ticks == 0 ? null : new DateTimeOffset(ticks, TimeSpan.Zero);
 }
 
 /// <summary>
@@ -23,29 +53,34 @@ internal sealed record Announced(IPv4Address Address, DateTimeOffset? ValidUntil
 /// </summary>
 internal sealed class AnnouncementTable(TimeProvider time)
 {
-    private volatile FrozenDictionary<IPv4Address, Announced> _byAddress = FrozenDictionary<IPv4Address, Announced>.Empty;
+    private volatile FrozenDictionary<HostAddress, Announced> _byAddress = FrozenDictionary<HostAddress, Announced>.Empty;
+
+    /// <summary>The addresses are others than before. Called by who replaces them: must be quick.</summary>
+    public event Action? Changed;
 
     /// <summary>The addresses now. Thread-safe.</summary>
-    public FrozenDictionary<IPv4Address, Announced> Snapshot => _byAddress;
+    public FrozenDictionary<HostAddress, Announced> Snapshot => _byAddress;
 
     /// <summary>Replaces everything. Those that are new, or on other interfaces, of which the neighbours need to be told.</summary>
     /// <param name="wanted">The addresses, and when they end.</param>
     /// <param name="interfaces">Interfaces of those that are not announced on all.</param>
-    public IReadOnlyList<IPv4Address> Replace(
-        IReadOnlyDictionary<IPv4Address, DateTimeOffset?> wanted, IReadOnlyDictionary<IPv4Address, IReadOnlySet<string>>? interfaces = null)
+    public IReadOnlyList<HostAddress> Replace(
+        IReadOnlyDictionary<HostAddress, DateTimeOffset?> wanted, IReadOnlyDictionary<HostAddress, IReadOnlySet<string>>? interfaces = null)
     {
         var before = _byAddress;
-        var table = new Dictionary<IPv4Address, Announced>(wanted.Count);
-        var arrived = new List<IPv4Address>();
+        var table = new Dictionary<HostAddress, Announced>(wanted.Count);
+        var arrived = new List<HostAddress>();
         foreach (var (address, end) in wanted)
         {
             var on = interfaces?.GetValueOrDefault(address);
             bool known = before.TryGetValue(address, out var current) && (on is null ? current.Interfaces is null : current.Interfaces?.SetEquals(on) == true);
-            table[address] = known && current!.ValidUntil == end ? current : new Announced(address, end, Deadline(end), address.ToString()) { Interfaces = on };
+            table[address] = known && current!.ValidUntil == end ? current : new Announced(address, end, Deadline(end), address.ToString()) { Interfaces = on, Traffic = current?.Traffic ?? new NeighborTraffic() };
             if (!known)
                 arrived.Add(address);
         }
         _byAddress = table.ToFrozenDictionary();
+        if (arrived.Count > 0 || before.Count != table.Count)
+            Changed?.Invoke();
         return arrived;
     }
 

@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.Net;
 using System.Security.Cryptography;
 using System.Text;
+using DynamicLb.Networking.Addresses;
 
 namespace DynamicLb.Speaker.Layer2;
 
@@ -14,14 +15,14 @@ internal static class Election
     /// <summary>The candidates in order of preference; the first announces.</summary>
     public static IReadOnlyList<string> Order(IEnumerable<string> nodes, IPAddress address)
     {
-        string text = address.ToString();
+        string text = Text(address);
         return [.. nodes.Select(node => (Node: node, Hash: Hash(node, text))).OrderBy(static candidate => candidate.Hash).Select(static candidate => candidate.Node)];
     }
 
     /// <summary>The candidate that announces; null without candidates.</summary>
     public static string? Winner(IEnumerable<string> nodes, IPAddress address)
     {
-        string text = address.ToString();
+        string text = Text(address);
         string? winner = null;
         (UInt128, UInt128) lowest = default;
         foreach (string node in nodes)
@@ -32,6 +33,9 @@ internal static class Election
         }
         return winner;
     }
+
+    // Go's form, which is that of RFC 5952; the base class library writes some IPv6 addresses otherwise.
+    private static string Text(IPAddress address) => HostAddress.TryFrom(address, out var host) ? host.ToString() : address.ToString();
 
     private static (UInt128 High, UInt128 Low) Hash(string node, string address)
     {

@@ -3,26 +3,26 @@ using System.Text.RegularExpressions;
 using System.Threading.Channels;
 using DynamicLb.Networking.Addresses;
 using DynamicLb.Networking.Netlink;
-using DynamicLb.Networking.PacketSocket;
 
 namespace DynamicLb.Speaker.Layer2;
 
 /// <summary>
-/// Keeps a responder on every eligible interface and tells neighbours about addresses that came here. One loop owns the responders and the schedule; others only send it
+/// Keeps responders, of both families, on every eligible interface and tells neighbours about addresses that came here. One loop owns the responders and the schedule; others only send it
 /// messages. An address that is withdrawn is simply answered for no more.
 /// </summary>
 internal sealed partial class Layer2Announcer(
-    SpeakerOptions options, ResponderContext context, ILinkMonitor links, Func<LinkInfo, ILinkChannel> open, TimeProvider time,
+    SpeakerOptions options, ResponderContext context, ILinkMonitor links, ResponderSockets sockets, TimeProvider time,
     ILogger<Layer2Announcer> logger)
 {
     // An interface whose socket could not be opened is tried again.
     private static readonly TimeSpan RetryAfter = TimeSpan.FromSeconds(2);
 
     private readonly Channel<Message> _messages = Channel.CreateUnbounded<Message>(new UnboundedChannelOptions { SingleReader = true });
-    private readonly Dictionary<int, Member> _members = [];
-    private readonly GratuitousSchedule _schedule = new();
+    private readonly Dictionary<int, LinkMember> _members = [];
+    private readonly GratuitousSchedule _schedule = new(options.GratuitousRefresh);
     private readonly long _start = time.GetTimestamp();
     private volatile int _count;
+    private int _looksLater;
 
     /// <summary>Interfaces that take part now. Thread-safe.</summary>
     public int InterfaceCount => _count;
@@ -30,16 +30,17 @@ internal sealed partial class Layer2Announcer(
     private TimeSpan Now => time.GetElapsedTime(_start);
 
     /// <summary>Tells neighbours about addresses that are new here. Thread-safe; does not wait.</summary>
-    public void Tell(IReadOnlyCollection<IPv4Address> addresses) => _messages.Writer.TryWrite(new Message(addresses, GratuitousSchedule.Rounds, TimeSpan.Zero));
+    public void Tell(IReadOnlyCollection<HostAddress> addresses) => _messages.Writer.TryWrite(new Message(addresses, GratuitousSchedule.Rounds, TimeSpan.Zero));
 
     /// <summary>Tells neighbours once, a moment from now, that an address is here, if it then still is. Thread-safe; does not wait.</summary>
-    public void Defend(IPv4Address address, TimeSpan after) => _messages.Writer.TryWrite(new Message([address], 1, after));
+    public void Defend(HostAddress address, TimeSpan after) => _messages.Writer.TryWrite(new Message([address], 1, after));
 
     /// <summary>Works until cancelled.</summary>
     public async Task RunAsync(CancellationToken cancellationToken)
     {
         void Look() => _messages.Writer.TryWrite(Message.Look);
         links.Changed += Look;
+        context.Table.Changed += Look;
         var following = links.RunAsync(cancellationToken);
         try
         {
@@ -65,8 +66,9 @@ internal sealed partial class Layer2Announcer(
         finally
         {
             links.Changed -= Look;
+            context.Table.Changed -= Look;
             foreach (var member in _members.Values)
-                await member.Responder.DisposeAsync();
+                await member.DisposeAsync();
             _members.Clear();
         }
         await following;
@@ -108,7 +110,7 @@ internal sealed partial class Layer2Announcer(
                 continue;
             }
             foreach (var member in _members.Values)
-                await member.Responder.SendGratuitousAsync(item, cancellationToken);
+                await member.SendGratuitousAsync(item, cancellationToken);
         }
     }
 
@@ -118,65 +120,83 @@ internal sealed partial class Layer2Announcer(
         bool tell = false;
         foreach (var (index, member) in _members)
         {
-            if (eligible.TryGetValue(index, out var state) && state.Link == member.Responder.Link)
+            if (eligible.TryGetValue(index, out var state) && state.Link == member.Link)
             {
                 // The LAN behind a cable that was plugged in again may know another answer.
                 tell |= state.HasCarrier && !member.HadCarrier;
-                _members[index] = member with { HadCarrier = state.HasCarrier };
+                member.HadCarrier = state.HasCarrier;
                 continue;
             }
             _members.Remove(index);
-            LogLeft(logger, member.Responder.Link.Name);
-            await member.Responder.DisposeAsync();
+            LogLeft(logger, member.Link.Name);
+            await member.DisposeAsync();
         }
         foreach (var state in eligible.Values.Where(state => !_members.ContainsKey(state.Link.Index)))
             tell |= TryJoin(state);
         _count = _members.Count;
-        context.OwnMacs = _members.Values.Select(static member => member.Responder.Link.Mac).ToHashSet();
+        context.OwnMacs = _members.Values.Select(static member => member.Link.Mac).ToHashSet();
+        FollowGroups();
         if (!tell)
             return;
         foreach (var address in context.Table.Snapshot.Keys)
             _schedule.Add(address, GratuitousSchedule.Rounds, Now);
     }
 
+    private void FollowGroups()
+    {
+        var addresses = context.Table.Snapshot.Values.Where(static item => !item.Address.IsIPv4).ToList();
+        bool complete = true;
+        foreach (var member in _members.Values)
+            complete &= member.FollowGroups(addresses);
+        // An interface that just came up has no IPv6 for a moment.
+        if (!complete)
+            LookLater();
+    }
+
     private bool TryJoin(InterfaceState state)
     {
+        var member = new LinkMember(state.Link, state.HasCarrier);
         try
         {
-            var responder = new ArpResponder(open(state.Link), context, logger);
-            responder.Start();
-            _members[state.Link.Index] = new Member(responder, state.HasCarrier);
+            member.Open(sockets, context, logger);
+            _members[state.Link.Index] = member;
             LogJoined(logger, state.Link.Name, state.Link.Mac.ToString());
             return true;
         }
         catch (SocketException e)
         {
+            member.Abandon();
             LogCannotJoin(logger, state.Link.Name, e.Message);
-            _ = LookLaterAsync();
+            LookLater();
             return false;
         }
+    }
+
+    private void LookLater()
+    {
+        if (Interlocked.Exchange(ref _looksLater, 1) == 0)
+            _ = LookLaterAsync();
     }
 
     private async Task LookLaterAsync()
     {
         await Task.Delay(RetryAfter, time, CancellationToken.None);
+        Volatile.Write(ref _looksLater, 0);
         _messages.Writer.TryWrite(Message.Look);
     }
 
-    private sealed record Member(ArpResponder Responder, bool HadCarrier);
-
     /// <summary>Addresses to tell of; or null to look at the interfaces.</summary>
-    private readonly record struct Message(IReadOnlyCollection<IPv4Address>? Addresses, int Rounds, TimeSpan After)
+    private readonly record struct Message(IReadOnlyCollection<HostAddress>? Addresses, int Rounds, TimeSpan After)
     {
         public static Message Look => default;
     }
 
-    [LoggerMessage(1, LogLevel.Information, "Answering ARP on {Interface} ({Mac})")]
+    [LoggerMessage(1, LogLevel.Information, "Answering ARP and NDP on {Interface} ({Mac})")]
     private static partial void LogJoined(ILogger logger, string @interface, string mac);
 
-    [LoggerMessage(2, LogLevel.Information, "No longer answering ARP on {Interface}")]
+    [LoggerMessage(2, LogLevel.Information, "No longer answering on {Interface}")]
     private static partial void LogLeft(ILogger logger, string @interface);
 
-    [LoggerMessage(3, LogLevel.Error, "Cannot answer ARP on {Interface}: {Cause} (NET_RAW is needed)")]
+    [LoggerMessage(3, LogLevel.Error, "Cannot answer on {Interface}: {Cause} (NET_RAW is needed)")]
     private static partial void LogCannotJoin(ILogger logger, string @interface, string cause);
 }

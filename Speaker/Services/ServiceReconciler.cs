@@ -37,12 +37,12 @@ internal sealed partial class ServiceReconciler
     private readonly ILogger _logger;
     private readonly EndpointSliceIndex _slices = new();
     private readonly Dictionary<NamespacedName, Decision> _decisions = [];
-    private readonly HashSet<IPv4Address> _yielded = [];
-    private readonly Dictionary<IPv4Address, long> _defended = [];
+    private readonly HashSet<HostAddress> _yielded = [];
+    private readonly Dictionary<HostAddress, long> _defended = [];
     private readonly Channel<bool> _wake = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
     private readonly Lock _lock = new();
     private HashSet<NamespacedName> _dirty = [];
-    private List<(IPv4Address Address, MacAddress Mac)> _claims = [];
+    private List<(HostAddress Address, MacAddress Mac)> _claims = [];
     private bool _allDirty = true;
     private bool _rejoined;
     private volatile LoadBalancerConfig? _config;
@@ -108,7 +108,7 @@ internal sealed partial class ServiceReconciler
         if (_config is not { } config)
             return;
         HashSet<NamespacedName> names;
-        List<(IPv4Address Address, MacAddress Mac)> claims;
+        List<(HostAddress Address, MacAddress Mac)> claims;
         bool all, rejoined;
         lock (_lock)
         {
@@ -166,7 +166,7 @@ internal sealed partial class ServiceReconciler
         TouchAll();
     }
 
-    private void Claim(IPv4Address address, MacAddress mac)
+    private void Claim(HostAddress address, MacAddress mac)
     {
         lock (_lock)
         {
@@ -197,7 +197,7 @@ internal sealed partial class ServiceReconciler
     /// Another machine says that an address of ours is its own. If the others cannot know of us, it is the node that they elected: we are silent until we are heard again. Otherwise
     /// we are right: the neighbours are told so again, if the address is still ours after a moment.
     /// </summary>
-    private void TakeClaim(IPv4Address address, MacAddress mac)
+    private void TakeClaim(HostAddress address, MacAddress mac)
     {
         if (_membership.MustYield)
         {
@@ -217,9 +217,9 @@ internal sealed partial class ServiceReconciler
 
     private void Publish(bool tellAll)
     {
-        var wanted = new Dictionary<IPv4Address, DateTimeOffset?>();
-        var interfaces = new Dictionary<IPv4Address, IReadOnlySet<string>>();
-        var listed = new List<(string Service, IPv4Address Address)>();
+        var wanted = new Dictionary<HostAddress, DateTimeOffset?>();
+        var interfaces = new Dictionary<HostAddress, IReadOnlySet<string>>();
+        var listed = new List<(string Service, HostAddress Address)>();
         foreach (var (name, decision) in _decisions)
         {
             foreach (var address in decision.Addresses)

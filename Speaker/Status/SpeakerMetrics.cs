@@ -10,7 +10,7 @@ namespace DynamicLb.Speaker.Status;
 internal sealed class SpeakerMetrics
 {
     private static readonly KeyValuePair<string, object?>[] Verdicts =
-        [.. Enum.GetNames<ArpVerdict>().Select(static name => new KeyValuePair<string, object?>("verdict", name))];
+        [.. Enum.GetNames<FrameVerdict>().Select(static name => new KeyValuePair<string, object?>("verdict", name))];
 
     private static readonly KeyValuePair<string, object?>[] HeardKinds =
         [.. Enum.GetNames<HeardKind>().Select(static name => new KeyValuePair<string, object?>("outcome", name.ToLowerInvariant()))];
@@ -32,10 +32,10 @@ internal sealed class SpeakerMetrics
     {
         _node = options.NodeName;
         _meter = factory.Create("DynamicLb.Speaker");
-        _requests = _meter.CreateCounter<long>("metallb_layer2_requests_received", description: "ARP requests received for announced addresses");
-        _responses = _meter.CreateCounter<long>("metallb_layer2_responses_sent", description: "ARP replies sent");
-        _gratuitous = _meter.CreateCounter<long>("metallb_layer2_gratuitous_sent", description: "Gratuitous ARP packets sent");
-        _frames = _meter.CreateCounter<long>("dynamiclb_layer2_frames_total", description: "ARP frames received, by what became of them");
+        _requests = _meter.CreateCounter<long>("metallb_layer2_requests_received", description: "ARP and NDP requests received for announced addresses");
+        _responses = _meter.CreateCounter<long>("metallb_layer2_responses_sent", description: "ARP and NDP replies sent");
+        _gratuitous = _meter.CreateCounter<long>("metallb_layer2_gratuitous_sent", description: "Gratuitous ARP and NDP packets sent");
+        _frames = _meter.CreateCounter<long>("dynamiclb_layer2_frames_total", description: "ARP and NDP frames received, by what became of them");
         _updates = _meter.CreateCounter<long>("metallb_k8s_client_updates_total", description: "Services looked at");
         _heartbeatsSent = _meter.CreateCounter<long>("dynamiclb_speaker_heartbeats_sent_total", description: "Heartbeats sent to the other speakers on the segment");
         _heartbeatsHeard = _meter.CreateCounter<long>("dynamiclb_speaker_heartbeats_received_total", description: "Heartbeats received, by what became of them");
@@ -60,12 +60,12 @@ internal sealed class SpeakerMetrics
 
     public void GratuitousSent(string ip) => _gratuitous.Add(1, new KeyValuePair<string, object?>("ip", ip));
 
-    public void Frame(ArpVerdict verdict) => _frames.Add(1, Verdicts[(int)verdict]);
+    public void Frame(FrameVerdict verdict) => _frames.Add(1, Verdicts[(int)verdict]);
 
     public void Updated(int services) => _updates.Add(services);
 
     /// <summary>Replaces what is announced.</summary>
-    public void Announced(IEnumerable<(string Service, IPv4Address Address)> announced) =>
+    public void Announced(IEnumerable<(string Service, HostAddress Address)> announced) =>
         _announced =
         [
             .. announced.Select(item => new Measurement<int>(

@@ -107,6 +107,21 @@ internal sealed partial class SpeakerLab : IAsyncDisposable
         }
     }
 
+    /// <summary>The node that answers for an IPv6 address on an interface of the client, by ndisc6(8); null when nobody does.</summary>
+    public async Task<string?> WhoHasSixAsync(string ip, string device = "eth0")
+    {
+        string output = await Client.Namespace.RunAsync("sh", ["-c", $"ndisc6 -q -m -r 1 -w 500 {ip} {device} || true"], Cancelled);
+        var answers = output.Split('\n', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries).Select(static mac => mac.ToLowerInvariant())
+            .Where(static mac => mac.Length == 17).Distinct(StringComparer.Ordinal).ToArray();
+        if (answers.Length > 1)
+            throw new InvalidOperationException($"{ip} is answered by {string.Join(" and ", answers)}");
+        return answers.Length == 0 ? null : _macs.GetValueOrDefault(answers[0], answers[0]);
+    }
+
+    /// <summary>Waits until a node answers for an IPv6 address.</summary>
+    public Task<string> WaitForOwnerSixAsync(string ip, string device = "eth0", int seconds = 20) =>
+        Wait.ForAsync(async () => await WhoHasSixAsync(ip, device), TimeSpan.FromSeconds(seconds), $"an answer for {ip} on {device}\n{Logs()}", Cancelled);
+
     /// <summary>Waits until a node answers for an address, and returns its name.</summary>
     public Task<string> WaitForOwnerAsync(string ip, int seconds = 20) =>
         Wait.ForAsync(async () => await WhoHasAsync(ip), TimeSpan.FromSeconds(seconds), $"an answer for {ip}\n{Logs()}", Cancelled);
@@ -210,7 +225,7 @@ internal sealed partial class SpeakerLab : IAsyncDisposable
             address-pools:
             - name: lab
               protocol: layer2
-              addresses: [10.20.0.100-10.20.0.200, 10.30.0.100-10.30.0.200]
+              addresses: [10.20.0.100-10.20.0.200, 10.30.0.100-10.30.0.200, "fd20::100-fd20::1ff"]
             """,
             Cancelled);
         ApiServer = Network.StartOurs(api, "kube-api", "KubeApi", "--listen", Api, "--kubeconfig-out", Path.Combine(Network.Folder, "kubeconfig"));

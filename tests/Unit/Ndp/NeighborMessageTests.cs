@@ -22,7 +22,27 @@ public sealed class NeighborMessageTests
         Assert.Equal("3333ff020345" + "020000000007" + "86dd", Convert.ToHexStringLower(frame.AsSpan(0, 14)));
         Assert.Equal("ff02000000000000" + "00000001ff020345", Convert.ToHexStringLower(frame.AsSpan(38, 16)));
         Assert.True(NeighborMessage.TryParse(frame, out var seen));
-        Assert.Equal(new NeighborMessage(NeighborMessageType.Solicitation, MacAddress.Parse("02:00:00:00:00:07"), IPv6Address.Any, Target), seen);
+        var self = MacAddress.Parse("02:00:00:00:00:07");
+        Assert.Equal(
+            new NeighborMessage(NeighborMessageType.Solicitation, self, IPv6Address.Any, Target) { DestinationMac = MacAddress.Parse("33:33:ff:02:03:45"), AnswerTo = self }, seen);
+    }
+
+    [Fact]
+    public void An_advertisement_says_where_the_address_is_whatever_neighbours_knew()
+    {
+        var (self, asker) = (MacAddress.Parse("02:00:00:00:00:07"), (Address: IPv6Address.Parse("fe80::9"), Mac: MacAddress.Parse("02:00:00:00:00:09")));
+        var frame = new byte[NeighborMessage.AdvertisementLength];
+        Assert.Equal(frame.Length, NeighborMessage.WriteAdvertisement(frame, self, Target, asker));
+        Assert.True(NeighborMessage.TryParse(frame, out var answer));
+        Assert.Equal(new NeighborMessage(NeighborMessageType.Advertisement, self, Target, Target) { DestinationMac = asker.Mac, AnswerTo = self }, answer);
+        // Solicited and Override (RFC 4861 §4.4), and the target's link-layer address.
+        Assert.Equal("60000000", Convert.ToHexStringLower(frame.AsSpan(58, 4)));
+        Assert.Equal("0201" + "020000000007", Convert.ToHexStringLower(frame.AsSpan(78)));
+
+        NeighborMessage.WriteAdvertisement(frame, self, Target, null);
+        Assert.True(NeighborMessage.TryParse(frame, out var toAll));
+        Assert.Equal(MacAddress.Parse("33:33:00:00:00:01"), toAll.DestinationMac);
+        Assert.Equal("20000000", Convert.ToHexStringLower(frame.AsSpan(58, 4)));
     }
 
     [Fact]

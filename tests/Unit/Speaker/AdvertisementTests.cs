@@ -66,10 +66,10 @@ public sealed class AdvertisementTests
     public void An_address_that_moves_to_other_interfaces_is_told_again()
     {
         var table = new AnnouncementTable(new FakeTime(DateTimeOffset.UnixEpoch));
-        var ip = IPv4Address.Parse("10.0.0.1");
-        var wanted = new Dictionary<IPv4Address, DateTimeOffset?> { [ip] = null };
-        var first = new Dictionary<IPv4Address, IReadOnlySet<string>> { [ip] = new HashSet<string> { "eth0" } };
-        var second = new Dictionary<IPv4Address, IReadOnlySet<string>> { [ip] = new HashSet<string> { "eth1" } };
+        var ip = HostAddress.Parse("10.0.0.1");
+        var wanted = new Dictionary<HostAddress, DateTimeOffset?> { [ip] = null };
+        var first = new Dictionary<HostAddress, IReadOnlySet<string>> { [ip] = new HashSet<string> { "eth0" } };
+        var second = new Dictionary<HostAddress, IReadOnlySet<string>> { [ip] = new HashSet<string> { "eth1" } };
 
         Assert.Equal([ip], table.Replace(wanted, first));
         Assert.Empty(table.Replace(wanted, first));

@@ -29,7 +29,7 @@ public sealed class AnnouncementRulesTests
     [InlineData("10.0.0.1", "gone", null, nameof(SilenceReason.IpNotAllowed))]
     [InlineData("10.9.0.1", "routed", null, nameof(SilenceReason.UnsupportedProtocol))]
     [InlineData("10.9.0.1", null, null, nameof(SilenceReason.UnsupportedProtocol))]
-    [InlineData("fd00::1", "six", null, nameof(SilenceReason.UnsupportedFamily))]
+    [InlineData("fd00::1", "six", null, nameof(SilenceReason.None))]
     [InlineData("10.0.0.1", "dhcp", "2026-05-01T12:00:00Z", nameof(SilenceReason.LeaseExpired))]
     [InlineData("10.0.0.1", "dhcp", "2026-05-01T11:59:59Z", nameof(SilenceReason.LeaseExpired))]
     [InlineData("10.0.0.1", "dhcp", "soon", nameof(SilenceReason.LeaseExpired))]
@@ -113,7 +113,7 @@ public sealed class AnnouncementRulesTests
         };
         var decision = Decide(service, "only", "only");
 
-        Assert.Equal([IPv4Address.Parse("10.7.0.1")], decision.Addresses);
+        Assert.Equal([HostAddress.Parse("10.7.0.1"), HostAddress.Parse("fd07::1")], decision.Addresses);
     }
 
     private static Node WithCondition(string type, string status) =>

@@ -21,31 +21,31 @@ public sealed class ArpRulesTests
     public ArpRulesTests()
     {
         _table = new AnnouncementTable(_time);
-        _table.Replace(new Dictionary<IPv4Address, DateTimeOffset?> { [Ours] = null, [Leased] = _time.GetUtcNow().AddSeconds(5) });
+        _table.Replace(new Dictionary<HostAddress, DateTimeOffset?> { [Ours] = null, [Leased] = _time.GetUtcNow().AddSeconds(5) });
     }
 
     public static TheoryData<string, string> Frames => new()
     {
-        { "broadcast request", nameof(ArpVerdict.Answer) },
-        { "unicast request", nameof(ArpVerdict.Answer) },
-        { "probe", nameof(ArpVerdict.Answer) },
-        { "padded request", nameof(ArpVerdict.Answer) },
-        { "request to another station", nameof(ArpVerdict.ForAnotherStation) },
-        { "multicast request", nameof(ArpVerdict.ForAnotherStation) },
-        { "request for another address", nameof(ArpVerdict.NotAnnounced) },
-        { "reply", nameof(ArpVerdict.NotARequest) },
-        { "gratuitous request of another machine", nameof(ArpVerdict.Claim) },
-        { "request of another machine with our address", nameof(ArpVerdict.Claim) },
-        { "own gratuitous request by another interface", nameof(ArpVerdict.FromOurselves) },
-        { "own request", nameof(ArpVerdict.FromOurselves) },
-        { "one byte short", nameof(ArpVerdict.Malformed) },
-        { "empty", nameof(ArpVerdict.Malformed) },
-        { "not ARP", nameof(ArpVerdict.Malformed) },
-        { "not Ethernet", nameof(ArpVerdict.Malformed) },
-        { "not IPv4", nameof(ArpVerdict.Malformed) },
-        { "hardware length", nameof(ArpVerdict.Malformed) },
-        { "protocol length", nameof(ArpVerdict.Malformed) },
-        { "unknown operation", nameof(ArpVerdict.Malformed) },
+        { "broadcast request", nameof(FrameVerdict.Answer) },
+        { "unicast request", nameof(FrameVerdict.Answer) },
+        { "probe", nameof(FrameVerdict.Answer) },
+        { "padded request", nameof(FrameVerdict.Answer) },
+        { "request to another station", nameof(FrameVerdict.ForAnotherStation) },
+        { "multicast request", nameof(FrameVerdict.ForAnotherStation) },
+        { "request for another address", nameof(FrameVerdict.NotAnnounced) },
+        { "reply", nameof(FrameVerdict.NotARequest) },
+        { "gratuitous request of another machine", nameof(FrameVerdict.Claim) },
+        { "request of another machine with our address", nameof(FrameVerdict.Claim) },
+        { "own gratuitous request by another interface", nameof(FrameVerdict.FromOurselves) },
+        { "own request", nameof(FrameVerdict.FromOurselves) },
+        { "one byte short", nameof(FrameVerdict.Malformed) },
+        { "empty", nameof(FrameVerdict.Malformed) },
+        { "not ARP", nameof(FrameVerdict.Malformed) },
+        { "not Ethernet", nameof(FrameVerdict.Malformed) },
+        { "not IPv4", nameof(FrameVerdict.Malformed) },
+        { "hardware length", nameof(FrameVerdict.Malformed) },
+        { "protocol length", nameof(FrameVerdict.Malformed) },
+        { "unknown operation", nameof(FrameVerdict.Malformed) },
     };
 
     [Theory]
@@ -82,12 +82,12 @@ public sealed class ArpRulesTests
     [Fact]
     public void A_leased_address_is_answered_until_its_end_and_not_after_even_if_nobody_withdraws_it()
     {
-        Assert.Equal(ArpVerdict.Answer, Judge(Frame(Request(Leased))));
+        Assert.Equal(FrameVerdict.Answer, Judge(Frame(Request(Leased))));
         _time.Advance(TimeSpan.FromSeconds(4.999));
-        Assert.Equal(ArpVerdict.Answer, Judge(Frame(Request(Leased))));
+        Assert.Equal(FrameVerdict.Answer, Judge(Frame(Request(Leased))));
         _time.Advance(TimeSpan.FromMilliseconds(1));
-        Assert.Equal(ArpVerdict.Expired, Judge(Frame(Request(Leased))));
-        Assert.Equal(ArpVerdict.Answer, Judge(Frame(Request(Ours))));
+        Assert.Equal(FrameVerdict.Expired, Judge(Frame(Request(Leased))));
+        Assert.Equal(FrameVerdict.Answer, Judge(Frame(Request(Ours))));
     }
 
     [Fact]
@@ -98,7 +98,7 @@ public sealed class ArpRulesTests
         _table.Replace(_table.Snapshot.Values.ToDictionary(static item => item.Address, static item => item.ValidUntil));
         _time.Advance(TimeSpan.FromSeconds(5));
 
-        Assert.Equal(ArpVerdict.Expired, Judge(Frame(Request(Leased))));
+        Assert.Equal(FrameVerdict.Expired, Judge(Frame(Request(Leased))));
     }
 
     [Fact]
@@ -106,18 +106,18 @@ public sealed class ArpRulesTests
     {
         _time.JumpWallClock(TimeSpan.FromSeconds(5));
 
-        Assert.Equal(ArpVerdict.Expired, Judge(Frame(Request(Leased))));
+        Assert.Equal(FrameVerdict.Expired, Judge(Frame(Request(Leased))));
     }
 
     [Fact]
     public void A_renewed_lease_goes_on()
     {
         _time.Advance(TimeSpan.FromSeconds(4));
-        var arrived = _table.Replace(new Dictionary<IPv4Address, DateTimeOffset?> { [Leased] = _time.GetUtcNow().AddSeconds(5) });
+        var arrived = _table.Replace(new Dictionary<HostAddress, DateTimeOffset?> { [Leased] = _time.GetUtcNow().AddSeconds(5) });
         _time.Advance(TimeSpan.FromSeconds(4));
 
         Assert.Empty(arrived);
-        Assert.Equal(ArpVerdict.Answer, Judge(Frame(Request(Leased))));
+        Assert.Equal(FrameVerdict.Answer, Judge(Frame(Request(Leased))));
     }
 
     [Fact]
@@ -160,5 +160,5 @@ public sealed class ArpRulesTests
         return frame;
     }
 
-    private ArpVerdict Judge(byte[] frame) => ArpRules.Judge(frame, Own, new HashSet<MacAddress> { Own, OwnSecond }, _table.Snapshot, _time, out _, out _);
+    private FrameVerdict Judge(byte[] frame) => ArpRules.Judge(frame, Own, new HashSet<MacAddress> { Own, OwnSecond }, _table.Snapshot, _time, out _, out _);
 }

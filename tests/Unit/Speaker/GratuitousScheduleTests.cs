@@ -5,7 +5,7 @@ namespace DynamicLb.Tests.Unit.Speaker;
 
 public sealed class GratuitousScheduleTests
 {
-    private static readonly IPv4Address Ip = IPv4Address.Parse("10.0.0.1");
+    private static readonly HostAddress Ip = HostAddress.Parse("10.0.0.1");
     private readonly GratuitousSchedule _schedule = new();
 
     [Fact]
@@ -60,14 +60,42 @@ public sealed class GratuitousScheduleTests
         Assert.Equal(1000, sent.Where(static item => item.At < 250).Select(static item => item.Address).Distinct().Count());
     }
 
+    [Fact]
+    public void Addresses_that_stay_are_told_of_again_each_at_its_own_time()
+    {
+        var schedule = new GratuitousSchedule(TimeSpan.FromSeconds(60));
+        for (uint i = 0; i < 600; i++)
+            schedule.Add(new IPv4Address(0x0a000000 + i), 1, At(0));
+        _ = Run(schedule, 1000);
+        var later = Run(schedule, 181_000, 1000);
+
+        // Within the first 60 s each for the first time, then every 60 s.
+        Assert.All(later.GroupBy(static item => item.Address), static times => Assert.Equal(3, times.Count()));
+        Assert.All(later.GroupBy(static item => item.Address), static times => Assert.Equal(60_000, times.ElementAt(2).At - times.ElementAt(1).At));
+        Assert.All(later.GroupBy(static item => item.At / 1000), static second => Assert.InRange(second.Count(), 1, 40));
+    }
+
+    [Fact]
+    public void A_new_cause_ends_the_wait_for_the_next_announcement()
+    {
+        var schedule = new GratuitousSchedule(TimeSpan.FromHours(1));
+        schedule.Add(Ip, 1, At(0));
+        Assert.Single(Run(schedule, 1000));
+        schedule.Add(Ip, 2, At(1000));
+
+        Assert.Equal([1000, 2100], Run(schedule, 10_000, 1000).Select(static sent => sent.At));
+    }
+
     private static TimeSpan At(int milliseconds) => TimeSpan.FromMilliseconds(milliseconds);
 
-    private List<(int At, IPv4Address Address)> Run(int until, int from = 0)
+    private List<(int At, HostAddress Address)> Run(int until, int from = 0) => Run(_schedule, until, from);
+
+    private static List<(int At, HostAddress Address)> Run(GratuitousSchedule schedule, int until, int from = 0)
     {
-        var sent = new List<(int, IPv4Address)>();
+        var sent = new List<(int, HostAddress)>();
         for (int now = from; now < until; now++)
         {
-            while (_schedule.TryTake(At(now), out var address))
+            while (schedule.TryTake(At(now), out var address))
                 sent.Add((now, address));
         }
         return sent;

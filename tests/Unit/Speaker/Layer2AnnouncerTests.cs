@@ -1,10 +1,12 @@
 using System.Text.RegularExpressions;
 using DynamicLb.Networking.Addresses;
 using DynamicLb.Networking.Arp;
+using DynamicLb.Networking.Ndp;
 using DynamicLb.Networking.Netlink;
 using DynamicLb.Networking.PacketSocket;
 using DynamicLb.Speaker;
 using DynamicLb.Speaker.Layer2;
+using Microsoft.Extensions.Logging.Abstractions;
 
 namespace DynamicLb.Tests.Unit.Speaker;
 
@@ -55,7 +57,7 @@ public sealed class Layer2AnnouncerTests
     {
         using var stop = new CancellationTokenSource();
         _parts.Links.Set(State("eth0", 2), State("eth1", 3), State("veth1", 4));
-        _parts.Table.Replace(new Dictionary<IPv4Address, DateTimeOffset?> { [Ip] = null });
+        _parts.Table.Replace(new Dictionary<HostAddress, DateTimeOffset?> { [Ip] = null });
         var running = _parts.Announcer.RunAsync(stop.Token);
         _parts.Links.Set(State("eth0", 2), State("eth1", 3), State("veth1", 4));
 
@@ -79,7 +81,7 @@ public sealed class Layer2AnnouncerTests
     public async Task Requests_that_waited_while_the_process_stood_still_are_not_answered()
     {
         using var stop = new CancellationTokenSource();
-        _parts.Table.Replace(new Dictionary<IPv4Address, DateTimeOffset?> { [Ip] = null });
+        _parts.Table.Replace(new Dictionary<HostAddress, DateTimeOffset?> { [Ip] = null });
         _parts.Time.Advance(TimeSpan.FromHours(1));
         Assert.True(_parts.Guard.Tick());
         var running = _parts.Announcer.RunAsync(stop.Token);
@@ -105,21 +107,65 @@ public sealed class Layer2AnnouncerTests
     }
 
     [Fact]
-    public void Judging_and_answering_a_request_allocates_nothing()
+    public async Task An_ipv6_address_is_announced_and_answered_and_its_group_joined_on_interfaces_that_come_later()
     {
-        _parts.Table.Replace(new Dictionary<IPv4Address, DateTimeOffset?> { [Ip] = _parts.Time.GetUtcNow().AddDays(1) });
-        var frame = Request(Ip);
-        var answer = new byte[ArpPacket.FrameLength];
-        IReadOnlySet<MacAddress> ours = new HashSet<MacAddress>();
-        long before = 0;
-        for (int i = 0; i < 20_000; i++)
+        var six = IPv6Address.Parse("fd20::1:2:3");
+        using var stop = new CancellationTokenSource();
+        var running = _parts.Announcer.RunAsync(stop.Token);
+        _parts.Links.Set(State("eth0", 2));
+        await WaitForChannelsAsync(1);
+        // An address that comes later.
+        _parts.Announcer.Tell([.. _parts.Table.Replace(new Dictionary<HostAddress, DateTimeOffset?> { [six] = null })]);
+        Assert.True(NeighborMessage.TryParse(await _parts.Ndp["eth0"].NextAsync(), out var told));
+        Assert.Equal((NeighborMessageType.Advertisement, six, MacAddress.Parse("33:33:00:00:00:01")), (told.Type, told.Target, told.DestinationMac));
+        Assert.Equal([six], _parts.Groups["eth0"].Addresses);
+
+        // An interface that comes later.
+        _parts.Links.Set(State("eth0", 2), State("eth1", 3));
+        await WaitForChannelsAsync(2);
+        Assert.True(NeighborMessage.TryParse(await _parts.Ndp["eth1"].NextAsync(), out _));
+        Assert.Equal([six], _parts.Groups["eth1"].Addresses);
+
+        // Who looks whether it may use it itself is told by way of all nodes that it may not.
+        var detection = new byte[NeighborMessage.DetectionLength];
+        NeighborMessage.WriteDetection(detection, Client, six);
+        _parts.Ndp["eth1"].Deliver(detection);
+        Assert.True(NeighborMessage.TryParse(await _parts.Ndp["eth1"].NextAsync(), out var defence));
+        Assert.Equal((six, MacAddress.Parse("33:33:00:00:00:01")), (defence.Target, defence.DestinationMac));
+
+        _parts.Table.Replace(new Dictionary<HostAddress, DateTimeOffset?>());
+        while (_parts.Groups["eth0"].Addresses.Count > 0)
+            await Task.Yield();
+        await stop.CancelAsync();
+        await running;
+        Assert.All(_parts.Ndp.Values, static channel => Assert.True(channel.IsDisposed));
+    }
+
+    [Fact]
+    public async Task A_responder_takes_in_a_frame_and_answers_it_without_allocating()
+    {
+        var six = IPv6Address.Parse("fd20::1:2:3");
+        var end = _parts.Time.GetUtcNow().AddDays(1);
+        _parts.Table.Replace(new Dictionary<HostAddress, DateTimeOffset?> { [Ip] = end, [six] = end });
+        var link = new LinkInfo(2, "eth0", MacAddress.Parse("02:00:00:00:00:02"));
+        foreach (var (protocol, frame) in new (INeighborProtocol, byte[])[] { (ArpProtocol.Instance, Request(Ip)), (NdpProtocol.Instance, NdpRulesTests.Solicitation(six)) })
         {
-            if (i == 10_000)
-                before = GC.GetAllocatedBytesForCurrentThread();
-            if (ArpRules.Judge(frame, Client, ours, _parts.Table.Snapshot, TimeProvider.System, out var packet, out _) == ArpVerdict.Answer)
-                ArpRules.WriteAnswer(answer, packet, Client);
+            await using var responder = new Responder(protocol, new FakeChannel(link), _parts.Context, NullLogger.Instance);
+            var answer = new byte[protocol.FrameLength];
+            long before = 0;
+            int answered = 0;
+            for (int i = 0; i < 20_000; i++)
+            {
+                if (i == 10_000)
+                    before = GC.GetAllocatedBytesForCurrentThread();
+                answered += responder.Handle(frame, answer).AnswerLength > 0 ? 1 : 0;
+            }
+            long allocated = GC.GetAllocatedBytesForCurrentThread() - before;
+            Assert.Equal(20_000, answered);
+            Assert.InRange(allocated, 0, 1000);
         }
-        Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 1000);
+        Assert.Equal(Client, _parts.Table.Snapshot[Ip].Traffic.LastAsker);
+        Assert.Equal(_parts.Time.GetUtcNow(), _parts.Table.Snapshot[Ip].Traffic.LastAsked);
     }
 
     private static Regex Excluded(string pattern) => new(pattern, RegexOptions.ExplicitCapture, TimeSpan.FromSeconds(1));

@@ -12,7 +12,7 @@ public sealed class ServiceReconcilerTests
         - {name: routed, protocol: bgp, addresses: [10.9.0.0/24]}
         """;
 
-    private static readonly IPv4Address Ip = IPv4Address.Parse("10.0.0.1");
+    private static readonly HostAddress Ip = HostAddress.Parse("10.0.0.1");
     private static readonly MacAddress Stranger = MacAddress.Parse("02:00:00:00:00:66");
     private readonly SpeakerParts _parts = new();
 
@@ -99,7 +99,7 @@ public sealed class ServiceReconcilerTests
         _parts.Membership.MustYield = true;
         Assert.Equal(2, Announced().Count);
         _parts.Claim(Ip, Stranger);
-        Assert.Equal([IPv4Address.Parse("10.0.0.2")], Announced());
+        Assert.Equal([HostAddress.Parse("10.0.0.2")], Announced());
 
         _parts.Membership.Rejoin();
         Assert.Equal(2, Announced().Count);
@@ -175,7 +175,7 @@ public sealed class ServiceReconcilerTests
         _parts.Services.Set(Service(name, ip, pool, end));
     }
 
-    private List<IPv4Address> Announced()
+    private List<HostAddress> Announced()
     {
         _parts.Reconciler.Work();
         return [.. _parts.Table.Snapshot.Keys.Order()];

@@ -8,6 +8,7 @@ using DynamicLb.Kubernetes.Events;
 using DynamicLb.Kubernetes.Informers;
 using DynamicLb.Kubernetes.Resources;
 using DynamicLb.Networking.Addresses;
+using DynamicLb.Networking.Ndp;
 using DynamicLb.Networking.Netlink;
 using DynamicLb.Networking.PacketSocket;
 using DynamicLb.Speaker;
@@ -34,8 +35,11 @@ internal sealed class SpeakerParts
         var metrics = new SpeakerMetrics(Meters, Options, new ConfigFileWatcher("none", Time, NullLogger<ConfigFileWatcher>.Instance));
         Table = new AnnouncementTable(Time);
         Guard = new PauseGuard(Time, TimeSpan.FromHours(1));
-        var context = new ResponderContext(Table, Guard, metrics, Time);
-        Announcer = new Layer2Announcer(Options, context, Links, link => Channels[link.Name] = new FakeChannel(link), Time, NullLogger<Layer2Announcer>.Instance);
+        var context = Context = new ResponderContext(Table, Guard, metrics, Time);
+        Announcer = new Layer2Announcer(Options, context, Links, 
+            new ResponderSockets(
+                link => Channels[link.Name] = new FakeChannel(link), link => Ndp[link.Name] = new FakeChannel(link), link => Groups[link.Name] = new FakeGroups()),
+            Time, NullLogger<Layer2Announcer>.Instance);
         Reconciler = new ServiceReconciler(
             Options, Services, Nodes, Slices, Membership, Table, Announcer, context, new ServiceEvents(Options, Events, NullLogger<ServiceEvents>.Instance), metrics, Time,
             NullLogger<ServiceReconciler>.Instance);
@@ -53,11 +57,13 @@ internal sealed class SpeakerParts
 
     public PauseGuard Guard { get; }
 
+    public ResponderContext Context { get; }
+
     public Layer2Announcer Announcer { get; }
 
     public ServiceReconciler Reconciler { get; }
 
-    public Action<IPv4Address, MacAddress> Claim { get; }
+    public Action<HostAddress, MacAddress> Claim { get; }
 
     public FakeInformer<Service> Services { get; } = new();
 
@@ -69,7 +75,13 @@ internal sealed class SpeakerParts
 
     public FakeLinks Links { get; } = new();
 
+    /// <summary>Channels of ARP, by interface.</summary>
     public Dictionary<string, FakeChannel> Channels { get; } = [];
+
+    /// <summary>Channels of Neighbor Discovery, by interface.</summary>
+    public Dictionary<string, FakeChannel> Ndp { get; } = [];
+
+    public Dictionary<string, FakeGroups> Groups { get; } = [];
 
     public FakeEvents Events { get; } = new();
 
@@ -210,6 +222,22 @@ internal sealed class FakeChannel(LinkInfo link) : ILinkChannel
         IsDisposed = true;
         return ValueTask.CompletedTask;
     }
+}
+
+/// <summary>The groups of an interface.</summary>
+internal sealed class FakeGroups : ISolicitedNodeGroups
+{
+    private volatile IReadOnlyList<IPv6Address> _addresses = [];
+
+    public IReadOnlyList<IPv6Address> Addresses => _addresses;
+
+    public bool Follow(IEnumerable<IPv6Address> addresses)
+    {
+        _addresses = [.. addresses];
+        return true;
+    }
+
+    public void Dispose() => _addresses = [];
 }
 
 internal sealed class FakeEvents : IEventRecorder

@@ -1,0 +1,42 @@
+using DynamicLb.Networking.Addresses;
+using DynamicLb.Networking.Ndp;
+using DynamicLb.Networking.PacketSocket;
+using DynamicLb.Speaker.Membership;
+using DynamicLb.Speaker.Status;
+
+namespace DynamicLb.Speaker.Layer2;
+
+/// <summary>What the responders of all interfaces share. Thread-safe.</summary>
+/// <param name="table">What we answer for.</param>
+/// <param name="guard">Whether we may answer at all.</param>
+/// <param name="metrics">Where it is counted.</param>
+/// <param name="time">The clock.</param>
+internal sealed class ResponderContext(AnnouncementTable table, PauseGuard guard, SpeakerMetrics metrics, TimeProvider time)
+{
+    private volatile IReadOnlySet<MacAddress> _ownMacs = new HashSet<MacAddress>();
+
+    public AnnouncementTable Table => table;
+
+    public PauseGuard Guard => guard;
+
+    public SpeakerMetrics Metrics => metrics;
+
+    public TimeProvider Time => time;
+
+    /// <summary>Hardware addresses of all interfaces that take part.</summary>
+    public IReadOnlySet<MacAddress> OwnMacs
+    {
+        get => _ownMacs;
+        set => _ownMacs = value;
+    }
+
+    /// <summary>Called when another machine says that an address of ours is its own. Must be quick.</summary>
+    public Action<HostAddress, MacAddress>? Claimed { get; set; }
+}
+
+/// <summary>How the sockets of an interface are opened.</summary>
+/// <param name="Arp">A channel for ARP.</param>
+/// <param name="Ndp">A channel for Neighbor Discovery.</param>
+/// <param name="Groups">The interface's solicited-node groups.</param>
+internal sealed record ResponderSockets(
+    Func<LinkInfo, ILinkChannel> Arp, Func<LinkInfo, ILinkChannel> Ndp, Func<LinkInfo, ISolicitedNodeGroups> Groups);
