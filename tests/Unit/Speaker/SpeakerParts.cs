@@ -36,7 +36,7 @@ internal sealed class SpeakerParts
         Table = new AnnouncementTable(Time);
         Guard = new PauseGuard(Time, TimeSpan.FromHours(1));
         var context = Context = new ResponderContext(Table, Guard, metrics, Time);
-        Announcer = new Layer2Announcer(Options, context, Links, 
+        Announcer = new Layer2Announcer(Options, context, Links,
             new ResponderSockets(
                 link => Channels[link.Name] = new FakeChannel(link), link => Ndp[link.Name] = new FakeChannel(link), link => Groups[link.Name] = new FakeGroups()),
             Time, NullLogger<Layer2Announcer>.Instance);
