@@ -1,5 +1,6 @@
 using System.CommandLine;
 using DynamicLb.Cli.Doctor;
+using DynamicLb.Cli.Explain;
 using DynamicLb.Cli.Validation;
 
 namespace DynamicLb.Cli;
@@ -10,7 +11,7 @@ internal static class CommandTable
     public static RootCommand Create()
     {
         var root = new RootCommand("dynlb: the operator's tool of DynamicLb.");
-        foreach (var command in new[] { ValidateCommand.Create(), DoctorCommand.Create() })
+        foreach (var command in new[] { ValidateCommand.Create(), DoctorCommand.Create(), ExplainCommand.Create() })
             root.Subcommands.Add(command);
         return root;
     }

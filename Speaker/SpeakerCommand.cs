@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Text.RegularExpressions;
 using DynamicLb.Contracts.Hosting;
+using DynamicLb.Speaker.Layer2;
 
 namespace DynamicLb.Speaker;
 
@@ -18,6 +19,12 @@ internal sealed record SpeakerOptions(
 {
     /// <summary>How often neighbours are told of an address that stays; zero for never.</summary>
     public TimeSpan GratuitousRefresh { get; init; }
+
+    /// <summary>What is done when another machine has an address.</summary>
+    public ConflictPolicy ConflictPolicy { get; init; }
+
+    /// <summary>Whether who announces a Service goes on as long as it can, even when another would be elected anew.</summary>
+    public bool StickyOwners { get; init; }
 }
 
 /// <summary>The command line.</summary>
@@ -56,6 +63,16 @@ internal static class SpeakerCommand
             Description = "How often neighbours and switches are told of an address that stays, 10 to 86400; 0 for only when it comes.",
             DefaultValueFactory = static _ => 120,
         };
+        var conflicts = new Option<string>("--address-conflicts")
+        {
+            Description = "Whether a new address of a pool is looked for on the LAN before its first use, and what is done when another machine has it: refuse, defend or off.",
+            DefaultValueFactory = static _ => "refuse",
+        };
+        conflicts.AcceptOnlyFromAmong("refuse", "defend", "off");
+        var sticky = new Option<bool>("--sticky-owners")
+        {
+            Description = "Who announces a Service goes on as long as it can; else a node that returns takes back what it is elected for. The same for all speakers.",
+        };
         refresh.Validators.Add(static result =>
         {
             if (result.GetValueOrDefault<int>() is not 0 and (< 10 or > 86400))
@@ -92,6 +109,8 @@ internal static class SpeakerCommand
         command.Options.Add(key);
         command.Options.Add(interval);
         command.Options.Add(refresh);
+        command.Options.Add(conflicts);
+        command.Options.Add(sticky);
         command.Validators.Add(result =>
         {
             if (NodeName(result.GetValue(node)) is null)
@@ -103,6 +122,8 @@ internal static class SpeakerCommand
                 TimeSpan.FromSeconds(result.GetValue(leaseSeconds)), result.GetValue(key), TimeSpan.FromMilliseconds(result.GetValue(interval)))
             {
                 GratuitousRefresh = TimeSpan.FromSeconds(result.GetValue(refresh)),
+                ConflictPolicy = Enum.Parse<ConflictPolicy>(result.GetValue(conflicts)!, ignoreCase: true),
+                StickyOwners = result.GetValue(sticky),
             },
             cancellationToken));
         return command;

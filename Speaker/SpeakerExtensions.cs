@@ -1,4 +1,5 @@
 using DynamicLb.Contracts.Configuration;
+using DynamicLb.Contracts.Resources;
 using DynamicLb.Kubernetes.Client;
 using DynamicLb.Kubernetes.Events;
 using DynamicLb.Kubernetes.Informers;
@@ -74,7 +75,7 @@ internal static class SpeakerExtensions
         services.AddSingleton<ResponderContext>();
         services.AddSingleton<ILinkMonitor, LinkMonitor>();
         services.AddSingleton(new ResponderSockets(
-            static link => PacketLinkChannel.Open(link, ArpPacket.RequestFilter), static link => PacketLinkChannel.Open(link, NeighborFilter.Responder),
+            static link => PacketLinkChannel.Open(link, ArpPacket.ResponderFilter), static link => PacketLinkChannel.Open(link, NeighborFilter.Responder),
             static link => new SolicitedNodeGroups(link.Index)));
         services.AddSingleton<Layer2Announcer>();
         services.AddSingleton(provider => new EventRecorder(
@@ -82,7 +83,24 @@ internal static class SpeakerExtensions
             provider.GetRequiredService<ILogger<EventRecorder>>()));
         services.AddSingleton<IEventRecorder>(static provider => provider.GetRequiredService<EventRecorder>());
         services.AddSingleton<ServiceEvents>();
-        services.AddSingleton<ServiceReconciler>();
+        services.AddSingleton<ConflictConditions>();
+        services.AddSingleton(provider => new Layer2StatusWriter(
+            provider.GetRequiredService<IKubernetesClient>(),
+            new Informer<ServiceL2Status>(
+                provider.GetRequiredService<IKubernetesClient>(), ServiceL2Status.Type, space, provider.GetRequiredService<TimeProvider>(), Random.Shared,
+                provider.GetRequiredService<ILogger<Informer<ServiceL2Status>>>()),
+            options, space, provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<Layer2StatusWriter>>()));
+        services.AddSingleton(static provider =>
+        {
+            var reconciler = ActivatorUtilities.CreateInstance<ServiceReconciler>(provider);
+            var statuses = provider.GetRequiredService<Layer2StatusWriter>();
+            reconciler.Decided += statuses.Decided;
+            reconciler.ConflictChanged += provider.GetRequiredService<ConflictConditions>().Set;
+            reconciler.AnnouncersOf = statuses.AnnouncersOf;
+            statuses.AnnouncersChanged += reconciler.LookAgain;
+            return reconciler;
+        });
+        services.AddSingleton<ServiceExplainer>();
         services.AddSingleton(static provider =>
         {
             var (membership, announcer) = (provider.GetRequiredService<NodeMembership>(), provider.GetRequiredService<Layer2Announcer>());

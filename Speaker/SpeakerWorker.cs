@@ -6,6 +6,7 @@ using DynamicLb.Speaker.Heartbeats;
 using DynamicLb.Speaker.Layer2;
 using DynamicLb.Speaker.Membership;
 using DynamicLb.Speaker.Services;
+using DynamicLb.Speaker.Status;
 
 namespace DynamicLb.Speaker;
 
@@ -15,7 +16,7 @@ namespace DynamicLb.Speaker;
 /// </summary>
 internal sealed class SpeakerWorker(
     Informer<Service> services, Informer<Node> nodes, Informer<EndpointSlice> slices, NodeMembership membership, HeartbeatExchange heartbeats, ServiceReconciler reconciler,
-    AnnouncementTable table, Layer2Announcer announcer, IConfigSource config, ConfigurationStateWriter state, EventRecorder events, TimeProvider time) : BackgroundService
+    AnnouncementTable table, Layer2Announcer announcer, IConfigSource config, ConfigurationStateWriter state, Layer2StatusWriter statuses, ConflictConditions conflicts, EventRecorder events, TimeProvider time) : BackgroundService
 {
     private static readonly TimeSpan Overlap = TimeSpan.FromMilliseconds(500);
     private static readonly TimeSpan OverlapLook = TimeSpan.FromMilliseconds(20);
@@ -35,7 +36,7 @@ internal sealed class SpeakerWorker(
         [
             services.RunAsync(silence.Token), nodes.RunAsync(silence.Token), slices.RunAsync(silence.Token), membership.Leases.RunAsync(silence.Token),
             events.RunAsync(silence.Token), config.FollowAsync(silence.Token), config.RunAsync(reconciler.ConfigureAsync, silence.Token),
-            state.RunAsync(silence.Token), announcer.RunAsync(silence.Token), heartbeats.RunAsync(stoppingToken, silence.Token),
+            state.RunAsync(silence.Token), statuses.RunAsync(silence.Token), conflicts.RunAsync(silence.Token), announcer.RunAsync(silence.Token), heartbeats.RunAsync(stoppingToken, silence.Token),
         ];
         var working = WorkAsync(silence.Token, fault.Token);
         try

@@ -42,6 +42,13 @@ public static class Annotations
     public const string FailedLease = "dynamiclb.io/failed-lease";
 }
 
+/// <summary>Types of the conditions that are written to Services.</summary>
+public static class Conditions
+{
+    /// <summary>Written by the speaker: another machine has an address of the Service.</summary>
+    public const string AddressConflict = "dynamiclb.io/AddressConflict";
+}
+
 /// <summary>Labels on Nodes that the speaker reads.</summary>
 public static class NodeLabels
 {

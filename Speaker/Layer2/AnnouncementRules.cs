@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Net;
 using DynamicLb.Contracts;
 using DynamicLb.Contracts.Configuration;
+using DynamicLb.Kubernetes;
 using DynamicLb.Kubernetes.Resources;
 using DynamicLb.Networking.Addresses;
 
@@ -21,6 +22,15 @@ internal enum SilenceReason
     LeaseExpired,
     NoEndpoints,
     NotOwner,
+
+    /// <summary>The address is new, and is looked for on the LAN before it is used.</summary>
+    Probing,
+
+    /// <summary>Another machine has the address.</summary>
+    AddressConflict,
+
+    /// <summary>No configuration has been read yet; in explanations only.</summary>
+    NoConfiguration,
 }
 
 /// <summary>What a speaker does about a Service.</summary>
@@ -52,10 +62,13 @@ internal sealed record Surroundings(string Me, IReadOnlyList<string> Candidates,
 
     /// <summary>Who reaches the users of an address, as far as we can hear by these interfaces of ours (null: all).</summary>
     public Func<IPAddress, IReadOnlySet<string>?, Func<string, bool>> WhoServes { get; init; } = static (_, _) => static _ => true;
+
+    /// <summary>Nodes that announce a Service now and go on as long as they can be elected; null unless owners are sticky.</summary>
+    public Func<NamespacedName, IReadOnlyCollection<string>>? AnnouncersOf { get; init; }
 }
 
 /// <summary>Decides whether this node announces a Service's addresses by ARP and NDP (MetalLB, "Layer 2 mode"). Pure.</summary>
-internal static class AnnouncementRules
+internal static partial class AnnouncementRules
 {
     public static Decision Decide(Service service, IReadOnlyCollection<EndpointSlice> slices, Surroundings surroundings)
     {
@@ -100,7 +113,7 @@ internal static class AnnouncementRules
             candidates = candidates.Where(hosts.Contains);
         }
         // Both addresses of a dual-stack Service go to one node: the first decides, as with MetalLB.
-        string? owner = Election.Winner(MostPreferred(candidates, advertisements, surroundings), addresses[0]);
+        string? owner = Election.Winner(StayingOf(service, MostPreferred(candidates, advertisements, surroundings), surroundings), addresses[0]);
         return owner is not null && owner == surroundings.Me
             ? new Decision(SilenceReason.None, announceable, validUntil, owner) { Interfaces = interfaces }
             : Decision.Silent(SilenceReason.NotOwner, owner);
@@ -112,6 +125,16 @@ internal static class AnnouncementRules
     private static bool IsShared(Service service) =>
         service.Metadata.Annotation(Annotations.AllowSharedIP) is not null || service.Metadata.Annotation(Annotations.LegacyAllowSharedIP) is not null;
 
+    /// <summary>Those of the candidates that announce it now, where owners are sticky and one of them does; else all of them.</summary>
+    private static List<string> StayingOf(Service service, List<string> candidates, Surroundings surroundings)
+    {
+        if (surroundings.AnnouncersOf is not { } announcersOf)
+            return candidates;
+        var current = announcersOf(NamespacedName.Of(service));
+        var staying = candidates.FindAll(current.Contains);
+        return staying.Count > 0 ? staying : candidates;
+    }
+
     /// <summary>The candidates with the highest score: the weights of all preferences that match a node, of all advertisements that select it.</summary>
     private static List<string> MostPreferred(IEnumerable<string> candidates, List<Layer2Advertisement> advertisements, Surroundings surroundings)
     {
@@ -119,8 +142,7 @@ internal static class AnnouncementRules
         int highest = 0;
         foreach (string node in candidates)
         {
-            int score = advertisements.Where(ad => Selects(ad, node, surroundings)).SelectMany(static ad => ad.Preferred)
-                .Where(preferred => preferred.Preference?.Matches(surroundings.LabelsOf(node)) == true).Sum(static preferred => preferred.Weight);
+            int score = ScoreOf(node, advertisements, surroundings);
             if (score > highest)
             {
                 best.Clear();
@@ -131,6 +153,10 @@ internal static class AnnouncementRules
         }
         return best;
     }
+
+    private static int ScoreOf(string node, List<Layer2Advertisement> advertisements, Surroundings surroundings) =>
+        advertisements.Where(ad => Selects(ad, node, surroundings)).SelectMany(static ad => ad.Preferred)
+            .Where(preferred => preferred.Preference?.Matches(surroundings.LabelsOf(node)) == true).Sum(static preferred => preferred.Weight);
 
     /// <summary>The interfaces of all advertisements that select this node; null, for all, when one of them names none.</summary>
     private static HashSet<string>? InterfacesOf(List<Layer2Advertisement> advertisements, Surroundings surroundings)

@@ -22,8 +22,6 @@ internal static class ArpRules
         item = null;
         if (!ArpPacket.TryParse(frame, out var destination, out packet))
             return FrameVerdict.Malformed;
-        if (packet.Operation != ArpOperation.Request)
-            return FrameVerdict.NotARequest;
         // Broadcast requests, and the unicast ones by which neighbours confirm what they know (RFC 4861 §7.3 in the form of ARP).
         if (destination != MacAddress.Broadcast && destination != own)
             return FrameVerdict.ForAnotherStation;
@@ -32,6 +30,8 @@ internal static class ArpRules
         // RFC 5227 §2.4: who sends with an address has it, or believes so.
         if (announced.TryGetValue(packet.SenderAddress, out item))
             return item.IsValid(time) ? FrameVerdict.Claim : FrameVerdict.Expired;
+        if (packet.Operation != ArpOperation.Request)
+            return FrameVerdict.NotARequest;
         if (!announced.TryGetValue(packet.TargetAddress, out item))
             return FrameVerdict.NotAnnounced;
         return item.IsValid(time) ? FrameVerdict.Answer : FrameVerdict.Expired;

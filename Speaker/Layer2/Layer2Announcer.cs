@@ -20,6 +20,7 @@ internal sealed partial class Layer2Announcer(
     private readonly Channel<Message> _messages = Channel.CreateUnbounded<Message>(new UnboundedChannelOptions { SingleReader = true });
     private readonly Dictionary<int, LinkMember> _members = [];
     private readonly GratuitousSchedule _schedule = new(options.GratuitousRefresh);
+    private readonly ProbeSchedule _probes = new();
     private readonly long _start = time.GetTimestamp();
     private volatile int _count;
     private int _looksLater;
@@ -34,6 +35,16 @@ internal sealed partial class Layer2Announcer(
 
     /// <summary>Tells neighbours once, a moment from now, that an address is here, if it then still is. Thread-safe; does not wait.</summary>
     public void Defend(HostAddress address, TimeSpan after) => _messages.Writer.TryWrite(new Message([address], 1, after));
+
+    /// <summary>Called when an address was looked for: who has it, or null. Must be quick.</summary>
+    public Action<HostAddress, MacAddress?>? Probed { get; set; }
+
+    /// <summary>Looks for another machine that has an address. Thread-safe; does not wait.</summary>
+    /// <param name="address">The address.</param>
+    /// <param name="interfaces">Where; null for all.</param>
+    /// <param name="after">When.</param>
+    public void Probe(HostAddress address, IReadOnlySet<string>? interfaces, TimeSpan after) =>
+        _messages.Writer.TryWrite(new Message([address], 0, after) { Interfaces = interfaces });
 
     /// <summary>Works until cancelled.</summary>
     public async Task RunAsync(CancellationToken cancellationToken)
@@ -51,11 +62,17 @@ internal sealed partial class Layer2Announcer(
                 {
                     look |= message.Addresses is null;
                     foreach (var address in message.Addresses ?? [])
-                        _schedule.Add(address, message.Rounds, Now + message.After);
+                    {
+                        if (message.Rounds == 0)
+                            _probes.Add(address, message.Interfaces, Now + message.After);
+                        else
+                            _schedule.Add(address, message.Rounds, Now + message.After);
+                    }
                 }
                 if (look)
                     await FollowLinksAsync();
                 await SendDueAsync(cancellationToken);
+                await ProbeDueAsync(cancellationToken);
                 await WaitAsync(cancellationToken);
             }
         }
@@ -75,12 +92,21 @@ internal sealed partial class Layer2Announcer(
     }
 
     /// <summary>Whether an interface takes part: up, broadcasting and resolving, its own master, and not excluded by name.</summary>
-    internal static bool IsEligible(InterfaceState state, Regex excluded) =>
-        state is { IsUp: true, IsBroadcast: true, UsesArp: true, IsEnslaved: false } && !excluded.IsMatch(state.Link.Name);
+    internal static bool IsEligible(InterfaceState state, Regex excluded) => WhyNot(state, excluded) is null;
+
+    /// <summary>Why an interface takes no part; null when it does.</summary>
+    internal static string? WhyNot(InterfaceState state, Regex excluded) => state switch
+    {
+        { IsUp: false } => "down",
+        { IsBroadcast: false } => "cannot broadcast",
+        { UsesArp: false } => "resolves no addresses (NOARP)",
+        { IsEnslaved: true } => "part of a bridge, bond or VRF, whose own interface is used",
+        _ => excluded.IsMatch(state.Link.Name) ? "excluded by --exclude-interfaces" : null,
+    };
 
     private async Task WaitAsync(CancellationToken cancellationToken)
     {
-        if (_schedule.NextDue is not { } due)
+        if (Earlier(_schedule.NextDue, _probes.NextDue) is not { } due)
         {
             await _messages.Reader.WaitToReadAsync(cancellationToken);
             return;
@@ -97,6 +123,25 @@ internal sealed partial class Layer2Announcer(
         catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
         {
             // Somebody is to be told of an address.
+        }
+    }
+
+    private static TimeSpan? Earlier(TimeSpan? one, TimeSpan? other) => one is null || other < one ? other : one;
+
+    private async Task ProbeDueAsync(CancellationToken cancellationToken)
+    {
+        while (_probes.TryTake(Now, out var step))
+        {
+            if (step.Left == 0)
+            {
+                var other = context.Probes.End(step.Address);
+                Probed?.Invoke(step.Address, other);
+                continue;
+            }
+            if (step.IsFirst)
+                context.Probes.Begin(step.Address);
+            foreach (var member in _members.Values)
+                await member.SendProbeAsync(step, cancellationToken);
         }
     }
 
@@ -185,9 +230,11 @@ internal sealed partial class Layer2Announcer(
         _messages.Writer.TryWrite(Message.Look);
     }
 
-    /// <summary>Addresses to tell of; or null to look at the interfaces.</summary>
+    /// <summary>Addresses to tell of, or, in no rounds, to look for; or null to look at the interfaces.</summary>
     private readonly record struct Message(IReadOnlyCollection<HostAddress>? Addresses, int Rounds, TimeSpan After)
     {
+        public IReadOnlySet<string>? Interfaces { get; init; }
+
         public static Message Look => default;
     }
 

@@ -44,6 +44,15 @@ internal sealed class LinkMember(LinkInfo link, bool hasCarrier) : IAsyncDisposa
         await _ndp!.SendGratuitousAsync(item, cancellationToken);
     }
 
+    /// <summary>Asks whether another machine has an address. Its answers come to the group of an IPv6 address.</summary>
+    public async ValueTask SendProbeAsync(ProbeSchedule.Step step, CancellationToken cancellationToken)
+    {
+        if (step.Interfaces is { } only && !only.Contains(link.Name))
+            return;
+        await _arp!.SendProbeAsync(step.Address, cancellationToken);
+        await _ndp!.SendProbeAsync(step.Address, cancellationToken);
+    }
+
     public async ValueTask DisposeAsync()
     {
         _groups!.Dispose();

@@ -31,6 +31,10 @@ internal interface INeighborProtocol
     /// <summary>Writes one form of an announcement to all.</summary>
     /// <returns>Length.</returns>
     int WriteGratuitous(Span<byte> frame, int form, HostAddress address, MacAddress own);
+
+    /// <summary>Writes the question whether another machine has an address, from which nobody learns anything.</summary>
+    /// <returns>Length.</returns>
+    int WriteProbe(Span<byte> frame, HostAddress address, MacAddress own);
 }
 
 /// <summary>IPv4: ARP.</summary>
@@ -52,6 +56,8 @@ internal sealed class ArpProtocol : INeighborProtocol
         var verdict = ArpRules.Judge(frame, own, context.OwnMacs, context.Table.Snapshot, context.Time, out var packet, out var item);
         if (verdict == FrameVerdict.Answer)
             ArpRules.WriteAnswer(answer, packet, own);
+        if (verdict is FrameVerdict.NotARequest or FrameVerdict.NotAnnounced)
+            context.Probes.Hear(packet.ClaimedAddress, packet.SenderMac);
         heard = new HeardFrame(item, packet.SenderMac, verdict == FrameVerdict.Answer ? ArpPacket.FrameLength : 0);
         return verdict;
     }
@@ -61,6 +67,9 @@ internal sealed class ArpProtocol : INeighborProtocol
         ArpRules.WriteGratuitous(frame, form == 0 ? ArpOperation.Request : ArpOperation.Reply, address.IPv4, own);
         return ArpPacket.FrameLength;
     }
+
+    public int WriteProbe(Span<byte> frame, HostAddress address, MacAddress own) =>
+        new ArpPacket(ArpOperation.Request, own, IPv4Address.Any, MacAddress.Zero, address.IPv4).Write(frame, own, MacAddress.Broadcast);
 }
 
 /// <summary>IPv6: Neighbor Discovery.</summary>
@@ -79,9 +88,13 @@ internal sealed class NdpProtocol : INeighborProtocol
     public FrameVerdict Judge(ReadOnlySpan<byte> frame, MacAddress own, ResponderContext context, Span<byte> answer, out HeardFrame heard)
     {
         var verdict = NdpRules.Judge(frame, own, context.OwnMacs, context.Table.Snapshot, context.Time, out var message, out var item);
+        if (verdict is FrameVerdict.NotARequest or FrameVerdict.NotAnnounced)
+            context.Probes.Hear(message.Type == NeighborMessageType.Advertisement || message.Source.IsAny ? message.Target : message.Source, message.SourceMac);
         heard = new HeardFrame(item, message.SourceMac, verdict == FrameVerdict.Answer ? NdpRules.WriteAnswer(answer, message, own) : 0);
         return verdict;
     }
 
     public int WriteGratuitous(Span<byte> frame, int form, HostAddress address, MacAddress own) => NdpRules.WriteGratuitous(frame, address.IPv6, own);
+
+    public int WriteProbe(Span<byte> frame, HostAddress address, MacAddress own) => NeighborMessage.WriteDetection(frame, own, address.IPv6);
 }

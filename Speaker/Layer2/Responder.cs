@@ -1,4 +1,5 @@
 using System.Net.Sockets;
+using DynamicLb.Networking.Addresses;
 using DynamicLb.Networking.PacketSocket;
 
 namespace DynamicLb.Speaker.Layer2;
@@ -29,6 +30,15 @@ internal sealed partial class Responder(INeighborProtocol protocol, ILinkChannel
             if (await TrySendAsync(_gratuitous.AsMemory(0, length), cancellationToken))
                 context.Metrics.GratuitousSent(item.Label);
         }
+    }
+
+    /// <summary>Asks the link whether another machine has an address, if it is of this protocol's family. One caller at a time, the same as of announcements.</summary>
+    public async ValueTask SendProbeAsync(HostAddress address, CancellationToken cancellationToken)
+    {
+        if (!protocol.IsFor(address))
+            return;
+        int length = protocol.WriteProbe(_gratuitous, address, Link.Mac);
+        await TrySendAsync(_gratuitous.AsMemory(0, length), cancellationToken);
     }
 
     /// <summary>Frames that the kernel dropped since the last call, since we were too slow.</summary>

@@ -17,6 +17,9 @@ internal sealed class ResponderContext(AnnouncementTable table, PauseGuard guard
 
     public AnnouncementTable Table => table;
 
+    /// <summary>What is looked for before its first use.</summary>
+    public FirstUseProbes Probes { get; } = new();
+
     public PauseGuard Guard => guard;
 
     public SpeakerMetrics Metrics => metrics;

@@ -1,3 +1,4 @@
+using System.Collections.Frozen;
 using System.Threading.Channels;
 using DynamicLb.Contracts.Configuration;
 using DynamicLb.Kubernetes;
@@ -37,12 +38,15 @@ internal sealed partial class ServiceReconciler
     private readonly ILogger _logger;
     private readonly EndpointSliceIndex _slices = new();
     private readonly Dictionary<NamespacedName, Decision> _decisions = [];
+    private readonly AddressConflicts _conflicts;
     private readonly HashSet<HostAddress> _yielded = [];
     private readonly Dictionary<HostAddress, long> _defended = [];
     private readonly Channel<bool> _wake = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
     private readonly Lock _lock = new();
     private HashSet<NamespacedName> _dirty = [];
     private List<(HostAddress Address, MacAddress Mac)> _claims = [];
+    private List<(HostAddress Address, MacAddress? Other)> _probed = [];
+    private volatile FrozenDictionary<HostAddress, MacAddress> _told = FrozenDictionary<HostAddress, MacAddress>.Empty;
     private bool _allDirty = true;
     private bool _rejoined;
     private volatile LoadBalancerConfig? _config;
@@ -75,6 +79,8 @@ internal sealed partial class ServiceReconciler
         membership.Changed += TouchAll;
         membership.Rejoined += Rejoin;
         responders.Claimed = Claim;
+        _conflicts = new AddressConflicts(options.ConflictPolicy);
+        announcer.Probed = Probed;
     }
 
     /// <summary>Takes up a new configuration.</summary>
@@ -109,11 +115,13 @@ internal sealed partial class ServiceReconciler
             return;
         HashSet<NamespacedName> names;
         List<(HostAddress Address, MacAddress Mac)> claims;
+        List<(HostAddress Address, MacAddress? Other)> probed;
         bool all, rejoined;
         lock (_lock)
         {
             (names, _dirty) = (_dirty, []);
             (claims, _claims) = (_claims, []);
+            (probed, _probed) = (_probed, []);
             (all, _allDirty) = (_allDirty, false);
             (rejoined, _rejoined) = (_rejoined, false);
         }
@@ -129,17 +137,15 @@ internal sealed partial class ServiceReconciler
             _yielded.Clear();
         foreach (var (address, mac) in claims)
             TakeClaim(address, mac);
+        foreach (var (address, other) in probed)
+            TakeProbe(address, other, names);
 
-        var surroundings = new Surroundings(
-            _options.NodeName,
-            [.. _membership.Members.Where(node => AnnouncementRules.CanAnnounce(_nodes.Get(new NamespacedName("", node)), _options.IgnoreExcludeLabel))],
-            config, now)
-        {
-            LabelsOf = node => _nodes.Get(new NamespacedName("", node))?.Metadata.Labels,
-            WhoServes = _membership.WhoServes,
-        };
+        var surroundings = Look(config, now);
         foreach (var name in names)
             Decide(name, surroundings);
+        _conflicts.Start();
+        foreach (var address in _conflicts.Forget(Elapsed))
+            TellConflict(address);
         if (names.Count > 0 || claims.Count > 0 || rejoined)
             Publish(rejoined);
         _metrics.Updated(names.Count);
@@ -177,6 +183,13 @@ internal sealed partial class ServiceReconciler
         Wake();
     }
 
+    private void Probed(HostAddress address, MacAddress? other)
+    {
+        lock (_lock)
+            _probed.Add((address, other));
+        Wake();
+    }
+
     private void Wake() => _wake.Writer.TryWrite(true);
 
     private void Decide(NamespacedName name, Surroundings surroundings)
@@ -186,11 +199,13 @@ internal sealed partial class ServiceReconciler
         var decision = service is null || !_options.Common.Serves(service)
             ? Decision.Silent(SilenceReason.NotLoadBalancer)
             : AnnouncementRules.Decide(service, _slices.Of(name), surroundings);
+        decision = Examine(name, service, decision, surroundings);
         if (decision.Reason == SilenceReason.NotLoadBalancer)
             _decisions.Remove(name);
         else
             _decisions[name] = decision;
         _events.Tell(name, service, before, decision, _announcer.InterfaceCount);
+        Decided?.Invoke(name, decision);
     }
 
     /// <summary>
@@ -206,6 +221,8 @@ internal sealed partial class ServiceReconciler
             return;
         }
         _membership.SeenOtherwise(mac);
+        if (_conflicts.Claimed(address, mac, Elapsed))
+            TellConflict(address);
         if (_defended.TryGetValue(address, out long last) && _time.GetElapsedTime(last) < DefendEvery)
             return;
         if (_defended.Count > 10_000)

@@ -40,6 +40,10 @@ internal sealed partial class ServiceEvents(SpeakerOptions options, IEventRecord
             Failed(service!, "no L2Advertisement is for its pool, and this version announces nothing by BGP");
     }
 
+    /// <summary>Tells that another machine has an address.</summary>
+    public void Conflict(Service service, string words, bool isRefused) =>
+        events.Warning(service, "addressConflict", words + (isRefused ? "; it is not announced" : "; it is announced all the same"));
+
     private void Failed(Service service, string message) => events.Warning(service, "announceFailed", message);
 
     [LoggerMessage(1, LogLevel.Information, "{Service}: announcing {Addresses}, until {Until}")]

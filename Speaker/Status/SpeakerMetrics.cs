@@ -23,6 +23,7 @@ internal sealed class SpeakerMetrics
     private readonly Counter<long> _responses;
     private readonly Counter<long> _gratuitous;
     private readonly Counter<long> _frames;
+    private readonly Counter<long> _conflicts;
     private readonly Counter<long> _updates;
     private readonly Counter<long> _heartbeatsSent;
     private readonly Counter<long> _heartbeatsHeard;
@@ -36,6 +37,7 @@ internal sealed class SpeakerMetrics
         _responses = _meter.CreateCounter<long>("metallb_layer2_responses_sent", description: "ARP and NDP replies sent");
         _gratuitous = _meter.CreateCounter<long>("metallb_layer2_gratuitous_sent", description: "Gratuitous ARP and NDP packets sent");
         _frames = _meter.CreateCounter<long>("dynamiclb_layer2_frames_total", description: "ARP and NDP frames received, by what became of them");
+        _conflicts = _meter.CreateCounter<long>("dynamiclb_layer2_conflicts_total", description: "Times that another machine was found to have an address of a Service");
         _updates = _meter.CreateCounter<long>("metallb_k8s_client_updates_total", description: "Services looked at");
         _heartbeatsSent = _meter.CreateCounter<long>("dynamiclb_speaker_heartbeats_sent_total", description: "Heartbeats sent to the other speakers on the segment");
         _heartbeatsHeard = _meter.CreateCounter<long>("dynamiclb_speaker_heartbeats_received_total", description: "Heartbeats received, by what became of them");
@@ -61,6 +63,8 @@ internal sealed class SpeakerMetrics
     public void GratuitousSent(string ip) => _gratuitous.Add(1, new KeyValuePair<string, object?>("ip", ip));
 
     public void Frame(FrameVerdict verdict) => _frames.Add(1, Verdicts[(int)verdict]);
+
+    public void ConflictFound() => _conflicts.Add(1);
 
     public void Updated(int services) => _updates.Add(services);
 

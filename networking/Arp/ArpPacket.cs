@@ -30,17 +30,18 @@ public readonly record struct ArpPacket(
     public const int FrameLength = 42;
 
     /// <summary>
-    /// Lets only ARP requests through that are sent to the interface's own address or to all. A frame of a VLAN that the host is no member of arrives here without its
+    /// For who answers on an interface: what is sent to its own address or to all, replies as well, since they show who else has an address. A frame of a VLAN that the host is no member of arrives here without its
     /// tag; the kernel counts it as sent to somebody else, so it must not be answered.
     /// </summary>
-    public static BpfProgram RequestFilter { get; } = new(
+    public static BpfProgram ResponderFilter { get; } = new(
         EtherType,
         BpfInstruction.LoadPacketType(),
-        BpfInstruction.JumpIfAnyBit(0xfffffffe, 5, 0),
+        BpfInstruction.JumpIfAnyBit(0xfffffffe, 6, 0),
         BpfInstruction.LoadHalf(12),
-        BpfInstruction.JumpIfEqual(EtherType, 0, 3),
+        BpfInstruction.JumpIfEqual(EtherType, 0, 4),
         BpfInstruction.LoadHalf(20),
-        BpfInstruction.JumpIfEqual((uint)ArpOperation.Request, 0, 1),
+        BpfInstruction.JumpIfEqual((uint)ArpOperation.Request, 1, 0),
+        BpfInstruction.JumpIfEqual((uint)ArpOperation.Reply, 0, 1),
         BpfInstruction.Return(256),
         BpfInstruction.Return(0));
 

@@ -200,6 +200,9 @@ internal sealed partial class SpeakerLab : IAsyncDisposable
             item.GetProperty("reason").GetString() == reason && item.GetProperty("involvedObject").GetProperty("name").GetString() == service);
     }
 
+    /// <summary>Reads from the Kubernetes API.</summary>
+    public Task<string> GetAsync(string path) => _http.GetStringAsync(path, Cancelled);
+
     public string Logs() => string.Join('\n', _speakers.Select(static entry => $"--- {entry.Key}\n{entry.Value.LogTail(15)}"));
 
     public async ValueTask DisposeAsync()

@@ -27,11 +27,15 @@ internal sealed class SpeakerParts
 {
     public const string Me = "node-b";
 
-    public SpeakerParts()
+    public SpeakerParts(ConflictPolicy policy = ConflictPolicy.Off, bool sticky = false)
     {
         Options = new SpeakerOptions(
             new KubernetesProgramSettings("none", null, null, "", "http://127.0.0.1:0", LogLevel.None), Me,
-            new Regex(SpeakerCommand.DefaultExcluded, RegexOptions.ExplicitCapture, TimeSpan.FromSeconds(1)), false, TimeSpan.FromSeconds(3), null, TimeSpan.FromMilliseconds(100));
+            new Regex(SpeakerCommand.DefaultExcluded, RegexOptions.ExplicitCapture, TimeSpan.FromSeconds(1)), false, TimeSpan.FromSeconds(3), null, TimeSpan.FromMilliseconds(100))
+        {
+            ConflictPolicy = policy,
+            StickyOwners = sticky,
+        };
         var metrics = new SpeakerMetrics(Meters, Options, new ConfigFileWatcher("none", Time, NullLogger<ConfigFileWatcher>.Instance));
         Table = new AnnouncementTable(Time);
         Guard = new PauseGuard(Time, TimeSpan.FromHours(1));
@@ -44,6 +48,7 @@ internal sealed class SpeakerParts
             Options, Services, Nodes, Slices, Membership, Table, Announcer, context, new ServiceEvents(Options, Events, NullLogger<ServiceEvents>.Instance), metrics, Time,
             NullLogger<ServiceReconciler>.Instance);
         Claim = context.Claimed!;
+        Reconciler.ConflictChanged = (service, words) => Conditions.Add((service, words));
     }
 
     /// <summary>The scope of this speaker's meters: tests beside it have the same names.</summary>
@@ -84,6 +89,9 @@ internal sealed class SpeakerParts
     public Dictionary<string, FakeGroups> Groups { get; } = [];
 
     public FakeEvents Events { get; } = new();
+
+    /// <summary>What was said about conflicts, in order.</summary>
+    public List<(NamespacedName Service, string? Words)> Conditions { get; } = [];
 
     public void Configure(string yaml)
     {

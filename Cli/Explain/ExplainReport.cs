@@ -1,0 +1,53 @@
+using System.Globalization;
+using System.Text;
+using DynamicLb.Contracts.Explanations;
+
+namespace DynamicLb.Cli.Explain;
+
+/// <summary>An explanation for people.</summary>
+internal static class ExplainReport
+{
+    public static string Write(ServiceExplanation explanation)
+    {
+        var text = new StringBuilder();
+        text.Append(CultureInfo.InvariantCulture, $"{explanation.Service}: {explanation.Verdict}\n\nAllocation (as the speaker of {explanation.Node} sees it)\n");
+        if (explanation.Addresses.Count == 0)
+            text.Append("  no address\n");
+        foreach (var address in explanation.Addresses)
+            text.Append(CultureInfo.InvariantCulture, $"  {address.Address} from {explanation.Source ?? "a source that is not told"}\n");
+        text.Append(CultureInfo.InvariantCulture, $"  lease: {(explanation.ValidUntil is { } end ? $"until {Time(end)}" : "none, the address does not end")}\n");
+        text.Append(CultureInfo.InvariantCulture, $"  L2Advertisements: {(explanation.Advertisements.Count == 0 ? "none" : string.Join(", ", explanation.Advertisements))}\n");
+
+        text.Append("\nElection\n");
+        Table(text, explanation.Nodes.Select(node => (node.Node == explanation.Owner ? "*" : node.IsCandidate ? "+" : "-", node.Node, node.Why)));
+        text.Append(CultureInfo.InvariantCulture, $"\nInterfaces of {explanation.Node}\n");
+        Table(text, explanation.Interfaces.Select(static link => (link.IsUsed ? "+" : "-", $"{link.Name} {link.Mac}", link.Why)));
+
+        text.Append(CultureInfo.InvariantCulture, $"\nNeighbours of {explanation.Node}\n");
+        foreach (var address in explanation.Addresses)
+        {
+            text.Append(CultureInfo.InvariantCulture, $"  {address.Address}: ");
+            text.Append(!address.IsAnswered ? "not answered here"
+                : address.LastAsked is not { } asked ? "answered here, nobody has asked yet"
+                : $"last asked {Time(asked)} by {address.LastAsker}, last answered {(address.LastAnswered is { } answered ? Time(answered) : "never")}");
+            if (address.Conflict is { } other)
+                text.Append(CultureInfo.InvariantCulture, $"; {other} says that it has the address");
+            text.Append('\n');
+        }
+        text.Append("\nEndpoints\n");
+        if (explanation.Endpoints.Count == 0)
+            text.Append("  none\n");
+        Table(text, explanation.Endpoints.Select(static endpoint => (endpoint.IsUsable ? "+" : "-", endpoint.Address, endpoint.Node ?? "on no node")));
+        return text.ToString().TrimEnd();
+    }
+
+    private static void Table(StringBuilder text, IEnumerable<(string Sign, string What, string Why)> rows)
+    {
+        var all = rows.ToList();
+        int width = all.Count == 0 ? 0 : all.Max(static row => row.What.Length);
+        foreach (var (sign, what, why) in all)
+            text.Append(CultureInfo.InvariantCulture, $"  {sign} {what.PadRight(width)}  {why}\n");
+    }
+
+    private static string Time(DateTimeOffset time) => time.UtcDateTime.ToString("yyyy-MM-dd HH:mm:ss'Z'", CultureInfo.InvariantCulture);
+}

@@ -1,0 +1,104 @@
+using System.Net;
+using DynamicLb.Contracts;
+using DynamicLb.Contracts.Explanations;
+using DynamicLb.Kubernetes;
+using DynamicLb.Kubernetes.Resources;
+using DynamicLb.Networking.Addresses;
+using DynamicLb.Networking.Netlink;
+using DynamicLb.Speaker.Layer2;
+using DynamicLb.Speaker.Services;
+
+namespace DynamicLb.Speaker.Status;
+
+/// <summary>Says why a Service is announced, or not, and by whom: <see cref="AnnouncementRules"/> once more, with every step told. Thread-safe.</summary>
+internal sealed class ServiceExplainer(SpeakerOptions options, ServiceReconciler reconciler, AnnouncementTable table, ILinkMonitor links)
+{
+    /// <summary>What there is to say; null when there is no such Service.</summary>
+    public ServiceExplanation? Explain(NamespacedName name)
+    {
+        if (reconciler.Look(name) is not { } seen)
+            return null;
+        var (service, slices, surroundings, nodes) = (seen.Service, seen.Slices, seen.Surroundings, seen.Nodes);
+        var endpoints = slices.SelectMany(static slice => slice.Endpoints ?? []).ToList();
+        var decision = !options.Common.Serves(service) ? Decision.Silent(SilenceReason.NotLoadBalancer)
+            : surroundings is null ? Decision.Silent(SilenceReason.NoConfiguration)
+            : reconciler.DecisionOf(name) ?? AnnouncementRules.Decide(service, slices, surroundings);
+        var standing = surroundings is null ? [] : AnnouncementRules.Standings(service, slices, surroundings, nodes);
+        var addresses = (service.Status.LoadBalancer.Ingress ?? []).Where(static entry => entry.Ip is not null).Select(entry => Describe(entry.Ip!)).ToList();
+        return new ServiceExplanation(name.ToString(), options.NodeName, Sentence(service, decision, addresses), decision.Reason.ToString(), decision.Owner)
+        {
+            Addresses = addresses,
+            Source = service.Metadata.Annotation(Annotations.AllocatedFromPool),
+            ValidUntil = DateTimeOffset.TryParse(
+                service.Metadata.Annotation(Annotations.ValidUntil), System.Globalization.CultureInfo.InvariantCulture, System.Globalization.DateTimeStyles.AssumeUniversal, out var end)
+                ? end : null,
+            Advertisements = surroundings is null ? [] : [.. AnnouncementRules.AdvertisementsOf(service, surroundings.Config).Select(static ad => ad.Name)],
+            Endpoints = [.. endpoints.SelectMany(static endpoint => (endpoint.Addresses ?? []).Select(address => new ExplainedEndpoint(address, endpoint.Node, AnnouncementRules.IsUsable(endpoint))))],
+            Nodes = [.. standing.Select(Describe)],
+            Interfaces = [.. links.Current.Select(link => Describe(link, surroundings is null ? null : AnnouncementRules.InterfacesFor(service, surroundings)))],
+        };
+    }
+
+    private ExplainedAddress Describe(string text)
+    {
+        if (!IPAddress.TryParse(text, out var parsed) || !HostAddress.TryFrom(parsed, out var address))
+            return new ExplainedAddress(text, false);
+        string? conflict = reconciler.ConflictOf(address)?.ToString();
+        if (!table.Snapshot.TryGetValue(address, out var item))
+            return new ExplainedAddress(text, false) { Conflict = conflict };
+        var traffic = item.Traffic;
+        return new ExplainedAddress(text, true)
+        {
+            LastAsked = traffic.LastAsked,
+            LastAsker = traffic.LastAsked is null ? null : traffic.LastAsker.ToString(),
+            LastAnswered = traffic.LastAnswered,
+            Conflict = conflict,
+        };
+    }
+
+    private static ExplainedNode Describe(Standing standing) => new(
+        standing.Node,
+        standing.Verdict switch
+        {
+            StandingVerdict.Elected => "elected",
+            StandingVerdict.LaterInOrder => $"number {standing.Place} in the order of this address",
+            StandingVerdict.LessPreferred => $"less preferred (weight {standing.Score})",
+            StandingVerdict.NotCurrent => "another node announces already, and owners are sticky",
+            StandingVerdict.NotAlive => "its speaker is not alive, as far as this one can tell",
+            StandingVerdict.Excluded => "labelled exclude-from-external-load-balancers",
+            StandingVerdict.NoNetwork => "its condition NetworkUnavailable is true",
+            StandingVerdict.NotSelected => "no L2Advertisement of the pool selects it",
+            StandingVerdict.NotHeard => "is not heard on the segment of the address",
+            StandingVerdict.NoEndpoint => "hosts no usable endpoint, and externalTrafficPolicy is Local",
+            _ => standing.Verdict.ToString(),
+        },
+        standing.Verdict is StandingVerdict.Elected or StandingVerdict.LaterInOrder or StandingVerdict.LessPreferred or StandingVerdict.NotCurrent, standing.Score);
+
+    private ExplainedInterface Describe(InterfaceState state, IReadOnlySet<string>? only)
+    {
+        string? against = Layer2Announcer.WhyNot(state, options.ExcludedInterfaces)
+            ?? (only is not null && !only.Contains(state.Link.Name) ? "not among the interfaces of the L2Advertisements" : null);
+        return new ExplainedInterface(state.Link.Name, state.Link.Mac.ToString(), against is null, against ?? (state.HasCarrier ? "announced on" : "announced on, but it has no carrier"));
+    }
+
+    private string Sentence(Service service, Decision decision, List<ExplainedAddress> addresses) => decision.Reason switch
+    {
+        SilenceReason.None when addresses.Exists(static address => address.IsAnswered) => $"announced from this node, {options.NodeName}",
+        SilenceReason.None => "this node is to announce it, and does not yet",
+        SilenceReason.NotLoadBalancer => service.Spec.Type != "LoadBalancer" ? "not of type LoadBalancer" : $"of the class '{service.Spec.LoadBalancerClass}', which is not served here",
+        SilenceReason.NoConfiguration => "no configuration has been read yet",
+        SilenceReason.NoIPAllocated => "has no address yet: see its Events for what the controller says",
+        SilenceReason.InvalidIP => "its status has an address that cannot be read",
+        SilenceReason.IpNotAllowed => "its addresses lie in no pool of the configuration",
+        SilenceReason.UnsupportedProtocol => "no L2Advertisement is for its pool",
+        SilenceReason.NoMatchingAdvertisement => "no L2Advertisement of its pool selects it",
+        SilenceReason.SharedIPWithServiceSelector => "its address is shared, which does not go with an L2Advertisement that selects Services",
+        SilenceReason.LeaseExpired => "its lease has ended and was not renewed",
+        SilenceReason.NoEndpoints => "has no endpoint that takes traffic",
+        SilenceReason.Probing => "its address is new: this node looks whether another machine has it",
+        SilenceReason.AddressConflict => $"another machine has its address: {string.Join(", ", addresses.Where(static a => a.Conflict is not null).Select(static a => $"{a.Address} is at {a.Conflict}"))}",
+        SilenceReason.NotOwner when decision.Owner is null => "no node can announce it: see the nodes",
+        SilenceReason.NotOwner => $"announced from node {decision.Owner}; ask its speaker for what neighbours asked",
+        _ => decision.Reason.ToString(),
+    };
+}
