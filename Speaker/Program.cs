@@ -1,6 +1,4 @@
-using DynamicLb.Contracts.Explanations;
 using DynamicLb.Contracts.Hosting;
-using DynamicLb.Kubernetes;
 using DynamicLb.Speaker;
 using DynamicLb.Speaker.Status;
 
@@ -15,10 +13,7 @@ var command = SpeakerCommand.Create(async (options, cancellationToken) =>
     await using var app = builder.Build();
     app.UsePorts();
     app.MapDynamicLbDefaults();
-    app.MapGet("/v1/explain/{space}/{name}", static (string space, string name, ServiceExplainer explainer) =>
-        explainer.Explain(new NamespacedName(space, name)) is { } explanation
-            ? Results.Json(explanation, ExplanationJsonContext.Default.ServiceExplanation)
-            : Results.NotFound());
+    app.MapExplanations();
     await app.RunAsync(cancellationToken);
 });
 return await command.Parse(command.WithEnvironment(args, Environment.GetEnvironmentVariable)).InvokeAsync();

@@ -34,11 +34,15 @@ public sealed partial class NetworkNamespace : IAsyncDisposable
     public ChildProcess Start(string program, IReadOnlyList<string> arguments, string logFile, IReadOnlyDictionary<string, string>? environment = null) =>
         ChildProcess.Start(program, arguments, logFile, environment, Name);
 
-    /// <summary>A socket in this namespace, where it stays whoever uses it: made on a thread that enters the namespace and ends there.</summary>
-    public Socket CreateTcpSocket()
+    /// <summary>A socket in this namespace, where it stays whoever uses it.</summary>
+    public Socket CreateTcpSocket() => Inside(static () => new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp));
+
+    /// <summary>Calls a function on a thread that enters this namespace and ends there: sockets that it makes stay in it.</summary>
+    public T Inside<T>(Func<T> make)
+        where T : class
     {
         const int NewNetwork = 0x40000000;
-        Socket? socket = null;
+        T? made = null;
         Exception? fault = null;
         var thread = new Thread(() =>
         {
@@ -47,7 +51,7 @@ public sealed partial class NetworkNamespace : IAsyncDisposable
                 using var handle = File.OpenHandle(Path.Combine("/run/netns", Name));
                 if (SetNamespace(handle, NewNetwork) != 0)
                     throw new Win32Exception(Marshal.GetLastPInvokeError(), $"The namespace {Name} cannot be entered");
-                socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+                made = make();
             }
             catch (Exception e)
             {
@@ -56,7 +60,7 @@ public sealed partial class NetworkNamespace : IAsyncDisposable
         });
         thread.Start();
         thread.Join();
-        return socket ?? throw new InvalidOperationException(fault!.Message, fault);
+        return made ?? throw new InvalidOperationException(fault!.Message, fault);
     }
 
     [LibraryImport("libc", EntryPoint = "setns", SetLastError = true)]

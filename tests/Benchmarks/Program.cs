@@ -13,6 +13,7 @@ internal static class Program
         RestartBenchmark.Benchmark,
         LossBenchmark.Benchmark,
         ManyLeasesBenchmark.Benchmark,
+        NeighborBenchmark.Benchmark,
     ];
 
     private static async Task<int> Main(string[] arguments)

@@ -12,6 +12,7 @@ public sealed class BenchmarkTests
     [InlineData("restart")]
     [InlineData("loss")]
     [InlineData("many")]
+    [InlineData("neighbors")]
     public async Task Short_form_of_a_benchmark_meets_what_does_not_depend_on_the_machine(string name)
     {
         Assert.SkipUnless(Environment.IsPrivilegedProcess, "network namespaces need root");
