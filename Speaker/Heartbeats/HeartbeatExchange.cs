@@ -89,6 +89,13 @@ internal sealed partial class HeartbeatExchange : IAsyncDisposable
             _table.SeenOtherwise(mac, Now);
     }
 
+    /// <summary>Whether a hardware address is another speaker's, by its heartbeats. Thread-safe.</summary>
+    public bool Knows(MacAddress mac)
+    {
+        lock (_gate)
+            return _table.Knows(mac);
+    }
+
     /// <summary>Beats until <paramref name="stopping"/>, then says that we leave, and goes on saying so until <paramref name="silence"/>.</summary>
     public async Task RunAsync(CancellationToken stopping, CancellationToken silence)
     {

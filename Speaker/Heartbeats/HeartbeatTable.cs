@@ -66,6 +66,10 @@ internal sealed class HeartbeatTable
     private readonly string _me;
     private readonly TimeSpan _interval;
     private readonly Func<ulong> _draw;
+    // Several interfaces of each node; whoever has the key could invent more.
+    private const int MostMacs = 10_000;
+
+    private readonly HashSet<MacAddress> _macs = [];
     private readonly Dictionary<ulong, Peer> _peers = [];
     private readonly Dictionary<string, Peer> _byNode = new(StringComparer.Ordinal);
     private readonly Dictionary<int, OwnLink> _links = [];
@@ -172,6 +176,8 @@ internal sealed class HeartbeatTable
         peer.HeardAt = now;
         peer.Timeout = TimeSpan.FromMilliseconds(beat.IntervalMilliseconds) * LostAfter;
         peer.Mac = view.Source;
+        if (_macs.Count < MostMacs)
+            _macs.Add(view.Source);
         (peer.IsLeaving, peer.IsMute) = (beat.IsLeaving, false);
         if (!_byNode.TryGetValue(peer.Node, out var before) || before != peer)
         {
@@ -190,6 +196,9 @@ internal sealed class HeartbeatTable
         foreach (var peer in _byNode.Values)
             peer.IsMute |= peer.Mac == mac && now - peer.HeardAt > MuteAfter;
     }
+
+    /// <summary>Whether a heartbeat ever came from a hardware address: it is another speaker's.</summary>
+    public bool Knows(MacAddress mac) => _macs.Contains(mac);
 
     /// <summary>Draws conclusions.</summary>
     /// <returns>Whether <see cref="Sight"/> changed.</returns>

@@ -28,6 +28,9 @@ internal interface IMembership
 
     /// <summary>Another machine claimed an address of ours by ARP: it is on the same segment, whatever else is heard of it. Thread-safe.</summary>
     void SeenOtherwise(Networking.Addresses.MacAddress mac);
+
+    /// <summary>Whether a hardware address is known to be another speaker's: an address of ours that is there is no conflict. Thread-safe.</summary>
+    bool IsSpeaker(Networking.Addresses.MacAddress mac);
 }
 
 /// <summary>

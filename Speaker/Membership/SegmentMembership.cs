@@ -55,6 +55,9 @@ internal sealed class SegmentMembership : IMembership
     public void SeenOtherwise(MacAddress mac) => _heartbeats.SeenOtherwise(mac);
 
     /// <inheritdoc/>
+    public bool IsSpeaker(MacAddress mac) => _heartbeats.Knows(mac);
+
+    /// <inheritdoc/>
     public Func<string, bool> WhoServes(IPAddress address, IReadOnlySet<string>? interfaces)
     {
         if (!_heartbeats.IsOn)

@@ -88,6 +88,9 @@ internal sealed partial class ServiceReconciler
 
     private void TakeProbe(HostAddress address, MacAddress? other, HashSet<NamespacedName> names)
     {
+        // Another speaker that has the same in mind, or has it for a moment longer: the election decides.
+        if (other is { } mac && _membership.IsSpeaker(mac))
+            other = null;
         var before = _conflicts.Conflict(address);
         if (_conflicts.Probed(address, other))
             _announcer.Probe(address, null, AddressConflicts.RetryAfter);

@@ -221,7 +221,7 @@ internal sealed partial class ServiceReconciler
             return;
         }
         _membership.SeenOtherwise(mac);
-        if (_conflicts.Claimed(address, mac, Elapsed))
+        if (!_membership.IsSpeaker(mac) && _conflicts.Claimed(address, mac, Elapsed))
             TellConflict(address);
         if (_defended.TryGetValue(address, out long last) && _time.GetElapsedTime(last) < DefendEvery)
             return;

@@ -108,6 +108,24 @@ public sealed class AddressConflictsTests
     }
 
     [Fact]
+    public void Another_speaker_is_no_other_machine()
+    {
+        var parts = Started(ConflictPolicy.Refuse);
+        parts.Membership.Speakers.Add(Stranger);
+        Add(parts);
+        Announced(parts);
+        parts.Announcer.Probed!(Ip, Stranger);
+        Assert.Equal([Ip], Announced(parts));
+        for (int i = 0; i < 3; i++)
+        {
+            parts.Claim(Ip, Stranger);
+            parts.Time.Advance(AddressConflicts.ClaimsApart);
+            Announced(parts);
+        }
+        Assert.Empty(parts.Conditions);
+    }
+
+    [Fact]
     public void A_service_that_goes_and_comes_back_is_new()
     {
         var parts = Started(ConflictPolicy.Refuse);

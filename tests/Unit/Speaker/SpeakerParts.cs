@@ -156,7 +156,11 @@ internal sealed class FakeMembership : IMembership
 
     public List<MacAddress> Seen { get; } = [];
 
+    public HashSet<MacAddress> Speakers { get; } = [];
+
     public void SeenOtherwise(MacAddress mac) => Seen.Add(mac);
+
+    public bool IsSpeaker(MacAddress mac) => Speakers.Contains(mac);
 
     public Func<string, bool> WhoServes(System.Net.IPAddress address, IReadOnlySet<string>? interfaces) => static _ => true;
 
