@@ -53,13 +53,13 @@ internal static class NeighborBenchmark
 
         await asker.AskAsync(report.IsShort ? 2000 : 50_000, Window, cancellationToken);
         long bytes = GC.GetTotalAllocatedBytes(precise: true);
-        int count = report.IsShort ? 10_000 : 500_000;
+        int count = report.IsShort ? 100_000 : 500_000;
         var watch = Stopwatch.StartNew();
         await asker.AskAsync(count, Window, cancellationToken);
         watch.Stop();
         bytes = GC.GetTotalAllocatedBytes(precise: true) - bytes;
         report.Tell("requests answered, the asker on the same processors", $"{Report.Number(count / watch.Elapsed.TotalSeconds, "0")} a second");
-        report.Require("allocated for a request, answer and asker included", $"{Report.Number((double)bytes / count, "0")} bytes", "0", bytes < count / 2);
+        report.Require("allocated for a request, answer and asker included", $"{Report.Number((double)bytes / count)} bytes", "less than 1", bytes < count);
 
         int rounds = report.IsShort ? 500 : 10_000;
         var (ours, kernel) = (new List<double>(rounds), new List<double>(rounds));
