@@ -42,7 +42,7 @@ internal static class ControllerExtensions
                 provider.GetRequiredService<IKubernetesClient>(), ResourceTypes.Nodes, null, provider.GetRequiredService<TimeProvider>(), Random.Shared,
                 provider.GetRequiredService<ILogger<Informer<Node>>>()));
             services.AddSingleton(provider => new ResourceConfigSource(
-                provider.GetRequiredService<IKubernetesClient>(), options.Namespace, provider.GetRequiredService<Informer<Node>>(), provider.GetRequiredService<TimeProvider>(),
+                provider.GetRequiredService<IKubernetesClient>(), options.Namespace, ConfigScope.Controller, provider.GetRequiredService<Informer<Node>>(), provider.GetRequiredService<TimeProvider>(),
                 Random.Shared, provider.GetRequiredService<ILogger<ResourceConfigSource>>()));
             services.AddSingleton<IConfigSource>(static provider => provider.GetRequiredService<ResourceConfigSource>());
             services.AddSingleton<SourceStatusWriter>();
@@ -64,7 +64,7 @@ internal static class ControllerExtensions
             provider.GetRequiredService<ILogger<EventRecorder>>()));
         services.AddSingleton<IEventRecorder>(static provider => provider.GetRequiredService<EventRecorder>());
         services.AddSingleton<ServiceStatusWriter>();
-        services.AddSingleton(ConfigurationStateTarget.OfController(options.Namespace));
+        services.AddSingleton(ConfigurationStateTarget.OfController(options.Namespace) with { Owner = OwnerReference.OwnPod(Environment.GetEnvironmentVariable) });
         services.AddSingleton<ConfigurationStateWriter>();
         services.AddSingleton<ControllerMetrics>();
         services.AddSingleton<ServiceReconciler>();

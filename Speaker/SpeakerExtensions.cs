@@ -40,10 +40,10 @@ internal static class SpeakerExtensions
         services.AddSingleton<IInformer<EndpointSlice>>(static provider => provider.GetRequiredService<Informer<EndpointSlice>>());
         services.AddSingleton<IConfigSource>(provider => options.Common.UsesResources
             ? new ResourceConfigSource(
-                provider.GetRequiredService<IKubernetesClient>(), space, provider.GetRequiredService<Informer<Node>>(), provider.GetRequiredService<TimeProvider>(), Random.Shared,
-                provider.GetRequiredService<ILogger<ResourceConfigSource>>())
+                provider.GetRequiredService<IKubernetesClient>(), space, ConfigScope.OfSpeaker(options.NodeName), provider.GetRequiredService<Informer<Node>>(),
+                provider.GetRequiredService<TimeProvider>(), Random.Shared, provider.GetRequiredService<ILogger<ResourceConfigSource>>())
             : new ConfigFileWatcher(options.Common.ConfigFile, provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<ConfigFileWatcher>>()));
-        services.AddSingleton(ConfigurationStateTarget.OfSpeaker(space, options.NodeName));
+        services.AddSingleton(ConfigurationStateTarget.OfSpeaker(space, options.NodeName) with { Owner = OwnerReference.OwnPod(Environment.GetEnvironmentVariable) });
         services.AddSingleton<ConfigurationStateWriter>();
 
         // Who else is there

@@ -26,6 +26,7 @@ internal sealed class SpeakerWorker(
         config.Current is null ? $"waiting for {config.WaitingFor}"
         : !services.HasSynced || !nodes.HasSynced || !slices.HasSynced || !membership.Leases.HasSynced ? "waiting for the API server"
         : !membership.HasJoined ? "waiting for our Lease to come back from the API server"
+        : !reconciler.HasDecided ? "looking at all Services for the first time"
         : null;
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)

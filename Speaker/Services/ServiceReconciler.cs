@@ -83,6 +83,9 @@ internal sealed partial class ServiceReconciler
         announcer.Probed = Probed;
     }
 
+    /// <summary>Whether all Services have been looked at once.</summary>
+    public bool HasDecided { get; private set; }
+
     /// <summary>Takes up a new configuration.</summary>
     public Task ConfigureAsync(LoadBalancerConfig config)
     {
@@ -98,7 +101,9 @@ internal sealed partial class ServiceReconciler
         {
             while (true)
             {
+                bool isConfigured = _config is not null;
                 Work();
+                HasDecided |= isConfigured;
                 await SleepAsync(cancellationToken);
             }
         }

@@ -22,6 +22,7 @@ public static partial class ConfigFileReader
         ["peerASN"] = "peer-asn",
         ["routerID"] = "router-id",
         ["localPref"] = "localpref",
+        ["ebgpMultiHop"] = "ebgp-multihop",
         ["aggregationLengthV6"] = "aggregation-length-v6",
     };
 

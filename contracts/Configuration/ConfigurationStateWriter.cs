@@ -18,6 +18,9 @@ namespace DynamicLb.Contracts.Configuration;
 /// <param name="FieldManager">Who owns the condition.</param>
 public sealed record ConfigurationStateTarget(string Namespace, string Name, string Component, string? Node, string ConditionType, string FieldManager)
 {
+    /// <summary>Our own Pod, with which it goes; null for none.</summary>
+    public OwnerReference? Owner { get; init; }
+
     /// <summary>That of the controller.</summary>
     public static ConfigurationStateTarget OfController(string @namespace) =>
         new(@namespace, "controller", "controller", null, "poolReconcilerValid", "poolReconciler");
@@ -94,6 +97,9 @@ public sealed partial class ConfigurationStateWriter(
         if (message.Length > Longest)
             message = message[..Longest] + "...";
         var current = await FindAsync(cancellationToken);
+        // A Pod of before left it: it would go with that Pod.
+        if (current is not null && target.Owner is { } owner && current.Metadata.OwnerReferences?.Any(reference => reference.Uid == owner.Uid) != true)
+            await OwnAsync(owner, cancellationToken);
         string result = faults.Count == 0 ? "Valid" : "Invalid", status = faults.Count == 0 ? "True" : "False";
         var condition = current?.Status?.Conditions?.FirstOrDefault(condition => condition.Type == target.ConditionType);
         if (current?.Status?.Result == result && (current.Status.ErrorSummary ?? "") == message && condition?.Status == status && condition.Message == MessageOf(message))
@@ -103,6 +109,14 @@ public sealed partial class ConfigurationStateWriter(
         string since = condition?.Status == status && condition.LastTransitionTime is { } before ? before : KubernetesTime.Format(time.GetUtcNow());
         await client.ApplyAsync(
             ConfigResourceTypes.ConfigurationStates, target.Namespace, target.Name, Body(result, status, message, since), "status", target.FieldManager, cancellationToken);
+    }
+
+    private Task<ConfigurationState> OwnAsync(OwnerReference owner, CancellationToken cancellationToken)
+    {
+        var patch = new ConfigurationState { Metadata = new ObjectMeta { OwnerReferences = [owner] } };
+        return client.PatchAsync(
+            ConfigResourceTypes.ConfigurationStates, target.Namespace, target.Name, PatchType.Merge,
+            JsonSerializer.SerializeToUtf8Bytes(patch, ConfigResourceTypes.ConfigurationStates.TypeInfo), null, cancellationToken);
     }
 
     private byte[] Body(string result, string status, string message, string since)
@@ -160,7 +174,11 @@ public sealed partial class ConfigurationStateWriter(
         {
             await client.CreateAsync(
                 ConfigResourceTypes.ConfigurationStates,
-                new ConfigurationState { Metadata = new ObjectMeta { Name = target.Name, Namespace = target.Namespace, Labels = labels } }, cancellationToken);
+                new ConfigurationState
+                {
+                    Metadata = new ObjectMeta { Name = target.Name, Namespace = target.Namespace, Labels = labels, OwnerReferences = target.Owner is { } owner ? [owner] : null },
+                },
+                cancellationToken);
         }
         catch (KubernetesApiException e) when (e.StatusCode == HttpStatusCode.Conflict)
         {

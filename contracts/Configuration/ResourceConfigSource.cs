@@ -18,7 +18,10 @@ public sealed partial class ResourceConfigSource : IConfigSource
     // An apply of several objects is to be seen as one.
     private static readonly TimeSpan Settle = TimeSpan.FromMilliseconds(100);
 
+    private readonly ConfigScope _scope;
     private readonly IInformer<Node> _nodes;
+    private readonly Informer<Secret> _secrets;
+    private readonly TaskCompletionSource _needsSecrets = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
     private readonly Informer<L2Advertisement> _layer2;
@@ -33,13 +36,15 @@ public sealed partial class ResourceConfigSource : IConfigSource
     /// <summary>Creates the source.</summary>
     /// <param name="client">The API.</param>
     /// <param name="namespace">The namespace of the resources.</param>
+    /// <param name="scope">What of the configuration is ours to judge.</param>
     /// <param name="nodes">The nodes, which somebody else follows.</param>
     /// <param name="time">The clock.</param>
     /// <param name="random">Jitter.</param>
     /// <param name="logger">Where faults are told.</param>
     public ResourceConfigSource(
-        IKubernetesClient client, string @namespace, IInformer<Node> nodes, TimeProvider time, Random random, ILogger<ResourceConfigSource> logger)
+        IKubernetesClient client, string @namespace, ConfigScope scope, IInformer<Node> nodes, TimeProvider time, Random random, ILogger<ResourceConfigSource> logger)
     {
+        _scope = scope;
         _nodes = nodes;
         _time = time;
         _logger = logger;
@@ -50,6 +55,8 @@ public sealed partial class ResourceConfigSource : IConfigSource
         _peers = Create(ConfigResourceTypes.BGPPeers);
         _profiles = Create(ConfigResourceTypes.BFDProfiles);
         _communities = Create(ConfigResourceTypes.Communities);
+        _secrets = new Informer<Secret>(client, ResourceTypes.Secrets, @namespace, time, random, logger);
+        _secrets.Subscribe((_, _) => Wake());
         nodes.Subscribe((old, node) =>
         {
             if (old is null || node is null || !SameLabels(old.Metadata.Labels, node.Metadata.Labels))
@@ -106,7 +113,7 @@ public sealed partial class ResourceConfigSource : IConfigSource
     /// <inheritdoc/>
     public Task FollowAsync(CancellationToken cancellationToken) => Task.WhenAll(
         Pools.RunAsync(cancellationToken), AddressServices.RunAsync(cancellationToken), _layer2.RunAsync(cancellationToken), _bgp.RunAsync(cancellationToken),
-        _peers.RunAsync(cancellationToken), _profiles.RunAsync(cancellationToken), _communities.RunAsync(cancellationToken));
+        _peers.RunAsync(cancellationToken), _profiles.RunAsync(cancellationToken), _communities.RunAsync(cancellationToken), FollowSecretsAsync(cancellationToken));
 
     /// <inheritdoc/>
     public async Task RunAsync(Func<LoadBalancerConfig, Task> changed, CancellationToken cancellationToken)
@@ -132,10 +139,24 @@ public sealed partial class ResourceConfigSource : IConfigSource
         }
     }
 
+    /// <summary>Secrets are followed from when a peer first names one: most clusters have none, and then nobody need let us read any.</summary>
+    private async Task FollowSecretsAsync(CancellationToken cancellationToken)
+    {
+        await _needsSecrets.Task.WaitAsync(cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        if (!cancellationToken.IsCancellationRequested)
+            await Task.WhenAll(_secrets.RunAsync(cancellationToken), SyncAsync());
+
+        async Task SyncAsync()
+        {
+            await _secrets.WaitForSyncAsync(cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            Wake();
+        }
+    }
+
     private LoadBalancerConfig Judge()
     {
         var result = ResourceReader.Read(
-            new ConfigResources
+            _scope.Of(new ConfigResources
             {
                 Pools = Pools.Items,
                 AddressServices = AddressServices.Items,
@@ -145,12 +166,16 @@ public sealed partial class ResourceConfigSource : IConfigSource
                 BfdProfiles = _profiles.Items,
                 Communities = _communities.Items,
                 Nodes = _nodes.Items,
-            },
+                Secrets = _scope.ChecksPasswords && _secrets.HasSynced ? _secrets.Items : null,
+            }),
             _current);
         var config = result.Config!;
-        if (result.Faults.Count > 0 && !result.Faults.SequenceEqual(_faults))
-            LogFaulty(_logger, result.Faults.Count, string.Join("; ", result.Faults));
-        _faults = result.Faults;
+        if (_scope.ChecksPasswords && _peers.Items.Any(static peer => peer.Spec.PasswordSecret is not null))
+            _needsSecrets.TrySetResult();
+        var faults = result.Faults.Where(_scope.Tells).ToList();
+        if (faults.Count > 0 && !faults.SequenceEqual(_faults))
+            LogFaulty(_logger, faults.Count, string.Join("; ", faults));
+        _faults = faults;
         _current = config;
         LogLoaded(_logger, config.AddressPools.Count, config.AddressServices.Count);
         return config;

@@ -29,6 +29,9 @@ public sealed record ConfigResources
 
     /// <summary>The nodes of the cluster; null when they are not known.</summary>
     public IReadOnlyCollection<Node>? Nodes { get; init; }
+
+    /// <summary>The Secrets of our own namespace; null when they are not known, and references to them are not checked.</summary>
+    public IReadOnlyCollection<Secret>? Secrets { get; init; }
 }
 
 /// <summary>Reads the configuration from resources.</summary>
@@ -51,6 +54,7 @@ public static class ResourceReader
             BfdProfiles = Items(resources.BfdProfiles, "BFDProfile", static profile => profile.Spec),
             Communities = Items(resources.Communities, "Community", static community => community.Spec),
             Nodes = resources.Nodes?.ToDictionary(static node => node.Metadata.Name ?? "", static node => node.Metadata.Labels),
+            Secrets = resources.Secrets?.ToDictionary(static secret => secret.Metadata.Name ?? "", static secret => new SecretShape(secret.Type, [.. secret.Data?.Keys ?? []])),
             BgpRules = rules,
             ToleratesAbsent = toleratesAbsent,
         };

@@ -51,8 +51,25 @@ public sealed record ObjectMeta
     /// <summary>Annotations.</summary>
     public IReadOnlyDictionary<string, string>? Annotations { get; init; }
 
+    /// <summary>The objects whose end is this one's end.</summary>
+    public IReadOnlyList<OwnerReference>? OwnerReferences { get; init; }
+
     /// <summary>The value of an annotation, or null.</summary>
     public string? Annotation(string key) => Annotations is not null && Annotations.TryGetValue(key, out var value) ? value : null;
+}
+
+/// <summary>An object whose end is another's end (Kubernetes API, meta/v1 OwnerReference).</summary>
+/// <param name="ApiVersion">Group and version.</param>
+/// <param name="Kind">Kind.</param>
+/// <param name="Name">Name, in the same namespace.</param>
+/// <param name="Uid">Unique identifier.</param>
+public sealed record OwnerReference(string ApiVersion, string Kind, string Name, string Uid)
+{
+    /// <summary>Our own Pod, by <c>METALLB_POD_NAME</c> or <c>POD_NAME</c>, and <c>POD_UID</c>; null where we are in none, or do not know.</summary>
+    /// <param name="environment">A variable by name.</param>
+    public static OwnerReference? OwnPod(Func<string, string?> environment) =>
+        (environment("METALLB_POD_NAME") ?? environment("POD_NAME")) is { Length: > 0 } name && environment("POD_UID") is { Length: > 0 } uid
+            ? new OwnerReference("v1", "Pod", name, uid) : null;
 }
 
 /// <summary>A list as the server sends it (one page).</summary>

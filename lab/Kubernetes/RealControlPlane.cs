@@ -225,7 +225,7 @@ public sealed class RealControlPlane : IAsyncDisposable
     private async Task WaitUntilReadyAsync(CancellationToken cancellationToken)
     {
         using var deadline = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        deadline.CancelAfter(TimeSpan.FromSeconds(60));
+        deadline.CancelAfter(TimeSpan.FromMinutes(3));
         while (true)
         {
             foreach (var process in new[] { _etcdProcess, _apiServerProcess })
@@ -256,6 +256,11 @@ public sealed class RealControlPlane : IAsyncDisposable
         }
         catch (HttpRequestException)
         {
+            return false;
+        }
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+        {
+            // No answer in time: the machine has much to do.
             return false;
         }
         catch (CryptographicException)

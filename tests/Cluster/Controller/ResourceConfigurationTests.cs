@@ -63,17 +63,17 @@ public sealed class ResourceConfigurationTests : IAsyncLifetime
             metadata: {name: twice}
             spec: {addresses: [10.30.0.4/30]}
             ---
-            apiVersion: metallb.io/v1beta2
-            kind: BGPPeer
-            metadata: {name: router}
-            spec: {myASN: 64512, peerASN: 64513, peerAddress: 10.0.0.1, bfdProfile: absent}
+            apiVersion: metallb.io/v1beta1
+            kind: Community
+            metadata: {name: names}
+            spec: {communities: [{name: a, value: '1:70000'}]}
             """);
         await UntilAsync("Invalid", "configurationstate", "controller", Own, "{.status.result}");
         string state = await _kubectl.RunAsync(["get", "--raw", $"/apis/metallb.io/v1beta1/namespaces/{Own}/configurationstates/controller"], cancellationToken: Token);
         using var json = JsonDocument.Parse(state);
         string summary = json.RootElement.GetProperty("status").GetProperty("errorSummary").GetString()!;
         Assert.Contains("IPAddressPool 'twice' spec.addresses: 10.30.0.4-10.30.0.7 overlaps with already defined CIDR 10.30.0.0-10.30.0.7 of 'lab'", summary, StringComparison.Ordinal);
-        Assert.Contains("BGPPeer 'router' spec.bfdProfile: BFD profile \"absent\" does not exist", summary, StringComparison.Ordinal);
+        Assert.Contains("Community 'names' spec.communities[0].value: invalid community value: invalid section", summary, StringComparison.Ordinal);
         Assert.Contains(
             json.RootElement.GetProperty("metadata").GetProperty("managedFields").EnumerateArray(),
             static entry => entry.GetProperty("manager").GetString() == "poolReconciler" && entry.GetProperty("operation").GetString() == "Apply");
@@ -81,7 +81,7 @@ public sealed class ResourceConfigurationTests : IAsyncLifetime
         await UntilAsync("10.30.0.2", "service", "next", "default", "{.status.loadBalancer.ingress[0].ip}");
 
         // Mended, moved and taken away.
-        await _kubectl.RunAsync(["-n", Own, "delete", "ipaddresspool/twice", "bgppeer/router"], cancellationToken: Token);
+        await _kubectl.RunAsync(["-n", Own, "delete", "ipaddresspool/twice", "community/names"], cancellationToken: Token);
         await UntilAsync("Valid", "configurationstate", "controller", Own, "{.status.result}");
         await _kubectl.RunAsync(["-n", Own, "patch", "ipaddresspool", "lab", "--type=merge", "-p", """{"spec":{"addresses":["10.31.0.0/29"]}}"""], cancellationToken: Token);
         await UntilAsync("10.31.0", "service", "web", "default", "{.status.loadBalancer.ingress[0].ip}");

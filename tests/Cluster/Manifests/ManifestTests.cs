@@ -45,6 +45,7 @@ public sealed class ManifestTests(ManifestCluster cluster) : IClassFixture<Manif
     [InlineData("speaker", "watch", "leases.coordination.k8s.io", Own)]
     [InlineData("speaker", "create", "leases.coordination.k8s.io", Own)]
     [InlineData("speaker", "patch", "leases.coordination.k8s.io", Own)]
+    [InlineData("speaker", "watch", "secrets", Own)]
     public async Task Allowed(string account, string verb, string resource, string ns)
     {
         Assert.True(await CanAsync(account, verb, resource, ns), $"{account} must be able to {verb} {resource} in '{ns}'");
@@ -65,7 +66,7 @@ public sealed class ManifestTests(ManifestCluster cluster) : IClassFixture<Manif
     [InlineData("speaker", "patch", "services/status", "demo")]
     [InlineData("speaker", "patch", "nodes", "")]
     [InlineData("speaker", "get", "secrets/dynamiclb-token", Own)]
-    [InlineData("speaker", "list", "secrets", Own)]
+    [InlineData("speaker", "list", "secrets", "kube-system")]
     [InlineData("speaker", "patch", "leases.coordination.k8s.io", "kube-node-lease")]
     [InlineData("speaker", "create", "pods", Own)]
     [InlineData("address-service", "get", "secrets/dynamiclb-token", Own)]

@@ -148,7 +148,7 @@ internal sealed class ControllerLab : IAsyncDisposable
     {
         var time = TimeProvider.System;
         var nodes = new Informer<Node>(Api.Client, ResourceTypes.Nodes, null, time, new Random(3), NullLogger.Instance);
-        var source = new ResourceConfigSource(Api.Client, "default", nodes, time, new Random(4), NullLogger<ResourceConfigSource>.Instance);
+        var source = new ResourceConfigSource(Api.Client, "default", ConfigScope.Controller, nodes, time, new Random(4), NullLogger<ResourceConfigSource>.Instance);
         var state = new ConfigurationStateWriter(
             Api.Client, source, ConfigurationStateTarget.OfController("default"), time, NullLogger<ConfigurationStateWriter>.Instance);
         var status = new SourceStatusWriter(Api.Client, source, decider, _brokers!, time, NullLogger<SourceStatusWriter>.Instance);
