@@ -1,6 +1,7 @@
 using System.CommandLine;
 using DynamicLb.Contracts.Hosting;
 using DynamicLb.Controller.Admission;
+using DynamicLb.Kubernetes.Client;
 
 namespace DynamicLb.Controller;
 
@@ -53,7 +54,7 @@ internal static class ControllerCommand
             var settings = common.Read(result);
             return run(
                 new ControllerOptions(
-                    settings, settings.Namespace ?? "dynamiclb-system", $"{Environment.MachineName}_{Guid.NewGuid():N}", result.GetValue(leaderElect),
+                    settings, settings.Namespace ?? KubernetesClientConfiguration.Load(settings.KubeConfig).Namespace ?? "dynamiclb-system", $"{Environment.MachineName}_{Guid.NewGuid():N}", result.GetValue(leaderElect),
                     result.GetValue(ensure))
                 {
                     Webhooks = webhooks.Read(result),
