@@ -1,5 +1,3 @@
-using DynamicLb.Contracts.Resources;
-
 namespace DynamicLb.Contracts.Configuration;
 
 /// <summary>

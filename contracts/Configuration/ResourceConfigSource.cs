@@ -172,7 +172,7 @@ public sealed partial class ResourceConfigSource : IConfigSource
         var config = result.Config!;
         if (_scope.ChecksPasswords && _peers.Items.Any(static peer => peer.Spec.PasswordSecret is not null))
             _needsSecrets.TrySetResult();
-        var faults = result.Faults.Where(_scope.Tells).ToList();
+        IReadOnlyList<ConfigFault> faults = [.. result.Faults.Where(_scope.Tells)];
         if (faults.Count > 0 && !faults.SequenceEqual(_faults))
             LogFaulty(_logger, faults.Count, string.Join("; ", faults));
         _faults = faults;

@@ -1,6 +1,5 @@
 using System.Text.Json;
 using DynamicLb.Contracts.Configuration;
-using DynamicLb.Contracts.Resources;
 using DynamicLb.Kubernetes.Client;
 using DynamicLb.Kubernetes.Informers;
 using DynamicLb.Kubernetes.Resources;
@@ -17,7 +16,6 @@ namespace DynamicLb.Tests.Cluster.Configuration;
 public sealed class ConfigurationStateTests : IClassFixture<ManifestCluster>, IAsyncLifetime
 {
     private const string Own = ManifestCluster.Namespace;
-    private const string Peer = "apiVersion: metallb.io/v1beta2\nkind: BGPPeer\nmetadata: {{name: {0}}}\nspec: {{myASN: 1, peerASN: 2, peerAddress: {1}{2}}}\n";
     private const string OnA = ", nodeSelectors: [{matchLabels: {zone: a}}]";
     private const string Profile = "apiVersion: metallb.io/v1beta1\nkind: BFDProfile\nmetadata: {name: quick}\nspec: {}\n";
     private static readonly string[] _speakers = ["speaker-node-a", "speaker-node-b"];
@@ -56,7 +54,7 @@ public sealed class ConfigurationStateTests : IClassFixture<ManifestCluster>, IA
     public async Task A_good_configuration_is_valid_for_all_and_each_state_tells_whose_it_is()
     {
         await ApplyAsync(Profile);
-        await ApplyAsync(string.Format(null, Peer, "router", "10.9.0.1", ", bfdProfile: quick"));
+        await ApplyAsync(Peer("router", "10.9.0.1", ", bfdProfile: quick"));
         await ApplyAsync("apiVersion: metallb.io/v1beta1\nkind: BGPAdvertisement\nmetadata: {name: ad}\nspec: {peers: [router]}\n");
 
         await AllValidAsync();
@@ -73,7 +71,7 @@ public sealed class ConfigurationStateTests : IClassFixture<ManifestCluster>, IA
     public async Task A_peer_of_one_node_with_a_Secret_of_the_wrong_type_is_that_nodes_fault_alone()
     {
         await ApplyAsync("apiVersion: v1\nkind: Secret\nmetadata: {name: password}\nstringData: {password: x}\n");
-        await ApplyAsync(string.Format(null, Peer, "router", "10.9.0.1", ", passwordSecret: {name: password}" + OnA));
+        await ApplyAsync(Peer("router", "10.9.0.1", ", passwordSecret: {name: password}" + OnA));
 
         await InvalidAsync("BGPPeer 'router' spec.passwordSecret: Secret \"password\" is of type Opaque, not kubernetes.io/basic-auth: secret type mismatch", "speaker-node-a");
         await ValidAsync("speaker-node-b", "controller");
@@ -87,7 +85,7 @@ public sealed class ConfigurationStateTests : IClassFixture<ManifestCluster>, IA
     [Fact]
     public async Task A_BFD_profile_that_is_missing_is_a_fault_for_all_speakers_until_it_is_made_and_again_when_it_goes()
     {
-        await ApplyAsync(string.Format(null, Peer, "router", "10.9.0.1", ", bfdProfile: quick"));
+        await ApplyAsync(Peer("router", "10.9.0.1", ", bfdProfile: quick"));
         await InvalidAsync("BGPPeer 'router' spec.bfdProfile: BFD profile \"quick\" does not exist", _speakers);
         await ValidAsync("controller");
         await ApplyAsync(Profile);
@@ -109,10 +107,10 @@ public sealed class ConfigurationStateTests : IClassFixture<ManifestCluster>, IA
     [Fact]
     public async Task Faults_go_one_by_one_as_the_peers_that_have_them_go()
     {
-        await ApplyAsync(string.Format(null, Peer, "first", "10.9.0.1", ", bfdProfile: absent"));
-        await ApplyAsync(string.Format(null, Peer, "second", "10.9.0.2", ", holdTime: 1s"));
-        await ApplyAsync(string.Format(null, Peer, "third", "10.9.0.3", ""));
-        await ApplyAsync(string.Format(null, Peer, "xfourth", "10.9.0.3", ""));
+        await ApplyAsync(Peer("first", "10.9.0.1", ", bfdProfile: absent"));
+        await ApplyAsync(Peer("second", "10.9.0.2", ", holdTime: 1s"));
+        await ApplyAsync(Peer("third", "10.9.0.3", ""));
+        await ApplyAsync(Peer("xfourth", "10.9.0.3", ""));
         await InvalidAsync("BGPPeer 'first' spec.bfdProfile", _speakers);
         await InvalidAsync("BGPPeer 'second' spec.holdTime", _speakers);
         await InvalidAsync("BGPPeer 'xfourth' spec.peerAddress: peer \"10.9.0.3\" already exists on a common node, as \"third\"", _speakers);
@@ -129,8 +127,8 @@ public sealed class ConfigurationStateTests : IClassFixture<ManifestCluster>, IA
     [Fact]
     public async Task A_node_whose_labels_bring_two_peers_of_one_address_together_is_at_fault_alone()
     {
-        await ApplyAsync(string.Format(null, Peer, "first", "10.9.0.1", OnA));
-        await ApplyAsync(string.Format(null, Peer, "second", "10.9.0.1", ", nodeSelectors: [{matchLabels: {rack: b}}]"));
+        await ApplyAsync(Peer("first", "10.9.0.1", OnA));
+        await ApplyAsync(Peer("second", "10.9.0.1", ", nodeSelectors: [{matchLabels: {rack: b}}]"));
         await AllValidAsync();
         try
         {
@@ -144,6 +142,9 @@ public sealed class ConfigurationStateTests : IClassFixture<ManifestCluster>, IA
         }
         await AllValidAsync();
     }
+
+    private static string Peer(string name, string address, string more) =>
+        $"apiVersion: metallb.io/v1beta2\nkind: BGPPeer\nmetadata: {{name: {name}}}\nspec: {{myASN: 1, peerASN: 2, peerAddress: {address}{more}}}\n";
 
     private async Task StartAsync(string account, ConfigScope scope, ConfigurationStateTarget target)
     {

@@ -6,7 +6,6 @@ using System.Text.Json;
 using DynamicLb.Contracts.Hosting;
 using DynamicLb.Contracts.Resources;
 using DynamicLb.Controller.Admission;
-using DynamicLb.Kubernetes.Client;
 using DynamicLb.Kubernetes.Resources;
 using DynamicLb.Tests.KubeApi;
 using DynamicLb.Tests.Unit.Support;
