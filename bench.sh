@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Benchmarks: ./bench.sh [--short] [NAME]...   The last lines are a table; ends with 1 when a target is missed. --help lists the names.
+# Benchmarks: ./bench.sh [--short] [--record] [NAME]...   The last lines are a table; ends with 1 when a target is missed. --help lists the names.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 command -v dotnet >/dev/null || { echo "bench.sh needs the .NET 10 SDK (dotnet)." >&2; exit 1; }

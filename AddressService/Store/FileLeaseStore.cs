@@ -33,6 +33,9 @@ internal sealed partial class FileLeaseStore : ILeaseBackend
 
     // What the files do not have yet. The task that writes them takes out what they have.
     private readonly ConcurrentDictionary<Guid, StoreWrite> _unfiled = new();
+
+    // Lines of the log when it was written anew.
+    private int _counted;
     private long _writtenAt;
     private long _unfiledSince;
     private bool _isDisposed;
@@ -151,6 +154,7 @@ internal sealed partial class FileLeaseStore : ILeaseBackend
             else
                 faults[i] = Fault(() => _files.PutMacs(writes[i].Macs!));
         }
+        bool isQuiet = _time.GetElapsedTime(Volatile.Read(ref _writtenAt)) > Quiet;
         if (Fault(() => _log.Append(lines.OfType<LogLine>())) is { } fault)
         {
             for (int i = 0; i < faults.Length; i++)
@@ -162,8 +166,8 @@ internal sealed partial class FileLeaseStore : ILeaseBackend
             if (lines[i] is { Renew: null })
                 Take(writes[i]);
         }
-        // Lines that count are at most two a lease; a failure leaves the file longer than it need be.
-        if (_log.Lines > 1000 + (2 * (Stored.Count + _unfiled.Count)))
+        // When most of it no longer counts, and not while callers wait, if it can be helped; a failure leaves the file longer than it need be.
+        if (_log.Lines > (isQuiet ? 1000 + (2 * _counted) : 10_000 + (4 * _counted)))
             _ = Fault(() => Rewrite(ahead: true));
         return faults;
     }
@@ -239,6 +243,7 @@ internal sealed partial class FileLeaseStore : ILeaseBackend
                 renewals.Remove(id);
         });
         _log.Rewrite(unfiled.Concat(renewals.Values.Select(renewal => new LogLine(Renew: renewal))), ahead);
+        _counted = _log.Lines;
     }
 
     private async Task FollowAsync()

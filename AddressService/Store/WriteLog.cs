@@ -19,6 +19,7 @@ internal sealed record LogLine(LeaseRecord? Save = null, Guid? Delete = null, Le
 internal sealed class WriteLog(string path) : IDisposable
 {
     private const int Ahead = 1 << 20;
+    private const int Piece = 128;
     private static readonly byte[] s_blank = Blank();
     private readonly ArrayBufferWriter<byte> _buffer = new();
     private FileStream? _file;
@@ -55,7 +56,19 @@ internal sealed class WriteLog(string path) : IDisposable
 
     /// <summary>Reads the lines again.</summary>
     /// <exception cref="IOException">It cannot be read.</exception>
-    public void Replay(Action<LogLine> take) => Read(_end, take, out _);
+    public void Replay(Action<LogLine> take)
+    {
+        var (end, lines) = (_end, Lines);
+        try
+        {
+            Read(end, take, out _);
+        }
+        finally
+        {
+            // Cut short it would have lost its place.
+            (_end, Lines) = (end, lines);
+        }
+    }
 
     /// <summary>Adds lines; they are durable on return.</summary>
     /// <exception cref="IOException">None of them counts, unless the power goes off before the next call.</exception>
@@ -95,13 +108,19 @@ internal sealed class WriteLog(string path) : IDisposable
     public void Rewrite(IEnumerable<LogLine> all, bool ahead = true)
     {
         string temporary = path + ".tmp";
-        int lines = Encode(all);
         var file = Open(temporary, FileMode.Create);
-        long length;
+        int lines = 0;
+        long end = 0, length;
         try
         {
-            RandomAccess.Write(file.SafeFileHandle, _buffer.WrittenSpan, 0);
-            Extend(file.SafeFileHandle, _buffer.WrittenCount, ahead ? Ahead : 0);
+            // Piece by piece: of leases by the thousand it is more than should stay in memory.
+            foreach (var piece in all.Chunk(Piece))
+            {
+                lines += Encode(piece);
+                RandomAccess.Write(file.SafeFileHandle, _buffer.WrittenSpan, end);
+                end += _buffer.WrittenCount;
+            }
+            Extend(file.SafeFileHandle, end, ahead ? Ahead : 0);
             length = RandomAccess.GetLength(file.SafeFileHandle);
             File.Move(temporary, path, overwrite: true);
         }
@@ -112,7 +131,7 @@ internal sealed class WriteLog(string path) : IDisposable
         }
         _file?.Dispose();
         _file = file;
-        (_end, _length, _soiled, Lines) = (_buffer.WrittenCount, length, 0, lines);
+        (_end, _length, _soiled, Lines) = (end, length, 0, lines);
         _isNameUnsynced = true;
         SyncName();
     }
@@ -125,36 +144,45 @@ internal sealed class WriteLog(string path) : IDisposable
 
     /// <param name="length">How much of the file.</param>
     /// <param name="take">Takes each line.</param>
-    /// <param name="soiled">Up to where something stands that is no empty line, be it damaged; 0 when that is where the last good line ends.</param>
+    /// <param name="soiled">Up to where something stands behind the last good line that is no empty line; 0 when nothing does.</param>
     /// <returns>How many lines are damaged, not counting the end.</returns>
     private int Read(long length, Action<LogLine> take, out long soiled)
     {
-        byte[] content = new byte[length];
-        for (int read = 0, got; read < content.Length; read += got)
+        byte[] window = new byte[1 << 16];
+        int held = 0, damaged = 0, damagedSince = 0;
+        long at = 0;
+        soiled = 0;
+        (_end, Lines) = (0, 0);
+        while (at + held < length)
         {
-            got = RandomAccess.Read(_file!.SafeFileHandle, content.AsSpan(read), read);
+            if (held == window.Length)
+                Array.Resize(ref window, 2 * window.Length);
+            int got = RandomAccess.Read(_file!.SafeFileHandle, window.AsSpan(held, (int)Math.Min(window.Length - held, length - at - held)), at + held);
             if (got == 0)
                 throw new EndOfStreamException($"{path} became shorter.");
-        }
-        int damaged = 0, damagedSince = 0;
-        (_end, Lines) = (0, 0);
-        for (var rest = content.AsSpan(); rest.IndexOf((byte)'\n') is var next and >= 0; rest = rest[(next + 1)..])
-        {
-            if (next == 0)
-                continue;
-            if (Parse(rest[..next]) is not { } line)
+            held += got;
+            var rest = window.AsSpan(0, held);
+            for (int next; (next = rest.IndexOf((byte)'\n')) >= 0; rest = rest[(next + 1)..], at += next + 1)
             {
-                damagedSince++;
-                continue;
+                if (next == 0)
+                    continue;
+                if (Parse(rest[..next]) is not { } line)
+                {
+                    damagedSince++;
+                    soiled = at + next;
+                    continue;
+                }
+                Lines++;
+                _end = at + next + 1;
+                damaged += damagedSince;
+                (damagedSince, soiled) = (0, 0);
+                take(line);
             }
-            Lines++;
-            _end = content.Length - rest.Length + next + 1;
-            damaged += damagedSince;
-            damagedSince = 0;
-            take(line);
+            rest.CopyTo(window);
+            held = rest.Length;
         }
-        int last = content.AsSpan((int)_end).LastIndexOfAnyExcept((byte)'\n');
-        soiled = last < 0 ? 0 : _end + last + 1;
+        if (held > 0)
+            soiled = length;
         return damaged;
     }
 

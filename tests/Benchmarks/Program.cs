@@ -19,10 +19,11 @@ internal static class Program
     private static async Task<int> Main(string[] arguments)
     {
         bool isShort = arguments.Contains("--short");
-        string[] names = [.. arguments.Where(a => a != "--short")];
+        bool records = arguments.Contains("--record");
+        string[] names = [.. arguments.Where(a => a is not ("--short" or "--record"))];
         if (names.FirstOrDefault(name => _all.All(b => b.Name != name)) is { } unknown)
         {
-            Console.Error.WriteLine($"{(unknown is "--help" ? "usage" : $"unknown: {unknown}; usage")}: bench.sh [--short] [NAME]...");
+            Console.Error.WriteLine($"{(unknown is "--help" ? "usage" : $"unknown: {unknown}; usage")}: bench.sh [--short] [--record] [NAME]...");
             foreach (var benchmark in _all)
                 Console.Error.WriteLine($"  {benchmark.Name,-12} {benchmark.About}");
             return 2;
@@ -55,6 +56,8 @@ internal static class Program
             Console.WriteLine($"{benchmark.Name}: {watch.Elapsed.TotalSeconds:0} s");
         }
         Print(report.Measurements);
+        if (records)
+            MeasuredTable.Replace(report.Measurements);
         return failed || report.Measurements.Any(m => !m.IsMet) ? 1 : 0;
     }
 

@@ -342,9 +342,11 @@ public sealed class FileLeaseStoreTests : IDisposable
         var record = Record("demo/web");
         var last = record;
         long longest = 0;
-        using (var store = FileLeaseStore.Open(_folder.FullName))
+        var time = new FakeTime();
+        using (var store = FileLeaseStore.Open(_folder.FullName, time))
         {
             await store.SaveAsync(record);
+            time.Advance(TimeSpan.FromSeconds(1));
             for (int i = 0; i < 2500; i++)
             {
                 last = Renewed(last, 300);
@@ -357,6 +359,31 @@ public sealed class FileLeaseStoreTests : IDisposable
         }
 
         Assert.Equal([last], Reopened().Leases);
+    }
+
+    [Fact]
+    public async Task A_log_of_many_leases_is_read_as_it_was_written_and_again_after_it_was_written_anew()
+    {
+        var records = Enumerable.Range(0, 700).Select(i => Record($"demo/s{i:000}", Guid.NewGuid()) with { Hostname = new string('h', i % 60) }).ToArray();
+        using var store = FileLeaseStore.Open(_folder.FullName, new FakeTime());
+        foreach (var batch in records.Chunk(100))
+            _ = await store.CommitAsync([.. batch.Select(r => new StoreWrite(StoreWriteKind.Save, r, null))], TestContext.Current.CancellationToken);
+        Assert.Equal(records, Killed().Leases.OrderBy(r => r.Service));
+
+        // Far more lines than count: it is written anew also while callers wait.
+        var last = records[0];
+        for (int i = 0; i < 110; i++)
+        {
+            var writes = new List<StoreWrite>();
+            foreach (var record in records.Skip(1).Take(100))
+                writes.Add(new StoreWrite(StoreWriteKind.Save, Renewed(record, i + 1), null));
+            writes.Add(new StoreWrite(StoreWriteKind.Save, last = last with { SavedAt = last.SavedAt + TimeSpan.FromSeconds(1), LeaseSeconds = (uint)i }, null));
+            Assert.All(await store.CommitAsync(writes, TestContext.Current.CancellationToken), Assert.Null);
+        }
+        Assert.InRange(Lines().Length, 800, 5000);
+        LeaseRecord[] expected = [last, .. records.Skip(1).Take(100).Select(r => Renewed(r, 110)), .. records.Skip(101)];
+        Assert.Equal(expected, Killed().Leases.OrderBy(r => r.Service));
+        Assert.Equal(expected, store.Load().Leases.OrderBy(r => r.Service));
     }
 
     [Fact]
