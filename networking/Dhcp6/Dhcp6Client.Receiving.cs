@@ -64,7 +64,9 @@ public sealed partial class Dhcp6Client
             Remember(reason, message, association, detail);
             return reason;
         }
-        if (_offer is null || message.Preference > _offer.Preference)
+        // Of equals the one with the address that is asked for: it may still be the client's.
+        if (_offer is null || message.Preference > _offer.Preference
+            || (message.Preference == _offer.Preference && address.Address == _wanted && _offer.Address != _wanted))
             _offer = new Offer(message.ServerId, address.Address, message.Preference);
         // Collecting ends with the first timeout; what comes later is taken as it comes (RFC 8415 §18.2.1).
         if (message.Preference == byte.MaxValue || _settings.TakeFirstAdvertise || _transmissions > 1)

@@ -18,6 +18,9 @@ public sealed partial class Dhcp6Client
     private const int InfiniteTries = 4;
     private const int DeclinesRemembered = 16;
 
+    // Requests to another server for the address that is held: meanwhile the lease's own is not asked.
+    private const int TrialTries = 2;
+
     private readonly Dhcp6ClientSettings _settings;
     private readonly IDhcp6ClientEffects _effects;
     private readonly Dhcp6TransactionIds _ids;
@@ -37,6 +40,8 @@ public sealed partial class Dhcp6Client
     private int _transmissions;
     private TimeSpan _timeout;
     private TimeSpan? _nextSend;
+    // The Request asks another server than the lease's for the address that is held.
+    private bool _isTrial;
     private Offer? _offer;
 
     // Granted but not ours yet (detection), or no longer (decline, release).
@@ -217,6 +222,9 @@ public sealed partial class Dhcp6Client
             case Dhcp6ClientState.Soliciting when _offer is not null:
                 StartRequest(now, _offer);
                 break;
+            case Dhcp6ClientState.Requesting when _isTrial && _transmissions >= TrialTries:
+                Keep(now);
+                break;
             case Dhcp6ClientState.Requesting when _transmissions >= Dhcp6Retransmission.Request.Count:
                 StartSolicit(now, TimeSpan.Zero);
                 break;
@@ -262,10 +270,13 @@ public sealed partial class Dhcp6Client
 
     private void StartRequest(TimeSpan now, Offer offer)
     {
-        if (State is Dhcp6ClientState.Renewing or Dhcp6ClientState.Rebinding or Dhcp6ClientState.Rebooting)
+        bool extends = State is Dhcp6ClientState.Renewing or Dhcp6ClientState.Rebinding or Dhcp6ClientState.Rebooting;
+        if (extends)
             BeginAttempt(now);
+        bool isTrial = extends && offer.Server != _lease!.ServerId;
         Attempt!.Requested = offer.Address;
         Start(Dhcp6ClientState.Requesting, now, TimeSpan.Zero, offer);
+        _isTrial = isTrial;
     }
 
     private void StartRelease(Dhcp6Lease? lease, TimeSpan now)
@@ -305,6 +316,12 @@ public sealed partial class Dhcp6Client
     /// <summary>Looks again: at once after the first refusal, later and later after more.</summary>
     private void BackOff(TimeSpan now)
     {
+        if (_isTrial && _lease is not null)
+        {
+            // Another server does not know the lease. Its own has not said so: it may only be slow, or down for a moment.
+            Keep(now);
+            return;
+        }
         EndExchange();
         _pending = null;
         int refusals = _refusalsInRow++;
@@ -346,6 +363,7 @@ public sealed partial class Dhcp6Client
         _timeout = TimeSpan.Zero;
         _nextSend = null;
         _offer = null;
+        _isTrial = false;
     }
 
     private void Forget()

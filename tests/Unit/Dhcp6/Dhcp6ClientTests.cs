@@ -141,6 +141,53 @@ public sealed class Dhcp6ClientTests
     }
 
     [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Case51_a_server_that_never_knew_the_lease_cannot_end_it_while_its_own_is_silent(bool answersRequests)
+    {
+        var lab = new Dhcp6Lab().Bind();
+        // Its own server is down; another says that it has no binding, and refuses the address, or is silent.
+        lab.Answer = question => question.Type switch
+        {
+            Dhcp6MessageType.Rebind => Foreign(question, Dhcp6Lab.Failed(Dhcp6StatusCode.NoBinding)),
+            Dhcp6MessageType.Request when answersRequests => Foreign(question, Dhcp6Lab.Failed(Dhcp6StatusCode.NoAddrsAvail)),
+            _ => null,
+        };
+        lab.Run(550);
+        Assert.Equal(Dhcp6Lab.First, lab.Client.Lease!.Address);
+        Assert.Equal(0, lab.Count(Dhcp6MessageType.Solicit));
+        Assert.InRange(lab.Count(Dhcp6MessageType.Request), 1, 60);
+        Assert.Empty(lab.Events);
+        // It comes back in time.
+        lab.Answer = Dhcp6Lab.Usual;
+        lab.Run(45);
+        Assert.Equal(["renewed fd77::1:0"], lab.Events);
+
+        static Dhcp6Message Foreign(Dhcp6Message question, Dhcp6Association association)
+        {
+            var reply = Dhcp6Lab.Reply(question, Dhcp6MessageType.Reply, association);
+            reply.ServerId = Dhcp6Lab.OtherServer;
+            return reply;
+        }
+    }
+
+    [Fact]
+    public void Of_equal_offers_the_one_with_the_address_that_is_asked_for_is_taken()
+    {
+        var lab = new Dhcp6Lab();
+        lab.Client.Acquire(lab.Now, Dhcp6Lab.First);
+        lab.Run(1);
+        var other = Dhcp6Lab.Reply(lab.Last, Dhcp6MessageType.Advertise, Dhcp6Lab.Granted(Dhcp6Lab.Second));
+        other.ServerId = Dhcp6Lab.OtherServer;
+        lab.Receive(other);
+        lab.Receive(Dhcp6Lab.Reply(lab.Last, Dhcp6MessageType.Advertise, Dhcp6Lab.Granted()));
+        lab.Receive(other);
+        lab.Answer = Dhcp6Lab.Usual;
+        lab.Run(2);
+        Assert.Equal(["bound fd77::1:0"], lab.Events);
+    }
+
+    [Theory]
     [InlineData(300, 200, 300, 600)]
     [InlineData(0, 0, 601, 600)]
     [InlineData(0, 0, 3, 3)]

@@ -1,51 +1,63 @@
-using DynamicLb.Networking.Addresses;
-using DynamicLb.Networking.Dhcp4;
+using DynamicLb.AddressService.Leasing;
 
 namespace DynamicLb.Tests.Unit.Simulation;
 
 /// <summary>
-/// A DHCP server with a pool and leases that end. It gives a client the address it had, writes a lease before it answers, and has the habits of the
-/// usual servers where these differ.
+/// What DHCP servers of both families have in common: a range, leases that end, and habits. It gives a client the address it had, and writes a lease before
+/// it answers. Clients are known by their MAC or DUID, as text.
 /// </summary>
-internal sealed class SimulatedServer(IPv4Address id, uint first, int size)
+/// <param name="size">Addresses of the range, which are numbered from 0.</param>
+internal abstract class SimulatedServer(int size)
 {
+    /// <summary>Whose the declined addresses are.</summary>
+    private const string Nobody = $"{StrangersOf4}ff:ff:ff:ff";
+    private const string StrangersOf4 = "02:ff:";
+    private const string StrangersOf6 = "0003000102ff";
     private static readonly TimeSpan OfferStands = TimeSpan.FromSeconds(60);
-    private readonly Dictionary<uint, (MacAddress Holder, TimeSpan Until)> _leases = [];
-    private readonly Dictionary<uint, (MacAddress Holder, TimeSpan Until)> _offers = [];
+    private static readonly TimeSpan DeclineStands = TimeSpan.FromHours(24);
 
-    public IPv4Address Id => id;
+    private readonly Dictionary<int, (string Holder, TimeSpan Until)> _leases = [];
+    private readonly Dictionary<int, (string Holder, TimeSpan Until)> _offers = [];
+    private readonly HashSet<(string, int)> _passedOver = [];
+    private int _strangers;
 
-    public MacAddress Mac { get; } = new(0x02aa_0000_0000UL | (id.Value & 0xff));
+    /// <summary>By which clients and their leases name it.</summary>
+    public abstract string Name { get; }
+
+    public abstract LeaseFamily Family { get; }
 
     public uint LeaseSeconds { get; set; } = 600;
 
     public bool IsUp { get; set; } = true;
 
-    /// <summary>NAKs addresses that it does not know, also another server's.</summary>
+    /// <summary>Refuses what it does not know, also another server's.</summary>
     public bool IsAuthoritative { get; set; }
 
     /// <summary>Grants an unknown client the free address that it says it has, as dnsmasq and ISC dhcpd do.</summary>
     public bool Recreates { get; set; }
 
-    /// <summary>Answers a REQUEST to another server: dnsmasq with NAK, ISC dhcpd with ACK.</summary>
-    public DhcpMessageType? AnswersOthers { get; set; }
-
     public bool SendsTimers { get; set; }
 
-    /// <summary>Whether a client has a lease of any server: then a REQUEST that names a server is its last try to keep that, not a choice.</summary>
-    public Func<MacAddress, bool> HasLease { get; set; } = _ => false;
+    /// <summary>Forgets a DECLINE but for the client that sent it, as dnsmasq does.</summary>
+    public bool ForgetsDeclines { get; set; }
 
     /// <summary>Told of every grant before it is sent: holder, address, end.</summary>
-    public Action<MacAddress, IPv4Address, TimeSpan> Granted { get; set; } = (_, _, _) => { };
+    public Action<string, string, TimeSpan> Granted { get; set; } = (_, _, _) => { };
 
-    public bool Owns(IPv4Address address) => address.Value >= first && address.Value < first + size;
+    /// <summary>Whether a client is none of ours.</summary>
+    public static bool IsStranger(string holder) => holder.StartsWith(StrangersOf4, StringComparison.Ordinal) || holder.StartsWith(StrangersOf6, StringComparison.Ordinal);
+
+    /// <summary>An address of the range.</summary>
+    public abstract string AddressOf(int place);
+
+    /// <summary>Its number, or -1 if it is none of the range.</summary>
+    public abstract int PlaceOf(string address);
 
     /// <summary>Who has an address, or null.</summary>
-    public MacAddress? HolderOf(IPv4Address address, TimeSpan now) =>
-        _leases.TryGetValue(address.Value, out var lease) && lease.Until > now ? lease.Holder : null;
+    public string? HolderOf(string address, TimeSpan now) => HolderOf(PlaceOf(address), now);
 
-    public IEnumerable<(MacAddress Holder, IPv4Address Address, TimeSpan Until)> Active(TimeSpan now) =>
-        _leases.Where(l => l.Value.Until > now).Select(l => (l.Value.Holder, new IPv4Address(l.Key), l.Value.Until));
+    public IEnumerable<(string Holder, string Address, TimeSpan Until)> Active(TimeSpan now) =>
+        _leases.Where(l => l.Value.Until > now).Select(l => (l.Value.Holder, AddressOf(l.Key), l.Value.Until));
 
     /// <summary>Loses its memory, as with a wiped database.</summary>
     public void Wipe()
@@ -55,116 +67,91 @@ internal sealed class SimulatedServer(IPv4Address id, uint first, int size)
     }
 
     /// <summary>Somebody else takes an address.</summary>
-    public void Squat(MacAddress holder, TimeSpan now)
+    public void Squat(TimeSpan now)
     {
-        if (Choose(holder, default, now) is { } address)
-            _leases[address.Value] = (holder, now + TimeSpan.FromSeconds(LeaseSeconds));
+        string holder = $"{(Family == LeaseFamily.IPv4 ? StrangersOf4 : StrangersOf6)}{++_strangers:x8}";
+        if (Choose(holder, -1, now) is { } place)
+            _leases[place] = (holder, now + TimeSpan.FromSeconds(LeaseSeconds));
     }
 
-    public void Evict(Func<MacAddress, bool> who, TimeSpan now)
+    public void EvictStrangers(TimeSpan now)
     {
-        foreach (uint address in _leases.Where(l => l.Value.Until > now && who(l.Value.Holder)).Select(l => l.Key).ToList())
-            _leases[address] = (_leases[address].Holder, now);
+        foreach (int place in _leases.Where(l => l.Value.Until > now && IsStranger(l.Value.Holder)).Select(l => l.Key).ToList())
+            _leases[place] = (_leases[place].Holder, now);
     }
 
-    public DhcpMessage? Handle(DhcpMessage message, TimeSpan now)
+    protected bool Has(int place) => place >= 0 && place < size;
+
+    protected string? HolderOf(int place, TimeSpan now) => _leases.TryGetValue(place, out var lease) && lease.Until > now ? lease.Holder : null;
+
+    /// <summary>Whether it remembers a client's lease of an address, be it that it has ended.</summary>
+    protected bool Knows(string client, int place) => _leases.TryGetValue(place, out var lease) && lease.Holder == client;
+
+    protected void Offer(string client, int place, TimeSpan now) => _offers[place] = (client, now + OfferStands);
+
+    protected void ForgetOffers(string client)
     {
-        var client = message.HardwareAddress;
-        _ = message.Options.TryGetAddress(DhcpOptionCode.RequestedAddress, out var requested);
-        switch (message.Type)
-        {
-            case DhcpMessageType.Discover:
-                if (Choose(client, requested, now) is not { } choice)
-                    return null;
-                _offers[choice.Value] = (client, now + OfferStands);
-                return Reply(message, DhcpMessageType.Offer, choice);
-            case DhcpMessageType.Request when message.Options.Contains(DhcpOptionCode.ServerId) && message.ServerId != id:
-                foreach (uint offer in _offers.Where(o => o.Value.Holder == client).Select(o => o.Key).ToList())
-                    _offers.Remove(offer);
-                return AnswersOthers is { } answer && !HasLease(client) ? Reply(message, answer, requested) : null;
-            case DhcpMessageType.Request:
-                var address = message.ClientAddress.IsAny ? requested : message.ClientAddress;
-                if (!Owns(address))
-                    return IsAuthoritative ? Reply(message, DhcpMessageType.Nak, default) : null;
-                bool isKnown = message.Options.Contains(DhcpOptionCode.ServerId)
-                    || (_leases.TryGetValue(address.Value, out var lease) && lease.Holder == client);
-                if (IsFreeFor(client, address, now) && (isKnown || Recreates))
-                    return Grant(message, address, now);
-                return isKnown || IsAuthoritative || HolderOf(address, now) is not null ? Reply(message, DhcpMessageType.Nak, default) : null;
-            case DhcpMessageType.Release:
-                if (message.ServerId == id && HolderOf(message.ClientAddress, now) == client)
-                    _leases[message.ClientAddress.Value] = (client, now);
-                return null;
-            default:
-                return null;
-        }
+        foreach (int place in _offers.Where(o => o.Value.Holder == client).Select(o => o.Key).ToList())
+            _offers.Remove(place);
     }
 
-    private DhcpMessage Grant(DhcpMessage message, IPv4Address address, TimeSpan now)
+    protected void Grant(string client, int place, TimeSpan now)
     {
         var until = now + TimeSpan.FromSeconds(LeaseSeconds);
         // A lease may not end before what it was promised until.
-        if (_leases.TryGetValue(address.Value, out var before) && before.Holder == message.HardwareAddress && before.Until > until)
+        if (_leases.TryGetValue(place, out var before) && before.Holder == client && before.Until > until)
             until = before.Until;
-        _offers.Remove(address.Value);
-        _leases[address.Value] = (message.HardwareAddress, until);
-        Granted(message.HardwareAddress, address, until);
-        return Reply(message, DhcpMessageType.Ack, address);
+        _offers.Remove(place);
+        _leases[place] = (client, until);
+        Granted(client, AddressOf(place), until);
     }
 
-    public DhcpMessage Reply(DhcpMessage request, DhcpMessageType type, IPv4Address address)
+    protected void Free(string client, int place, TimeSpan now)
     {
-        bool isNak = type == DhcpMessageType.Nak;
-        var reply = new DhcpMessage
-        {
-            IsReply = true,
-            Type = type,
-            TransactionId = request.TransactionId,
-            Broadcast = request.Broadcast,
-            YourAddress = isNak ? IPv4Address.Any : address,
-            ClientAddress = type == DhcpMessageType.Ack ? request.ClientAddress : IPv4Address.Any,
-            HardwareAddress = request.HardwareAddress,
-        };
-        reply.Options.SetAddress(DhcpOptionCode.ServerId, id);
-        if (isNak)
-            return reply;
-        reply.Options.SetUInt32(DhcpOptionCode.LeaseTime, LeaseSeconds).SetUInt32(DhcpOptionCode.SubnetMask, 0xffff0000);
-        if (SendsTimers)
-            reply.Options.SetUInt32(DhcpOptionCode.RenewalTime, LeaseSeconds / 2).SetUInt32(DhcpOptionCode.RebindingTime, LeaseSeconds / 8 * 7);
-        return reply;
+        if (HolderOf(place, now) == client)
+            _leases[place] = (client, now);
+    }
+
+    protected void Decline(string client, int place, TimeSpan now)
+    {
+        if (HolderOf(place, now) != client)
+            return;
+        _passedOver.Add((client, place));
+        _leases[place] = ForgetsDeclines ? (client, now) : (Nobody, now + DeclineStands);
     }
 
     /// <summary>The client's own address, the one it asks for, one nobody had, the one that has been free for longest.</summary>
-    private IPv4Address? Choose(MacAddress client, IPv4Address requested, TimeSpan now)
+    protected int? Choose(string client, int requested, TimeSpan now)
     {
-        uint? own = null;
-        foreach (var (address, lease) in _leases)
+        int? own = null;
+        foreach (var (place, lease) in _leases)
         {
-            if (lease.Holder == client && lease.Until > now)
-                return new IPv4Address(address);
-            if (lease.Holder == client && (own is null || lease.Until > _leases[own.Value].Until))
-                own = address;
-        }
-        if (Owns(requested) && IsFreeFor(client, requested, now))
-            return requested;
-        if (own is { } last && IsFreeFor(client, new IPv4Address(last), now))
-            return new IPv4Address(last);
-        IPv4Address? oldest = null;
-        for (uint value = first; value < first + size; value++)
-        {
-            var address = new IPv4Address(value);
-            if (!IsFreeFor(client, address, now))
+            if (lease.Holder != client || _passedOver.Contains((client, place)))
                 continue;
-            if (!_leases.TryGetValue(value, out var lease))
-                return address;
-            if (oldest is null || lease.Until < _leases[oldest.Value.Value].Until)
-                oldest = address;
+            if (lease.Until > now)
+                return place;
+            if (own is null || lease.Until > _leases[own.Value].Until)
+                own = place;
+        }
+        if (IsFreeFor(client, requested, now) && !_passedOver.Contains((client, requested)))
+            return requested;
+        if (own is { } last && IsFreeFor(client, last, now))
+            return last;
+        int? oldest = null;
+        for (int place = 0; place < size; place++)
+        {
+            if (!IsFreeFor(client, place, now) || _passedOver.Contains((client, place)))
+                continue;
+            if (!_leases.TryGetValue(place, out var lease))
+                return place;
+            if (oldest is null || lease.Until < _leases[oldest.Value].Until)
+                oldest = place;
         }
         return oldest;
     }
 
-    private bool IsFreeFor(MacAddress client, IPv4Address address, TimeSpan now) =>
-        Owns(address)
-        && !(_leases.TryGetValue(address.Value, out var lease) && lease.Until > now && lease.Holder != client)
-        && !(_offers.TryGetValue(address.Value, out var offer) && offer.Until > now && offer.Holder != client);
+    protected bool IsFreeFor(string client, int place, TimeSpan now) =>
+        Has(place)
+        && !(_leases.TryGetValue(place, out var lease) && lease.Until > now && lease.Holder != client)
+        && !(_offers.TryGetValue(place, out var offer) && offer.Until > now && offer.Holder != client);
 }

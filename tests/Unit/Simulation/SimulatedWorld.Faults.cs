@@ -1,6 +1,7 @@
 using DynamicLb.AddressService.Leasing;
 using DynamicLb.Networking.Addresses;
 using DynamicLb.Networking.Dhcp4;
+using DynamicLb.Networking.Dhcp6;
 
 namespace DynamicLb.Tests.Unit.Simulation;
 
@@ -9,12 +10,11 @@ internal sealed partial class SimulatedWorld
 {
     private static readonly IPv4Address Rogue = IPv4Address.Parse("10.66.0.1");
     private static readonly IPv4Address Poison = IPv4Address.Parse("10.66.0.99");
+    private static readonly IPv6Address Poison6 = IPv6Address.Parse("fd66::99");
 
     private readonly SortedDictionary<string, (string? Uid, int Generation)> _wanted = new(StringComparer.Ordinal);
     private readonly SortedSet<string> _unwanted = new(StringComparer.Ordinal);
     private readonly List<(string Service, AcquireWaiter Waiter)> _calls = [];
-    private ulong _squatters;
-
     private TimeSpan Between => _lease / 8;
 
     private void BeginFaults()
@@ -22,7 +22,12 @@ internal sealed partial class SimulatedWorld
         Repeat(() => Between, Act);
         Repeat(() => Between * 6, Break);
         Repeat(() => Period, Reconcile);
-        Repeat(() => _lease / 2, () => _servers[Below(_servers.Count)].Squat(new MacAddress(0x02ff_0000_0000 + ++_squatters), _now));
+        Repeat(() => _lease / 2, () => _servers[Below(_servers.Count)].Squat(_now));
+        Repeat(() => _lease * 60, () =>
+        {
+            if (_hosts.Count > 0)
+                _hosts.Remove(_hosts.Keys.First());
+        });
     }
 
     private TimeSpan Period => _lease / 10 > TimeSpan.FromSeconds(30) ? _lease / 10 : TimeSpan.FromSeconds(30);
@@ -59,7 +64,7 @@ internal sealed partial class SimulatedWorld
             case 2:
                 Want(service);
                 // The caller hangs up.
-                In(TimeSpan.FromMilliseconds(Below(5000)), () => Guarded(k => _calls.Where(c => c.Service == service).Take(1).ToList().ForEach(c => k.GiveUp(c.Service, c.Waiter))));
+                In(TimeSpan.FromMilliseconds(Below(5000)), () => Guarded(k => _calls.Where(c => c.Service == service).Take(1).ToList().ForEach(c => k.GiveUp(c.Service, c.Waiter, FamilyOf(c.Service)))));
                 break;
             case 3:
                 Delete(service);
@@ -80,12 +85,12 @@ internal sealed partial class SimulatedWorld
         switch (Below(9))
         {
             case 0 or 1:
-                Trace($"{server.Id} down");
+                Trace($"{server.Name} down");
                 server.IsUp = false;
                 In(Outage(), () => server.IsUp = true);
                 break;
             case 2:
-                Trace($"{server.Id} forgets all");
+                Trace($"{server.Name} forgets all");
                 foreach (var (_, address, until) in server.Active(_now))
                     _disowned[address] = until;
                 server.Wipe();
@@ -121,7 +126,7 @@ internal sealed partial class SimulatedWorld
                 server.LeaseSeconds = (uint)(_lease.TotalSeconds * (0.5 + (Uniform() * 0.5)));
                 break;
             default:
-                server.Evict(mac => mac.Value >> 32 == 0x02ff, _now);
+                server.EvictStrangers(_now);
                 break;
         }
     }
@@ -129,7 +134,7 @@ internal sealed partial class SimulatedWorld
     /// <summary>A reply that must not count, whatever state the client is in.</summary>
     private void Forge(DhcpMessage request)
     {
-        var server = _servers[0];
+        var server = (SimulatedServer4)_servers[0];
         DhcpMessage forged;
         switch (Below(7))
         {
@@ -161,6 +166,35 @@ internal sealed partial class SimulatedWorld
                 break;
         }
         In(_delay * (Uniform() * Uniform()), () => Deliver(forged, server.Mac, server.Id));
+    }
+
+    private void Forge(Dhcp6Message request)
+    {
+        var server = _servers.OfType<SimulatedServer6>().First();
+        var grants = request.Type == Dhcp6MessageType.Solicit ? Dhcp6MessageType.Advertise : Dhcp6MessageType.Reply;
+        var forged = server.Reply(request, grants, Poison6);
+        switch (Below(6))
+        {
+            case 0:
+                forged.TransactionId ^= 1;
+                break;
+            case 1:
+                forged.ClientId = server.Id;
+                break;
+            case 2:
+                forged.ServerId = default;
+                break;
+            case 3:
+                forged.Type = grants == Dhcp6MessageType.Reply ? Dhcp6MessageType.Advertise : Dhcp6MessageType.Reply;
+                break;
+            case 4:
+                forged.Associations = [new Dhcp6Association(1, 500, 400, [new Dhcp6Address(Poison6, 600, 600)])];
+                break;
+            default:
+                forged.Associations = [new Dhcp6Association(1, 0, 0, [new Dhcp6Address(Poison6, 601, 600)])];
+                break;
+        }
+        In(_delay * (Uniform() * Uniform()), () => Deliver(forged, server.Address));
     }
 
     private static DhcpMessage With(DhcpMessage message, uint? xid = null, MacAddress? chaddr = null, bool isReply = true)
@@ -204,12 +238,12 @@ internal sealed partial class SimulatedWorld
         if (_keeper is null || _isSuspended)
             return;
         _calls.Add((service, waiter));
-        Guarded(keeper => keeper.Acquire(new AcquireCall(service, _wanted[service].Uid), waiter));
+        Guarded(keeper => keeper.Acquire(new AcquireCall(service, _wanted[service].Uid, Family: FamilyOf(service)), waiter));
         In(TimeSpan.FromSeconds(30), () => Guarded(keeper =>
         {
             if (_calls.RemoveAll(c => c.Waiter == waiter) == 0 || waiter.Task.IsCompleted)
                 return;
-            var outcome = keeper.GiveUp(service, waiter);
+            var outcome = keeper.GiveUp(service, waiter, FamilyOf(service));
             if (outcome.Kind == AcquireKind.Success)
                 Told(service, outcome.Answer);
         }));
@@ -237,6 +271,9 @@ internal sealed partial class SimulatedWorld
         return done;
     }
 
+    /// <summary>Each service has a lease of one family.</summary>
+    private LeaseFamily FamilyOf(string service) => HasIPv6 && service[^1] % 2 == 1 ? LeaseFamily.IPv6 : LeaseFamily.IPv4;
+
     private void ForgetCalls() => _calls.Clear();
 
     private void CalmDown()
@@ -250,7 +287,7 @@ internal sealed partial class SimulatedWorld
         foreach (var server in _servers)
         {
             server.IsUp = true;
-            server.Evict(mac => mac.Value >> 32 == 0x02ff, _now);
+            server.EvictStrangers(_now);
         }
         Start();
         void Again()

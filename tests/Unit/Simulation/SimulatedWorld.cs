@@ -3,7 +3,9 @@ using DynamicLb.AddressService.Leasing;
 using DynamicLb.AddressService.Metrics;
 using DynamicLb.Networking.Addresses;
 using DynamicLb.Networking.Dhcp4;
+using DynamicLb.Networking.Dhcp6;
 using DynamicLb.Tests.Unit.AddressService;
+using DynamicLb.Tests.Unit.Dhcp6;
 using DynamicLb.Tests.Unit.Support;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -12,19 +14,22 @@ namespace DynamicLb.Tests.Unit.Simulation;
 
 /// <summary>
 /// The address service's real keeper and DHCP clients in a world where everything goes wrong: a network that loses, doubles and reorders, servers that
-/// crash, forget and contradict each other, forged replies, kills and power cuts, clocks that jump. One seed makes one world, always the same.
+/// crash, forget and contradict each other, hosts that sit on addresses of the range, forged replies, kills and power cuts, clocks that jump. One seed makes one world, always the same.
 /// This part holds time, the network and the process.
 /// </summary>
-internal sealed partial class SimulatedWorld : ILeaseWire, ILeaseClock, IDisposable
+internal sealed partial class SimulatedWorld : ILeaseWire, ILeaseWire6, ILeaseClock, IDisposable
 {
     private static readonly DateTimeOffset Epoch = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
 
     private readonly ServiceProvider _services = new ServiceCollection().AddMetrics().BuildServiceProvider();
     private readonly PriorityQueue<Action, (TimeSpan At, long Order)> _events = new();
-    private readonly Queue<(DhcpMessage Message, DhcpDestination Destination)> _outbox = new();
+    private readonly Queue<Action> _outbox = new();
     private readonly Queue<string> _trace = new();
-    private readonly HashSet<MacAddress> _joined = [];
+    private readonly HashSet<string> _joined = new(StringComparer.Ordinal);
     private readonly List<SimulatedServer> _servers = [];
+
+    // From the beginning; some go, and none comes back: nobody of ours ever had their address while they were there.
+    private readonly SortedDictionary<string, MacAddress> _hosts = new(StringComparer.Ordinal);
     private readonly AddressServiceOptions _options = new();
     private readonly LeaseMetrics _metrics;
     private readonly SimulatedStore _store;
@@ -79,24 +84,23 @@ internal sealed partial class SimulatedWorld : ILeaseWire, ILeaseClock, IDisposa
         }
         if (Chance(0.5))
             _options.Interface.Cidrs = [IPv4Network.Parse("10.77.0.0/16")];
+        // Half of the services, or none, have addresses of IPv6.
+        if (Chance(0.4))
+            _options.Interface.Families = [LeaseFamily.IPv4, LeaseFamily.IPv6];
+        _options.Interface.Probe = Chance(0.5) ? ProbeMode.On : ProbeMode.Off;
+        int hosts = _options.Interface.Probe == ProbeMode.On ? Below(4) : 0;
         int servers = Chance(0.5) ? 1 : 2;
         for (int i = 0; i < servers; i++)
         {
-            var server = new SimulatedServer(new IPv4Address(0x0a4d0001 + (uint)i), 0x0a4d0100 + ((uint)i << 8), _count + 1 + Below(6))
+            AddServer(new SimulatedServer4(new IPv4Address(0x0a4d0001 + (uint)i), 0x0a4d0100 + ((uint)i << 8), _count + 1 + hosts + Below(6))
             {
-                LeaseSeconds = seconds,
-                IsAuthoritative = Chance(0.5),
-                Recreates = Chance(0.6),
-                SendsTimers = Chance(0.5),
                 AnswersOthers = Below(3) switch { 0 => DhcpMessageType.Nak, 1 => DhcpMessageType.Ack, _ => null },
-            };
-            // What was promised once stands, also when the server forgot it and promises less.
-            server.Granted = (mac, address, until) =>
-                _grants[(mac, address)] = _grants.TryGetValue((mac, address), out var before) && before > until ? before : until;
-            server.HasLease = mac => _grants.Any(g => g.Key.Item1 == mac && g.Value > _now);
-            _servers.Add(server);
+                HasLease = mac => _grants.Any(g => g.Key.Item1 == mac && g.Value > _now),
+            }, seconds, hosts);
+            if (HasIPv6)
+                AddServer(new SimulatedServer6((byte)(i + 1), _count + 1 + hosts + Below(6)) { DeniesOthers = Chance(0.5) }, seconds, hosts);
         }
-        Trace($"{_count} services, {servers} servers, {seconds} s, loss {_loss:0.00}, delay {_delay.TotalMilliseconds:0} ms, kills {_kills:0.0000}");
+        Trace($"{_count} services, {servers} servers{(HasIPv6 ? " of each family" : "")}, {_hosts.Count} hosts, {seconds} s, loss {_loss:0.00}, delay {_delay.TotalMilliseconds:0} ms, kills {_kills:0.0000}");
         Start();
     }
 
@@ -108,6 +112,12 @@ internal sealed partial class SimulatedWorld : ILeaseWire, ILeaseClock, IDisposa
 
     /// <summary>Hours for which services had their leases, summed up.</summary>
     public double LeaseHours { get; private set; }
+
+    /// <summary>Of these, of IPv6.</summary>
+    public double LeaseHours6 { get; private set; }
+
+    /// <summary>Addresses that were declined because a host had them.</summary>
+    public long Declines => _metrics.Totals().GetValueOrDefault("lease.declined");
 
     public int Steps { get; private set; }
 
@@ -141,11 +151,27 @@ internal sealed partial class SimulatedWorld : ILeaseWire, ILeaseClock, IDisposa
 
     public void Dispose() => _services.Dispose();
 
-    void ILeaseWire.Send(DhcpMessage message, in DhcpDestination destination) => _outbox.Enqueue((message, destination));
+    private bool HasIPv6 => _options.Interface.Families.Count > 1;
 
-    void ILeaseWire.Join(MacAddress mac) => _joined.Add(mac);
+    bool ILeaseWire.CanProbe => true;
 
-    void ILeaseWire.Leave(MacAddress mac) => _joined.Remove(mac);
+    void ILeaseWire.Send(DhcpMessage message, in DhcpDestination destination)
+    {
+        var to = destination;
+        _outbox.Enqueue(() => Transmit(message, to));
+    }
+
+    void ILeaseWire.Probe(IPv4Address address) => _outbox.Enqueue(() => Ask(address.ToString(), host => Guarded(keeper => keeper.Heard(keeper.Links[0], address, host))));
+
+    void ILeaseWire6.Send(Dhcp6Message message) => _outbox.Enqueue(() => Transmit(message));
+
+    void ILeaseWire6.Detect(IPv6Address address) => _outbox.Enqueue(() => Ask(address.ToString(), host => Guarded(keeper => keeper.InUse(keeper.Links[0], address, host))));
+
+    bool ILeaseWire6.IsOwnAddress(IPv6Address address) => false;
+
+    void ILeaseWire.Join(MacAddress mac) => _joined.Add(mac.ToString());
+
+    void ILeaseWire.Leave(MacAddress mac) => _joined.Remove(mac.ToString());
 
     private void RunUntil(TimeSpan end)
     {
@@ -180,6 +206,7 @@ internal sealed partial class SimulatedWorld : ILeaseWire, ILeaseClock, IDisposa
         if (to <= _now)
             return;
         LeaseHours += (to - _now).TotalHours * _entitled;
+        LeaseHours6 += (to - _now).TotalHours * _entitled6;
         _now = to;
     }
 
@@ -196,9 +223,9 @@ internal sealed partial class SimulatedWorld : ILeaseWire, ILeaseClock, IDisposa
                 keeper.Tick();
             if (!_isCalm && Chance(_kills))
                 throw new PowerCutException();
-            while (_outbox.TryDequeue(out var item))
+            while (_outbox.TryDequeue(out var send))
             {
-                Transmit(item.Message, item.Destination);
+                send();
                 if (!_isCalm && Chance(_kills))
                     throw new PowerCutException();
             }
@@ -217,7 +244,7 @@ internal sealed partial class SimulatedWorld : ILeaseWire, ILeaseClock, IDisposa
         try
         {
             _keeper = new LeaseKeeper(
-                _options, _store, [new LeaseLink(_options, _options.Interface, "lan0", this, static _ => false)], this, _metrics, NullLogger<LeaseKeeper>.Instance, DhcpRandom.Seeded(_seed + (++_starts << 32)));
+                _options, _store, [new LeaseLink(_options, _options.Interface, "lan0", this, static _ => false, HasIPv6 ? this : null)], this, _metrics, NullLogger<LeaseKeeper>.Instance, DhcpRandom.Seeded(_seed + (++_starts << 32)));
             _keeper.Load();
             CheckLoaded();
         }
@@ -257,15 +284,15 @@ internal sealed partial class SimulatedWorld : ILeaseWire, ILeaseClock, IDisposa
         });
     }
 
-    private void Transmit(DhcpMessage message, DhcpDestination destination)
+    private void Transmit(DhcpMessage message, DhcpDestination to)
     {
         var seen = InMemoryDhcpTransport.Recode(message);
         // What it may bind must be known after a kill.
         Require(
             seen.Type != DhcpMessageType.Request || _store.Records.Any(r => r.Mac == seen.HardwareAddress.ToString()),
             $"a REQUEST left for {seen.HardwareAddress}, of which the store knows nothing");
-        Trace($"{seen.Type} {seen.TransactionId:x8} {seen.HardwareAddress} wants {Requested(seen)} to {(destination.IsBroadcast ? "all" : destination.Server)}");
-        foreach (var server in _servers.Where(s => destination.IsBroadcast || s.Id == destination.Server))
+        Trace($"{seen.Type} {seen.TransactionId:x8} {seen.HardwareAddress} wants {Requested(seen)} to {(to.IsBroadcast ? "all" : to.Server)}");
+        foreach (var server in _servers.OfType<SimulatedServer4>().Where(s => to.IsBroadcast || s.Id == to.Server))
         {
             foreach (var delay in Copies())
                 In(delay, () => Serve(server, seen));
@@ -274,7 +301,7 @@ internal sealed partial class SimulatedWorld : ILeaseWire, ILeaseClock, IDisposa
             Forge(seen);
     }
 
-    private void Serve(SimulatedServer server, DhcpMessage message)
+    private void Serve(SimulatedServer4 server, DhcpMessage message)
     {
         if (!server.IsUp || server.Handle(message, _now) is not { } answer)
             return;
@@ -285,9 +312,64 @@ internal sealed partial class SimulatedWorld : ILeaseWire, ILeaseClock, IDisposa
     private void Deliver(DhcpMessage answer, MacAddress from, IPv4Address source)
     {
         Trace($"  {answer.Type} {answer.TransactionId:x8} {answer.HardwareAddress} {answer.YourAddress} by {answer.ServerId}");
-        if (answer.Type == DhcpMessageType.Nak && _servers.Any(s => s.Id == answer.ServerId))
-            _refused.Add((answer.HardwareAddress, answer.ServerId));
+        if (answer.Type == DhcpMessageType.Nak && _servers.OfType<SimulatedServer4>().Any(s => s.Id == answer.ServerId))
+            _refused.Add((answer.HardwareAddress.ToString(), answer.ServerId.ToString()));
         Guarded(keeper => keeper.Receive(keeper.Links[0], new DhcpReply(InMemoryDhcpTransport.Recode(answer), from, source)));
+    }
+
+    private void Transmit(Dhcp6Message message)
+    {
+        var seen = Dhcp6Lab.Recode(message);
+        Require(
+            seen.Type != Dhcp6MessageType.Request || _store.Records.Any(r => r.Duid == seen.ClientId.ToString()),
+            $"a Request left for {seen.ClientId}, of which the store knows nothing");
+        Trace($"{seen.Type} {seen.TransactionId:x6} {seen.ClientId} wants {Wanted(seen)} of {(seen.ServerId.IsEmpty ? "all" : $"{seen.ServerId}")}");
+        foreach (var server in _servers.OfType<SimulatedServer6>())
+        {
+            foreach (var delay in Copies())
+                In(delay, () => Serve(server, seen));
+        }
+        if (!_isCalm && Chance(_forgeries))
+            Forge(seen);
+    }
+
+    private void Serve(SimulatedServer6 server, Dhcp6Message message)
+    {
+        if (!server.IsUp || server.Handle(message, _now) is not { } answer)
+            return;
+        foreach (var delay in Copies())
+            In(delay, () => Deliver(answer, server.Address));
+    }
+
+    private void Deliver(Dhcp6Message answer, IPv6Address source)
+    {
+        Trace($"  {answer.Type} {answer.TransactionId:x6} {answer.ClientId} {Wanted(answer)} by {answer.ServerId}");
+        if (answer.Associations is [{ Addresses: [{ Valid: 0 }] }] or [{ Status.Code: Dhcp6StatusCode.NoBinding }])
+            _refused.Add((answer.ClientId.ToString(), answer.ServerId.ToString()));
+        Guarded(keeper => keeper.Receive(keeper.Links[0], Dhcp6Lab.Recode(answer), source));
+    }
+
+    /// <summary>Hosts of the link answer whoever asks for their address, within a tenth of a second, whatever becomes of other messages.</summary>
+    private void Ask(string address, Action<MacAddress> hear)
+    {
+        Trace($"who has {address}?");
+        if (_hosts.TryGetValue(address, out var host))
+            In(TimeSpan.FromMilliseconds(1 + Below(100)), () => hear(host));
+    }
+
+    private void AddServer(SimulatedServer server, uint seconds, int hosts)
+    {
+        server.LeaseSeconds = seconds;
+        server.IsAuthoritative = Chance(0.5);
+        server.Recreates = Chance(0.6);
+        server.SendsTimers = Chance(0.5);
+        server.ForgetsDeclines = Chance(0.5);
+        // What was promised once stands, also when the server forgot it and promises less.
+        server.Granted = (client, address, until) =>
+            _grants[(client, address)] = _grants.TryGetValue((client, address), out var before) && before > until ? before : until;
+        for (int i = 0; i < hosts; i++)
+            _hosts[server.AddressOf(Below(_count))] = new MacAddress(0x02ee_0000_0000UL + (ulong)_hosts.Count);
+        _servers.Add(server);
     }
 
     private IEnumerable<TimeSpan> Copies()
@@ -311,6 +393,8 @@ internal sealed partial class SimulatedWorld : ILeaseWire, ILeaseClock, IDisposa
 
     private static IPv4Address Requested(DhcpMessage message) =>
         message.Options.TryGetAddress(DhcpOptionCode.RequestedAddress, out var address) ? address : message.ClientAddress;
+
+    private static IPv6Address Wanted(Dhcp6Message message) => message.Associations is [{ Addresses: [var first, ..] }] ? first.Address : IPv6Address.Any;
 
     private double Uniform() => _random.NextDouble();
 

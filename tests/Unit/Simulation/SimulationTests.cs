@@ -20,8 +20,8 @@ public sealed class SimulationTests
             return;
         }
         int worlds = Number("DYNAMICLB_SIMULATION_WORLDS") ?? Worlds;
-        double hours = 0;
-        long steps = 0, kills = 0;
+        double hours = 0, hours6 = 0;
+        long steps = 0, kills = 0, declines = 0;
         var gate = new Lock();
         var faults = new SortedDictionary<int, string>();
         Parallel.For(1, worlds + 1, seed =>
@@ -32,6 +32,8 @@ public sealed class SimulationTests
                 lock (gate)
                 {
                     hours += world.LeaseHours;
+                    hours6 += world.LeaseHours6;
+                    declines += world.Declines;
                     steps += world.Steps;
                     kills += world.Kills;
                 }
@@ -43,8 +45,9 @@ public sealed class SimulationTests
             }
         });
         Assert.True(faults.Count == 0, $"{faults.Count} of {worlds} worlds failed, seeds {string.Join(' ', faults.Keys)}. \n{string.Join('\n', faults.Values.Select(f => f.Split('\n')[0]))}\nThe first:\n{faults.Values.FirstOrDefault()}");
-        Console.WriteLine($"MEASURED simulation: {hours:0} lease-hours, {steps} steps, {kills} kills in {worlds} worlds");
+        Console.WriteLine($"MEASURED simulation: {hours:0} lease-hours ({hours6:0} of IPv6), {steps} steps, {kills} kills, {declines} addresses declined in {worlds} worlds");
         Assert.True(worlds < Worlds || hours >= 100_000, $"only {hours:0} lease-hours");
+        Assert.True(worlds < Worlds || (hours6 >= 5_000 && declines >= 100), $"only {hours6:0} lease-hours of IPv6, {declines} declines");
     }
 
     [Fact]
