@@ -222,7 +222,7 @@ public sealed partial class Dhcp6Client
             case Dhcp6ClientState.Soliciting when _offer is not null:
                 StartRequest(now, _offer);
                 break;
-            case Dhcp6ClientState.Requesting when _isTrial && _transmissions >= TrialTries:
+            case Dhcp6ClientState.Requesting when _isTrial && _lease is not null && _transmissions >= TrialTries:
                 Keep(now);
                 break;
             case Dhcp6ClientState.Requesting when _transmissions >= Dhcp6Retransmission.Request.Count:
