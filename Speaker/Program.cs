@@ -6,7 +6,7 @@ var command = SpeakerCommand.Create(async (options, cancellationToken) =>
 {
     var builder = WebApplication.CreateSlimBuilder();
     builder.AddDynamicLbDefaults(options.Common.LogLevel);
-    builder.ListenOn(options.Common.Ports());
+    builder.ListenOn(ExplainEndpoint.AddTo(options.Common));
     options.Common.AddTo(builder.Services);
     builder.Services.AddSpeaker(options);
 

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using DynamicLb.Contracts.Explanations;
+using DynamicLb.Contracts.Hosting;
 using DynamicLb.Kubernetes;
 
 namespace DynamicLb.Speaker.Status;
@@ -7,7 +8,13 @@ namespace DynamicLb.Speaker.Status;
 /// <summary>What <c>dynlb explain</c> asks: <c>GET /v1/explain/NAMESPACE/NAME</c>, which reads only, and tells no secret.</summary>
 internal static class ExplainEndpoint
 {
-    public static void MapExplanations(this IEndpointRouteBuilder endpoints) => endpoints.MapGet("/v1/explain/{space}/{name}", AnswerAsync);
+    private const string Path = "/v1/explain";
+
+    /// <summary>The program's ports, with this beside health.</summary>
+    public static IReadOnlyList<ProgramPort> AddTo(KubernetesProgramSettings settings) =>
+        [.. settings.Ports().Select(static (port, index) => index == 0 ? port with { Paths = [.. port.Paths, Path] } : port)];
+
+    public static void MapExplanations(this IEndpointRouteBuilder endpoints) => endpoints.MapGet(Path + "/{space}/{name}", AnswerAsync);
 
     private static async Task AnswerAsync(HttpContext context)
     {

@@ -65,6 +65,18 @@ public sealed class ExplanationTests
         Assert.Contains("  + 10.244.0.5  node-a", report, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData(null)]
+    [InlineData("")]
+    [InlineData("https://*:9120")]
+    public void It_is_served_beside_health_wherever_the_metrics_are(string? metrics)
+    {
+        var ports = ExplainEndpoint.AddTo(_parts.Options.Common with { MetricsListen = metrics });
+
+        Assert.Equal(["/healthz", "/v1/explain"], ports.Where(static port => port.Paths.Contains("/v1/explain")).SelectMany(static port => port.Paths).Intersect(["/healthz", "/v1/explain"]));
+        Assert.Single(ports, static port => port.Paths.Contains("/v1/explain"));
+    }
+
     [Fact]
     public void Why_nobody_announces_is_told()
     {
