@@ -38,6 +38,11 @@ internal sealed partial class ConflictConditions(IKubernetesClient client, TimeP
                 {
                     // It is gone, and the condition with it.
                 }
+                catch (KubernetesApiException e) when (e.StatusCode == HttpStatusCode.Forbidden)
+                {
+                    // Not by default: see manifests/speaker-conditions.yaml. The Event says the same.
+                    LogForbidden(logger, service.ToString());
+                }
                 catch (Exception e) when (e is KubernetesApiException or HttpRequestException or IOException)
                 {
                     LogFailed(logger, service.ToString(), e.Message);
@@ -71,6 +76,9 @@ internal sealed partial class ConflictConditions(IKubernetesClient client, TimeP
         }
         return buffer.WrittenSpan.ToArray();
     }
+
+    [LoggerMessage(2, LogLevel.Debug, "The condition of {Service} is left out: it may not be written")]
+    private static partial void LogForbidden(ILogger logger, string service);
 
     [LoggerMessage(1, LogLevel.Warning, "The condition of {Service} could not be written: {Cause}")]
     private static partial void LogFailed(ILogger logger, string service, string cause);

@@ -46,6 +46,8 @@ public sealed class ManifestTests(ManifestCluster cluster) : IClassFixture<Manif
     [InlineData("speaker", "create", "leases.coordination.k8s.io", Own)]
     [InlineData("speaker", "patch", "leases.coordination.k8s.io", Own)]
     [InlineData("speaker", "watch", "secrets", Own)]
+    [InlineData("speaker", "create", "servicel2statuses.metallb.io", Own)]
+    [InlineData("speaker", "delete", "servicel2statuses.metallb.io", Own)]
     public async Task Allowed(string account, string verb, string resource, string ns)
     {
         Assert.True(await CanAsync(account, verb, resource, ns), $"{account} must be able to {verb} {resource} in '{ns}'");
