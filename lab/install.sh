@@ -13,6 +13,7 @@ util-linux:setpriv:processes end with the lab
 procps:ps:the lab's own check for leftovers
 curl:curl:the client that fetches the page
 iputils-arping:arping:the client that resolves the address
+frr:/usr/lib/frr/bgpd:the demo's BGP router
 iputils-ping:ping:reachability
 tcpdump:tcpdump:captures of the lab's LAN
 jq:jq:reading the API by hand
@@ -26,8 +27,11 @@ network="$demo
 ndisc6:ndisc6:the client that resolves IPv6 addresses
 isc-dhcp-relay:dhcrelay:DHCP relay agent
 kea-admin:perfdhcp:what the address service is measured against
+bird2:bird:BGP router
+gobgpd:gobgpd:BGP router
 chromium:chromium:browser of the dashboard's tests"
 benchmarks="$demo
+gobgpd:gobgpd:what the speaker is measured against as an announcer
 kea-admin:perfdhcp:what the address service is measured against"
 cluster="iproute2:ip:namespaces
 curl:curl:readiness of the API server
@@ -71,7 +75,7 @@ chmod 755 "$policy"
 servers() {
     for process in /proc/[0-9]*; do
         case "$(cat "$process/comm" 2>/dev/null)" in
-            dhcpd|dhcrelay|kea-dhcp4|kea-dhcp6|udhcpd|dnsmasq|etcd)
+            dhcpd|dhcrelay|kea-dhcp4|kea-dhcp6|udhcpd|dnsmasq|etcd|bgpd|zebra|watchfrr|bird|gobgpd)
                 [ "$(readlink "$process/ns/net" 2>/dev/null)" != "$(readlink /proc/self/ns/net)" ] || echo "${process#/proc/}" ;;
         esac
     done
@@ -101,7 +105,8 @@ fi
 if command -v systemctl >/dev/null 2>&1; then
     for package in "${!reason[@]}"; do
         case "$package" in
-            isc-dhcp-server|isc-dhcp-relay|kea-dhcp4-server|kea-dhcp6-server|udhcpd) systemctl disable "$package" >/dev/null 2>&1 || true ;;
+            isc-dhcp-server|isc-dhcp-relay|kea-dhcp4-server|kea-dhcp6-server|udhcpd|frr|gobgpd) systemctl disable "$package" >/dev/null 2>&1 || true ;;
+            bird2) systemctl disable bird >/dev/null 2>&1 || true ;;
             etcd-server) systemctl disable etcd >/dev/null 2>&1 || true ;;
         esac
     done
