@@ -9,6 +9,7 @@ using DynamicLb.Networking.Ndp;
 using DynamicLb.Networking.Netlink;
 using DynamicLb.Networking.PacketSocket;
 using DynamicLb.Speaker.Bfd;
+using DynamicLb.Speaker.Bgp;
 using DynamicLb.Speaker.Heartbeats;
 using DynamicLb.Speaker.Layer2;
 using DynamicLb.Speaker.Membership;
@@ -101,6 +102,7 @@ internal static class SpeakerExtensions
             return reconciler;
         });
         services.AddSingleton<ServiceExplainer>();
+        services.AddBgp(space);
         services.AddSingleton(static provider =>
         {
             var (membership, announcer) = (provider.GetRequiredService<NodeMembership>(), provider.GetRequiredService<Layer2Announcer>());

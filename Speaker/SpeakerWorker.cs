@@ -2,6 +2,7 @@ using DynamicLb.Contracts.Configuration;
 using DynamicLb.Kubernetes.Events;
 using DynamicLb.Kubernetes.Informers;
 using DynamicLb.Kubernetes.Resources;
+using DynamicLb.Speaker.Bgp;
 using DynamicLb.Speaker.Heartbeats;
 using DynamicLb.Speaker.Layer2;
 using DynamicLb.Speaker.Membership;
@@ -16,7 +17,7 @@ namespace DynamicLb.Speaker;
 /// </summary>
 internal sealed class SpeakerWorker(
     Informer<Service> services, Informer<Node> nodes, Informer<EndpointSlice> slices, NodeMembership membership, HeartbeatExchange heartbeats, ServiceReconciler reconciler,
-    AnnouncementTable table, Layer2Announcer announcer, IConfigSource config, ConfigurationStateWriter state, Layer2StatusWriter statuses, ConflictConditions conflicts, EventRecorder events, TimeProvider time) : BackgroundService
+    AnnouncementTable table, Layer2Announcer announcer, IConfigSource config, ConfigurationStateWriter state, BgpParts bgp, Layer2StatusWriter statuses, ConflictConditions conflicts, EventRecorder events, TimeProvider time) : BackgroundService
 {
     private static readonly TimeSpan Overlap = TimeSpan.FromMilliseconds(500);
     private static readonly TimeSpan OverlapLook = TimeSpan.FromMilliseconds(20);
@@ -36,8 +37,8 @@ internal sealed class SpeakerWorker(
         Task[] parts =
         [
             services.RunAsync(silence.Token), nodes.RunAsync(silence.Token), slices.RunAsync(silence.Token), membership.Leases.RunAsync(silence.Token),
-            events.RunAsync(silence.Token), config.FollowAsync(silence.Token), config.RunAsync(reconciler.ConfigureAsync, silence.Token),
-            state.RunAsync(silence.Token), statuses.RunAsync(silence.Token), conflicts.RunAsync(silence.Token), announcer.RunAsync(silence.Token), heartbeats.RunAsync(stoppingToken, silence.Token),
+            events.RunAsync(silence.Token), config.FollowAsync(silence.Token), config.RunAsync(ConfigureAsync, silence.Token),
+            state.RunAsync(silence.Token), bgp.RunAsync(silence.Token), statuses.RunAsync(silence.Token), conflicts.RunAsync(silence.Token), announcer.RunAsync(silence.Token), heartbeats.RunAsync(stoppingToken, silence.Token),
         ];
         var working = WorkAsync(silence.Token, fault.Token);
         try
@@ -56,6 +57,12 @@ internal sealed class SpeakerWorker(
         }
     }
 
+    private async Task ConfigureAsync(LoadBalancerConfig taken)
+    {
+        await reconciler.ConfigureAsync(taken);
+        bgp.Reconciler.Configure(taken);
+    }
+
     private async Task WorkAsync(CancellationToken silence, CancellationToken stoppingToken)
     {
         try
@@ -71,12 +78,15 @@ internal sealed class SpeakerWorker(
         using var decide = CancellationTokenSource.CreateLinkedTokenSource(silence);
         var deciding = reconciler.RunAsync(decide.Token);
         var member = membership.RunAsync(stoppingToken);
-        if (await Task.WhenAny(deciding, member) == deciding)
+        var announcingByBgp = bgp.Reconciler.RunAsync(stoppingToken);
+        var first = await Task.WhenAny(deciding, member, announcingByBgp);
+        if (first == deciding || (first == announcingByBgp && !stoppingToken.IsCancellationRequested))
         {
-            await deciding;
+            await first;
             return;
         }
         await member;
+        await announcingByBgp;
         long leaving = time.GetTimestamp();
         while (table.Snapshot.Count > 0 && time.GetElapsedTime(leaving) < Overlap)
             await Task.Delay(OverlapLook, time, CancellationToken.None);

@@ -165,7 +165,7 @@ internal static partial class AnnouncementRules
         return own.Count == 0 || own.Exists(static ad => ad.Interfaces.Count == 0) ? null : [.. own.SelectMany(static ad => ad.Interfaces)];
     }
 
-    private static bool TryReadEnd(Service service, out DateTimeOffset? end)
+    internal static bool TryReadEnd(Service service, out DateTimeOffset? end)
     {
         end = null;
         if (service.Metadata.Annotation(Annotations.ValidUntil) is not { } text)
@@ -177,7 +177,7 @@ internal static partial class AnnouncementRules
     }
 
     /// <summary>The source that the controller named, if the addresses can be its own; without a name, the pool that holds them.</summary>
-    private static AddressSource? FindSource(Service service, List<IPAddress> addresses, LoadBalancerConfig config)
+    internal static AddressSource? FindSource(Service service, List<IPAddress> addresses, LoadBalancerConfig config)
     {
         if (service.Metadata.Annotation(Annotations.AllocatedFromPool) is { } name && config.Find(name) is { } named)
             return addresses.TrueForAll(named.MayContain) ? named : null;

@@ -36,8 +36,6 @@ internal sealed partial class ServiceEvents(SpeakerOptions options, IEventRecord
         if (before?.Reason == decision.Reason)
             return;
         LogSilent(logger, name.ToString(), decision.Reason, decision.Owner ?? "nobody");
-        if (decision.Reason == SilenceReason.UnsupportedProtocol && decision.Owner == options.NodeName)
-            Failed(service!, "no L2Advertisement is for its pool, and this version announces nothing by BGP");
     }
 
     /// <summary>Tells that another machine has an address.</summary>

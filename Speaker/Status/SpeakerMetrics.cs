@@ -28,6 +28,7 @@ internal sealed class SpeakerMetrics
     private readonly Counter<long> _heartbeatsSent;
     private readonly Counter<long> _heartbeatsHeard;
     private volatile IReadOnlyList<Measurement<int>> _announced = [];
+    private volatile IReadOnlyList<Measurement<int>> _announcedByBgp = [];
 
     public SpeakerMetrics(IMeterFactory factory, SpeakerOptions options, IConfigSource config)
     {
@@ -41,7 +42,7 @@ internal sealed class SpeakerMetrics
         _updates = _meter.CreateCounter<long>("metallb_k8s_client_updates_total", description: "Services looked at");
         _heartbeatsSent = _meter.CreateCounter<long>("dynamiclb_speaker_heartbeats_sent_total", description: "Heartbeats sent to the other speakers on the segment");
         _heartbeatsHeard = _meter.CreateCounter<long>("dynamiclb_speaker_heartbeats_received_total", description: "Heartbeats received, by what became of them");
-        _meter.CreateObservableGauge("metallb_speaker_announced", () => _announced, description: "Addresses announced from this node");
+        _meter.CreateObservableGauge("metallb_speaker_announced", () => _announced.Concat(_announcedByBgp), description: "Addresses announced from this node");
         _meter.CreateObservableGauge(
             "metallb_k8s_client_config_loaded_bool", () => config.Current is null ? 0 : 1, description: "1 once a configuration was loaded");
         _meter.CreateObservableGauge(
@@ -68,7 +69,14 @@ internal sealed class SpeakerMetrics
 
     public void Updated(int services) => _updates.Add(services);
 
-    /// <summary>Replaces what is announced.</summary>
+    /// <summary>Replaces what is announced by BGP.</summary>
+    public void AnnouncedByBgp(IEnumerable<(string Service, string Address)> announced) =>
+        _announcedByBgp =
+        [
+            .. announced.Select(item => new Measurement<int>(1, new("service", item.Service), new("protocol", "bgp"), new("node", _node), new("ip", item.Address))),
+        ];
+
+    /// <summary>Replaces what is announced by ARP and NDP.</summary>
     public void Announced(IEnumerable<(string Service, HostAddress Address)> announced) =>
         _announced =
         [

@@ -45,6 +45,22 @@ public readonly record struct BgpCommunity(bool IsLarge, uint Global, uint First
         return $"invalid community format: \"{text}\" is neither of the form 65000:1 nor large:65000:1:2";
     }
 
+    /// <summary>Communities that have a name everywhere (IANA "BGP Well-known Communities"). A Community of the same name goes before.</summary>
+    public static IReadOnlyDictionary<string, BgpCommunity> WellKnown { get; } = new Dictionary<string, BgpCommunity>
+    {
+        ["internet"] = new(false, 0, 0, 0),
+        ["graceful-shutdown"] = new(false, 0xffff0000, 0, 0),
+        ["accept-own"] = new(false, 0xffff0001, 0, 0),
+        ["llgr-stale"] = new(false, 0xffff0006, 0, 0),
+        ["no-llgr"] = new(false, 0xffff0007, 0, 0),
+        ["blackhole"] = new(false, 0xffff029a, 0, 0),
+        ["no-export"] = new(false, 0xffffff01, 0, 0),
+        ["no-advertise"] = new(false, 0xffffff02, 0, 0),
+        ["no-export-subconfed"] = new(false, 0xffffff03, 0, 0),
+        ["local-as"] = new(false, 0xffffff03, 0, 0),
+        ["no-peer"] = new(false, 0xffffff04, 0, 0),
+    };
+
     /// <summary>What communities are sorted by.</summary>
     public (uint Global, uint First, uint Second) SortKey => (Global, First, Second);
 

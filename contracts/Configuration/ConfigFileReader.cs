@@ -20,7 +20,11 @@ public static partial class ConfigFileReader
         ["timeouts.request"] = "timeout",
         ["myASN"] = "my-asn",
         ["peerASN"] = "peer-asn",
+        ["dynamicASN"] = "dynamic-asn",
+        ["localASN"] = "local-asn",
         ["routerID"] = "router-id",
+        ["ebgpMultiHop"] = "ebgp-multihop",
+        ["disableMP"] = "disable-mp",
         ["localPref"] = "localpref",
         ["ebgpMultiHop"] = "ebgp-multihop",
         ["aggregationLengthV6"] = "aggregation-length-v6",
@@ -99,11 +103,6 @@ public static partial class ConfigFileReader
             var communities = new List<ConfigItem<CommunitySpec>>();
             if (document.Child("bgp-communities") is { } aliases)
                 communities.Add(Item(aliases, "Community", "communities", ReadCommunities));
-            foreach (string section in new[] { "peers", "bgp-communities", "bfd-profiles" })
-            {
-                if (document.Take(section) is { } node)
-                    Notices.Add(new ConfigFault("", section, (int)node.Start.Line, "is read and checked; nothing is announced by BGP yet"));
-            }
             document.RefuseUnknown();
             return new ConfigSet
             {
@@ -202,8 +201,6 @@ public static partial class ConfigFileReader
                 var origin = new ConfigOrigin("BGPAdvertisement", $"bgpadvertisement{_bgp.Count + 1}", section.Title) { Line = section.LineOf, Spell = Spell };
                 _bgp.Add(new ConfigItem<BGPAdvertisementSpec>(origin, new BGPAdvertisementSpec { IPAddressPools = sources }));
             }
-            if (protocol == "bgp")
-                Notices.Add(new ConfigFault(section.Title, "protocol", section.LineOf("protocol"), "nothing is announced by BGP yet"));
         }
 
         private static ServiceAllocationSpec? Allocation(ConfigSection section)
@@ -258,6 +255,15 @@ public static partial class ConfigFileReader
             Password = section.Text("password"),
             BfdProfile = section.Text("bfd-profile"),
             EbgpMultiHop = section.Bool("ebgp-multihop"),
+            DynamicASN = section.Text("dynamic-asn"),
+            LocalASN = section.Number("local-asn", 1, uint.MaxValue),
+            Interface = section.Text("interface"),
+            ConnectTime = section.Text("connect-time"),
+            PasswordSecret = section.Text("password-secret") is { } secret ? new SecretName { Name = secret } : null,
+            EnableGracefulRestart = section.Bool("enable-graceful-restart"),
+            Vrf = section.Text("vrf"),
+            DisableMP = section.Bool("disable-mp"),
+            DualStackAddressFamily = section.Bool("dual-stack-address-family"),
         };
 
         private static BFDProfileSpec ReadProfile(ConfigSection section, string name) => new()

@@ -42,6 +42,10 @@ public static class ConfigResourceTypes
     public static ResourceType<ConfigurationState> ConfigurationStates { get; } =
         new(MetalLbGroup, "v1beta1", "configurationstates", "ConfigurationState", true, Json.ConfigurationState, Json.ResourceListConfigurationState);
 
+    /// <summary>Which node announces a Service to which BGP peers.</summary>
+    public static ResourceType<ServiceBGPStatus> ServiceBGPStatuses { get; } =
+        new(MetalLbGroup, "v1beta1", "servicebgpstatuses", "ServiceBGPStatus", true, Json.ServiceBGPStatus, Json.ResourceListServiceBGPStatus);
+
     /// <summary>Address services.</summary>
     public static ResourceType<AddressServiceResource> AddressServices { get; } = new(
         OwnGroup, "v1beta1", "addressservices", "AddressService", true, Json.AddressServiceResource, Json.ResourceListAddressServiceResource);
@@ -56,5 +60,6 @@ public static class ConfigResourceTypes
 [JsonSerializable(typeof(ResourceList<BFDProfile>))]
 [JsonSerializable(typeof(ResourceList<Community>))]
 [JsonSerializable(typeof(ResourceList<ConfigurationState>))]
+[JsonSerializable(typeof(ResourceList<ServiceBGPStatus>))]
 [JsonSerializable(typeof(ResourceList<AddressServiceResource>))]
 public sealed partial class ConfigJsonContext : JsonSerializerContext;

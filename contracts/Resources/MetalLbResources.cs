@@ -291,6 +291,29 @@ public sealed record CommunityAlias
     public string? Value { get; init; }
 }
 
+/// <summary>To which BGP peers a node announces a Service (metallb.io/v1beta1). It has no spec.</summary>
+public sealed record ServiceBGPStatus : KubernetesObject
+{
+    /// <summary>Written by the speaker.</summary>
+    public ServiceBGPStatusStatus? Status { get; init; }
+}
+
+/// <summary>The status of a <see cref="ServiceBGPStatus"/>.</summary>
+public sealed record ServiceBGPStatusStatus
+{
+    /// <summary>The node.</summary>
+    public string? Node { get; init; }
+
+    /// <summary>The Service.</summary>
+    public string? ServiceName { get; init; }
+
+    /// <summary>Its namespace.</summary>
+    public string? ServiceNamespace { get; init; }
+
+    /// <summary>BGPPeers by name, sorted.</summary>
+    public IReadOnlyList<string>? Peers { get; init; }
+}
+
 /// <summary>What one program makes of the configuration (metallb.io/v1beta1). It has no spec.</summary>
 public sealed record ConfigurationState : KubernetesObject
 {

@@ -94,6 +94,8 @@ internal sealed class AdvertisementRules(ConfigPass pass)
         {
             if (aliases.TryGetValue(texts![i], out var alias))
                 values.Add(alias.Value);
+            else if (BgpCommunity.WellKnown.TryGetValue(texts[i], out var known))
+                values.Add(known);
             else if (BgpCommunity.TryParse(texts[i], out var value, out bool mayBeAlias) is not { } reason)
                 values.Add(value);
             else if (!mayBeAlias || !pass.Set.ToleratesAbsent)

@@ -136,11 +136,14 @@ public class ConfigFileReaderTests
     }
 
     [Fact]
-    public void Sections_of_MetalLB_that_wait_for_BGP_are_noticed_not_refused()
+    public void Peers_have_the_fields_of_their_resource()
     {
-        var result = ConfigFileReader.Read("peers:\n- my-asn: 1\nbfd-profiles: []\n");
+        var result = ConfigFileReader.Read(
+            "peers:\n- {my-asn: 1, local-asn: 2, dynamic-asn: external, interface: eth0, connect-time: 5s, password-secret: s, enable-graceful-restart: true, vrf: red, disable-mp: true}\n");
 
-        Assert.NotNull(result.Config);
-        Assert.NotEmpty(result.Notices);
+        Assert.Empty(result.Faults);
+        Assert.Empty(result.Notices);
+        var spec = Assert.Single(result.Config!.BgpPeers).Spec;
+        Assert.Equal((2L, "external", "eth0", "s", true, "red", true), (spec.LocalASN, spec.DynamicASN, spec.Interface, spec.PasswordSecret!.Name, spec.EnableGracefulRestart, spec.Vrf, spec.DisableMP));
     }
 }

@@ -82,7 +82,7 @@ public sealed class ResourceRulesTests
     [InlineData("BGPAdvertisement: {communities: ['-1:1']}", "spec.communities[0]", "invalid section")]
     [InlineData("BGPAdvertisement: {communities: ['big:1:2:3']}", "spec.communities[0]", "expected community to be of format large")]
     [InlineData("BGPAdvertisement: {communities: ['large:1:2:4294967296']}", "spec.communities[0]", "invalid section")]
-    [InlineData("BGPAdvertisement: {communities: [no-export]}", "spec.communities[0]", "no Community defines it")]
+    [InlineData("BGPAdvertisement: {communities: [no-exports]}", "spec.communities[0]", "no Community defines it")]
     [InlineData("BGPAdvertisement: {ipAddressPools: [a, a]}", "spec.ipAddressPools[1]", "duplicate definition of pool")]
     [InlineData("BGPAdvertisement: {peers: [a, a]}", "spec.peers[1]", "duplicate definition of peer")]
     [InlineData("BGPAdvertisement: {serviceSelectors: [{matchLabels: {a: b}}], aggregationLength: 24}", "spec.serviceSelectors", "serviceSelectors and aggregationLength are mutually exclusive")]

@@ -9,6 +9,7 @@ using DynamicLb.Contracts.Metrics;
 using DynamicLb.Controller.Status;
 using DynamicLb.Speaker;
 using DynamicLb.Speaker.Bfd;
+using DynamicLb.Speaker.Bgp;
 using DynamicLb.Speaker.Status;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -55,6 +56,15 @@ public sealed partial class MonitoringManifestTests
         string dashboard = Read("manifests/monitoring/grafana-dashboard.json") + Read("manifests/monitoring/rules.yaml");
         var families = Exposed().Select(name => HistogramPart().Replace(name, "")).Distinct(StringComparer.Ordinal);
         Assert.All(families.Where(f => f is not "metallb_k8s_client_config_loaded_bool"), family => Assert.Contains(family, dashboard, StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void Every_metric_of_bgp_is_documented()
+    {
+        string documentation = Read("docs/operations.md");
+        var names = Exposed().Where(static name => name.Contains("_bgp_", StringComparison.Ordinal)).ToList();
+        Assert.True(names.Count >= 15, string.Join(' ', names));
+        Assert.All(names, name => Assert.Contains($"`{name}`", documentation, StringComparison.Ordinal));
     }
 
     [Fact]
@@ -106,9 +116,10 @@ public sealed partial class MonitoringManifestTests
         _ = new LeaseMetrics(factory);
         _ = new Leadership(new AddressServiceOptions(), [], null!, factory, NullLogger<Leadership>.Instance);
         _ = new ControllerMetrics(factory, null!, null!);
-        _ = new SpeakerMetrics(
-            factory, new SpeakerOptions(null!, "node1", MetricName(), false, TimeSpan.FromSeconds(3), null, TimeSpan.FromMilliseconds(100)),
-            new ConfigFileWatcher("none", TimeProvider.System, NullLogger<ConfigFileWatcher>.Instance));
+        var options = new SpeakerOptions(null!, "node1", MetricName(), false, TimeSpan.FromSeconds(3), null, TimeSpan.FromMilliseconds(100));
+        var metrics = new SpeakerMetrics(factory, options, new ConfigFileWatcher("none", TimeProvider.System, NullLogger<ConfigFileWatcher>.Instance));
+        var peers = new BgpPeers(options, [], TimeProvider.System, Random.Shared, NullLogger<BgpPeers>.Instance);
+        _ = new BgpReports(options, null!, metrics, factory, peers, NullLogger<BgpReports>.Instance);
         _ = new BfdMetrics(factory, new BfdSessions(TimeProvider.System, NullLogger<BfdSessions>.Instance));
         return names;
     }

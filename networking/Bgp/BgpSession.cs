@@ -1,0 +1,456 @@
+using System.Buffers;
+using System.Net.Sockets;
+using System.Threading.Channels;
+
+namespace DynamicLb.Networking.Bgp;
+
+/// <summary>How a session is doing. Immutable.</summary>
+/// <param name="State">The state of the machine.</param>
+/// <param name="LastError">Why there is no session, or why the last one ended; empty for no cause.</param>
+/// <param name="Told">Prefixes that the peer has been told of.</param>
+/// <param name="Pending">Prefixes that it has not been told of yet.</param>
+/// <param name="NotCarried">Prefixes that the session cannot carry.</param>
+public sealed record BgpSessionStatus(BgpState State, string LastError, int Told, int Pending, int NotCarried)
+{
+    /// <summary>What was agreed on; null without a session.</summary>
+    public BgpEstablished? Session { get; init; }
+
+    /// <summary>Our end; empty without a session.</summary>
+    public string Local { get; init; } = "";
+
+    /// <summary>Since when, UTC; null without a session.</summary>
+    public DateTimeOffset? Since { get; init; }
+}
+
+/// <summary>Messages of a session since the program began. Read by any thread.</summary>
+public sealed class BgpCounters
+{
+    private readonly long[] _sent = new long[6];
+    private readonly long[] _received = new long[6];
+    private long _treatedAsWithdraw;
+
+    /// <summary>Messages sent of a type.</summary>
+    public long Sent(BgpMessageType type) => Interlocked.Read(ref _sent[(int)type]);
+
+    /// <summary>Messages received of a type.</summary>
+    public long Received(BgpMessageType type) => Interlocked.Read(ref _received[(int)type]);
+
+    /// <summary>All messages sent.</summary>
+    public long TotalSent => _sent.Sum();
+
+    /// <summary>All messages received.</summary>
+    public long TotalReceived => _received.Sum();
+
+    /// <summary>UPDATEs received whose routes were taken for withdrawn (RFC 7606).</summary>
+    public long TreatedAsWithdraw => Interlocked.Read(ref _treatedAsWithdraw);
+
+    internal void CountSent(BgpMessageType type) => Interlocked.Increment(ref _sent[(int)type]);
+
+    internal void CountReceived(BgpMessageType type) => Interlocked.Increment(ref _received[(int)type]);
+
+    internal void CountFaulty() => Interlocked.Increment(ref _treatedAsWithdraw);
+}
+
+/// <summary>Who wants to know what a session does. Calls come from its loop: quick, and without exceptions.</summary>
+public interface IBgpSessionObserver
+{
+    /// <summary>Established.</summary>
+    void Up(BgpEstablished session, string local);
+
+    /// <summary>Ended, or an attempt failed.</summary>
+    void Down(string cause, bool wasEstablished);
+
+    /// <summary>A NOTIFICATION went out or came in.</summary>
+    void Notified(BgpNotification notification, bool isSent);
+}
+
+/// <summary>
+/// One BGP session: the machine, its connections, and what the peer has been told. One loop owns them; other threads only send it messages. Messages are written when the peer takes
+/// them, so that memory is bounded. What the peer announces is checked, counted and dropped.
+/// </summary>
+public sealed class BgpSession : IBgpEffects, IAsyncDisposable
+{
+    private const int SendBufferLength = 128 * 1024;
+    private static readonly TimeSpan Linger = TimeSpan.FromSeconds(1);
+
+    private readonly BgpFsm _fsm;
+    private readonly Func<CancellationToken, Task<IBgpConnection>> _connect;
+    private readonly IBgpSessionObserver _observer;
+    private readonly TimeProvider _time;
+    private readonly long _start;
+    private readonly Channel<Action> _inbox = Channel.CreateUnbounded<Action>(new UnboundedChannelOptions { SingleReader = true });
+    private readonly Dictionary<int, Link> _links = [];
+    private readonly BgpAdjRibOut _rib = new();
+    private readonly ITimer _timer;
+    private readonly Task _running;
+    private CancellationTokenSource? _attempt;
+    private TimeSpan? _armed;
+    private int _lastConnection;
+    private bool _isEnding;
+    private string _local = "";
+    private DateTimeOffset? _since;
+    private volatile BgpSessionStatus _status = new(BgpState.Idle, "", 0, 0, 0);
+
+    /// <summary>Creates and starts a session.</summary>
+    /// <param name="settings">What it is to be.</param>
+    /// <param name="connect">Makes a connection; its exceptions are told as the cause of failure.</param>
+    /// <param name="observer">Who is told what happens.</param>
+    /// <param name="time">The clock.</param>
+    /// <param name="random">Jitter.</param>
+    public BgpSession(BgpSettings settings, Func<CancellationToken, Task<IBgpConnection>> connect, IBgpSessionObserver observer, TimeProvider time, Random random)
+    {
+        ArgumentNullException.ThrowIfNull(time);
+        _connect = connect;
+        _observer = observer;
+        _time = time;
+        _start = time.GetTimestamp();
+        _fsm = new BgpFsm(settings, this, random);
+        _timer = time.CreateTimer(_ => Post(() => _armed = null), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        Post(() => _fsm.Start(Now));
+        _running = Task.Run(RunAsync);
+    }
+
+    /// <summary>How it is doing. Thread-safe.</summary>
+    public BgpSessionStatus Status => _status;
+
+    /// <summary>Its messages. Thread-safe.</summary>
+    public BgpCounters Counters { get; } = new();
+
+    private TimeSpan Now => _time.GetElapsedTime(_start);
+
+    /// <summary>What the peer is to know from now on. The dictionary must not change afterwards. Thread-safe; does not wait.</summary>
+    public void Want(IReadOnlyDictionary<BgpPrefix, BgpRouteAttributes> routes) => Post(() =>
+    {
+        if (!_isEnding)
+            _rib.Want(routes);
+    });
+
+    /// <summary>Ends the session at once, and tries again. Thread-safe; does not wait.</summary>
+    public void Reset(BgpNotification reason) => Post(() => _fsm.Reset(reason, Now));
+
+    /// <summary>Hands over a connection that the peer made. Thread-safe; does not wait.</summary>
+    public void Accept(IBgpConnection connection) => Post(() =>
+    {
+        int id = Join(connection);
+        _fsm.Accepted(id, connection.RouterId, Now);
+    });
+
+    /// <summary>Ends the session for good.</summary>
+    /// <param name="reason">What the peer is told; null to end without a word, so that graceful restart keeps our routes where it was agreed on.</param>
+    /// <param name="withdrawFirst">Whether routes are withdrawn before.</param>
+    public async Task StopAsync(BgpNotification? reason, bool withdrawFirst)
+    {
+        if (withdrawFirst && Status.State == BgpState.Established)
+        {
+            Post(() =>
+            {
+                _isEnding = true;
+                _rib.Want(new Dictionary<BgpPrefix, BgpRouteAttributes>());
+            });
+            long since = _time.GetTimestamp();
+            while (Status is { State: BgpState.Established, Told: > 0 } && _time.GetElapsedTime(since) < Linger)
+                await Task.Delay(TimeSpan.FromMilliseconds(10), _time, CancellationToken.None);
+        }
+        Post(() =>
+        {
+            _fsm.Stop(reason);
+            _inbox.Writer.TryComplete();
+        });
+        await _running;
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask DisposeAsync() => await StopAsync(null, false);
+
+    void IBgpEffects.Connect()
+    {
+        var attempt = new CancellationTokenSource();
+        _attempt = attempt;
+        _ = ConnectAsync(attempt);
+    }
+
+    void IBgpEffects.CancelConnect()
+    {
+        _attempt?.Cancel();
+        _attempt = null;
+    }
+
+    void IBgpEffects.Send(int connection, byte[] message)
+    {
+        if (!_links.TryGetValue(connection, out var link) || link.IsClosing)
+            return;
+        Counters.CountSent(BgpWire.TypeOf(message));
+        link.Waiting.Write(message);
+        Pump(link);
+    }
+
+    void IBgpEffects.Close(int connection)
+    {
+        if (!_links.TryGetValue(connection, out var link) || link.IsClosing)
+            return;
+        link.IsClosing = true;
+        // A peer that reads nothing more does not hold us up.
+        link.Cancellation.CancelAfter(Linger);
+        Pump(link);
+    }
+
+    void IBgpEffects.Up(BgpEstablished session)
+    {
+        var link = _links[session.Connection];
+        (_local, _since) = (link.Connection.Local, _time.GetUtcNow());
+        _rib.Begin(link.Connection.WithNextHops(session.Encoding));
+        link.TakesRoutes = true;
+        _observer.Up(session, _local);
+    }
+
+    void IBgpEffects.Down(string cause, bool wasEstablished)
+    {
+        if (wasEstablished)
+        {
+            _rib.End();
+            (_local, _since) = ("", null);
+            foreach (var link in _links.Values)
+                link.TakesRoutes = false;
+        }
+        _observer.Down(cause, wasEstablished);
+    }
+
+    void IBgpEffects.Refresh(BgpFamily family) => _rib.Refresh(family, _fsm.Session?.Remote.EnhancedRouteRefresh == true);
+
+    void IBgpEffects.Received(BgpUpdate update)
+    {
+        if (update.TreatAsWithdraw is not null)
+            Counters.CountFaulty();
+    }
+
+    void IBgpEffects.Notified(BgpNotification notification, bool isSent) => _observer.Notified(notification, isSent);
+
+    private void Post(Action action) => _inbox.Writer.TryWrite(action);
+
+    private async Task RunAsync()
+    {
+        await foreach (var action in _inbox.Reader.ReadAllAsync())
+        {
+            action();
+            while (_inbox.Reader.TryRead(out var next))
+                next();
+            _fsm.Tick(Now);
+            foreach (var link in _links.Values.Where(static link => link.TakesRoutes).ToArray())
+                Pump(link);
+            Arm();
+            _status = new BgpSessionStatus(_fsm.State, _fsm.LastError, _rib.Told, _rib.Pending, _rib.NotCarried) { Session = _fsm.Session, Local = _local, Since = _since };
+        }
+        _status = new BgpSessionStatus(BgpState.Idle, _fsm.LastError, 0, 0, 0);
+        await _timer.DisposeAsync();
+        // Last words go out, for a moment.
+        await Task.WhenAll(_links.Values.Select(static link => link.Ended.Task));
+    }
+
+    private void Arm()
+    {
+        var due = _fsm.NextDue;
+        if (due == _armed)
+            return;
+        _armed = due;
+        // Timers count in milliseconds, and cut off the rest.
+        var pause = due - Now + TimeSpan.FromMilliseconds(1);
+        _timer.Change(pause is { } left ? (left > TimeSpan.Zero ? left : TimeSpan.Zero) : Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+    }
+
+    private async Task ConnectAsync(CancellationTokenSource attempt)
+    {
+        try
+        {
+            var connection = await _connect(attempt.Token);
+            if (!_inbox.Writer.TryWrite(Take))
+                connection.Dispose();
+
+            void Take()
+            {
+                if (attempt.IsCancellationRequested)
+                {
+                    connection.Dispose();
+                    return;
+                }
+                _attempt = null;
+                int id = Join(connection);
+                _fsm.Connected(id, connection.RouterId, Now);
+            }
+        }
+        catch (Exception e) when (e is SocketException or NotSupportedException or OperationCanceledException or IOException or InvalidOperationException)
+        {
+            Post(() =>
+            {
+                if (attempt.IsCancellationRequested)
+                    return;
+                _attempt = null;
+                _fsm.ConnectFailed(e is SocketException socket ? Words(socket) : e.Message, Now);
+            });
+        }
+    }
+
+    private static string Words(SocketException e) => e.SocketErrorCode switch
+    {
+        SocketError.ConnectionRefused => "the router refuses connections on the port",
+        SocketError.HostUnreachable or SocketError.NetworkUnreachable => $"the router cannot be reached: {e.Message}",
+        SocketError.AddressNotAvailable => "this node has no such source address",
+        SocketError.ConnectionReset => "the router reset the connection",
+        SocketError.TimedOut => "the router does not answer",
+        _ => e.Message,
+    };
+
+    private int Join(IBgpConnection connection)
+    {
+        var link = new Link(++_lastConnection, connection, _time);
+        _links.Add(link.Id, link);
+        _ = ReceiveAsync(link);
+        return link.Id;
+    }
+
+    private async Task ReceiveAsync(Link link)
+    {
+        string cause = "the router closed the connection";
+        byte[] buffer = ArrayPool<byte>.Shared.Rent(2 * BgpWire.LongestExtendedMessage);
+        int filled = 0;
+        try
+        {
+            while (true)
+            {
+                int read = await link.Connection.ReceiveAsync(buffer.AsMemory(filled), link.Cancellation.Token);
+                if (read == 0)
+                    break;
+                if (link.IsClosing)
+                    continue;
+                filled += read;
+                var done = new TaskCompletionSource<int>(TaskCreationOptions.RunContinuationsAsynchronously);
+                if (!_inbox.Writer.TryWrite(() => done.SetResult(Consume(link, buffer.AsSpan(0, filled)))))
+                    continue;
+                int consumed = await done.Task;
+                buffer.AsSpan(consumed, filled - consumed).CopyTo(buffer);
+                filled -= consumed;
+            }
+        }
+        catch (Exception e) when (e is SocketException or OperationCanceledException or ObjectDisposedException or IOException)
+        {
+            cause = e is SocketException socket ? Words(socket) : e.Message;
+        }
+        ArrayPool<byte>.Shared.Return(buffer);
+        link.Connection.Dispose();
+        link.Ended.TrySetResult();
+        Post(() =>
+        {
+            _links.Remove(link.Id);
+            if (!link.IsClosing)
+            {
+                link.IsClosing = true;
+                _fsm.Closed(link.Id, cause, Now);
+            }
+        });
+    }
+
+    private int Consume(Link link, ReadOnlySpan<byte> bytes)
+    {
+        int consumed = 0;
+        while (!link.IsClosing)
+        {
+            if (BgpWire.TryFrame(bytes[consumed..], _fsm.TakesExtended(link.Id), out int length, out var error))
+            {
+                var message = bytes.Slice(consumed, length);
+                Counters.CountReceived(BgpWire.TypeOf(message));
+                _fsm.Received(link.Id, message, Now);
+                consumed += length;
+                continue;
+            }
+            if (error is not null)
+                _fsm.BadFrame(link.Id, error, Now);
+            return consumed;
+        }
+        return bytes.Length;
+    }
+
+    /// <summary>Sends what waits: what the machine says first, then routes.</summary>
+    private void Pump(Link link)
+    {
+        if (link.IsSending)
+            return;
+        var sending = link.Sending;
+        sending.ResetWrittenCount();
+        sending.Write(link.Waiting.WrittenSpan);
+        link.Waiting.ResetWrittenCount();
+        while (link.TakesRoutes && !link.IsClosing && sending.WrittenCount < SendBufferLength)
+        {
+            var room = sending.GetMemory(BgpWire.LongestExtendedMessage);
+            int length = _rib.TryWrite(room);
+            if (length == 0)
+                break;
+            Counters.CountSent(BgpWire.TypeOf(room.Span));
+            sending.Advance(length);
+        }
+        if (sending.WrittenCount == 0)
+        {
+            if (link.TakesRoutes)
+                _fsm.Sending(link.Id, false, Now);
+            if (link is { IsClosing: true, IsFinished: false })
+            {
+                link.IsFinished = true;
+                link.Connection.Finish();
+            }
+            return;
+        }
+        link.IsSending = true;
+        _fsm.Sending(link.Id, true, Now);
+        _ = SendAsync(link);
+    }
+
+    private async Task SendAsync(Link link)
+    {
+        try
+        {
+            await link.Connection.SendAsync(link.Sending.WrittenMemory, link.Cancellation.Token);
+        }
+        catch (Exception e) when (e is SocketException or OperationCanceledException or ObjectDisposedException or IOException)
+        {
+            // The receiver sees it, too, and tells.
+            await link.Cancellation.CancelAsync();
+            return;
+        }
+        if (!_inbox.Writer.TryWrite(Sent))
+        {
+            // The loop has ended: these were the last words, unless more came to wait meanwhile.
+            if (link.Waiting.WrittenCount > 0)
+                await link.Connection.SendAsync(link.Waiting.WrittenMemory, link.Cancellation.Token).AsTask().ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            link.Connection.Finish();
+        }
+
+        void Sent()
+        {
+            link.IsSending = false;
+            Pump(link);
+        }
+    }
+
+    private sealed class Link(int id, IBgpConnection connection, TimeProvider time)
+    {
+        public int Id => id;
+
+        public IBgpConnection Connection => connection;
+
+        /// <summary>What the machine wants said.</summary>
+        public ArrayBufferWriter<byte> Waiting { get; } = new(256);
+
+        /// <summary>What is on its way.</summary>
+        public ArrayBufferWriter<byte> Sending { get; } = new(4096);
+
+        public CancellationTokenSource Cancellation { get; } = new(Timeout.InfiniteTimeSpan, time);
+
+        public TaskCompletionSource Ended { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public bool IsSending { get; set; }
+
+        public bool TakesRoutes { get; set; }
+
+        public volatile bool IsClosing;
+
+        public bool IsFinished { get; set; }
+    }
+}
