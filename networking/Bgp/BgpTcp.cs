@@ -61,6 +61,10 @@ public static class BgpTcp
 
     private const int SolSocket = 1;
     private const int SoBindToDevice = 25;
+    private const int IpProtocolIP = 0;
+    private const int IpTtl = 2;
+    private const int IpProtocolIPv6 = 41;
+    private const int IPv6UnicastHops = 16;
     private const int IpProtocolTcp = 6;
     private const int TcpMd5Sig = 14;
     private const int TcpAoAddKey = 38;
@@ -96,7 +100,9 @@ public static class BgpTcp
         ArgumentNullException.ThrowIfNull(socket);
         ArgumentNullException.ThrowIfNull(settings);
         bool isV4 = settings.Peer.AddressFamily == AddressFamily.InterNetwork;
-        socket.SetSocketOption(isV4 ? SocketOptionLevel.IP : SocketOptionLevel.IPv6, isV4 ? SocketOptionName.IpTimeToLive : SocketOptionName.HopLimit, TimeToLive);
+        Span<byte> hops = stackalloc byte[sizeof(int)];
+        BinaryPrimitives.WriteInt32LittleEndian(hops, TimeToLive);
+        socket.SetRawSocketOption(isV4 ? IpProtocolIP : IpProtocolIPv6, isV4 ? IpTtl : IPv6UnicastHops, hops);
         if (settings.MustBeConnected)
             socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.DontRoute, true);
         if (settings.Device is { Length: > 0 } device)
