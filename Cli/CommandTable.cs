@@ -1,4 +1,5 @@
 using System.CommandLine;
+using DynamicLb.Cli.Bgp;
 using DynamicLb.Cli.Doctor;
 using DynamicLb.Cli.Explain;
 using DynamicLb.Cli.Validation;
@@ -11,7 +12,7 @@ internal static class CommandTable
     public static RootCommand Create()
     {
         var root = new RootCommand("dynlb: the operator's tool of DynamicLb.");
-        foreach (var command in new[] { ValidateCommand.Create(), DoctorCommand.Create(), ExplainCommand.Create() })
+        foreach (var command in new[] { ValidateCommand.Create(), DoctorCommand.Create(), ExplainCommand.Create(), BgpCommand.Create() })
             root.Subcommands.Add(command);
         return root;
     }

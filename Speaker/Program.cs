@@ -14,6 +14,7 @@ var command = SpeakerCommand.Create(async (options, cancellationToken) =>
     app.UsePorts();
     app.MapDynamicLbDefaults();
     app.MapExplanations();
+    app.MapBgp();
     await app.RunAsync(cancellationToken);
 });
 return await command.Parse(command.WithEnvironment(args, Environment.GetEnvironmentVariable)).InvokeAsync();

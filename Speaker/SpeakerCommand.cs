@@ -25,6 +25,12 @@ internal sealed record SpeakerOptions(
 
     /// <summary>Whether who announces a Service goes on as long as it can, even when another would be elected anew.</summary>
     public bool StickyOwners { get; init; }
+
+    /// <summary>Whether routers are left to FRR, by way of FRR-K8s.</summary>
+    public bool UsesFrrK8s { get; init; }
+
+    /// <summary>The namespace of FRR-K8s; null for our own.</summary>
+    public string? FrrNamespace { get; init; }
 }
 
 /// <summary>The command line.</summary>
@@ -33,6 +39,11 @@ internal static class SpeakerCommand
     /// <summary>What belongs to containers and virtual machines, by name, as MetalLB ships it.</summary>
     public const string DefaultExcluded =
         "^(docker.*|cbr.*|dummy.*|virbr.*|lxcbr.*|veth.*|lo|cali.*|tunl.*|flannel.*|kube-ipvs.*|cni.*|nodelocaldns.*|lxc.*)$";
+
+    private const string FrrK8s = "frr-k8s";
+
+    /// <summary>Who speaks BGP. FRR beside us is not needed for anything any more, so "frr" is what "native" is.</summary>
+    private static string BgpType => Environment.GetEnvironmentVariable("METALLB_BGP_TYPE") is { Length: > 0 } type ? type : "native";
 
     public static RootCommand Create(Func<SpeakerOptions, CancellationToken, Task> run)
     {
@@ -83,6 +94,10 @@ internal static class SpeakerCommand
             if (result.GetValueOrDefault<int>() is < 20 or > 1000)
                 result.AddError("--heartbeat-ms: must be from 20 to 1000.");
         });
+        var frrNamespace = new Option<string?>("--frrk8s-namespace")
+        {
+            Description = "Namespace of FRR-K8s, where METALLB_BGP_TYPE is frr-k8s; without it FRRK8S_NAMESPACE, then our own.",
+        };
         leaseSeconds.Validators.Add(static result =>
         {
             if (result.GetValueOrDefault<int>() is < 1 or > 300)
@@ -111,10 +126,13 @@ internal static class SpeakerCommand
         command.Options.Add(refresh);
         command.Options.Add(conflicts);
         command.Options.Add(sticky);
+        command.Options.Add(frrNamespace);
         command.Validators.Add(result =>
         {
             if (NodeName(result.GetValue(node)) is null)
                 result.AddError("--node-name: is required (or METALLB_NODE_NAME in the environment).");
+            if (BgpType is not ("native" or "frr" or FrrK8s))
+                result.AddError($"METALLB_BGP_TYPE: {BgpType} is none of native, frr and {FrrK8s}.");
         });
         command.SetAction((result, cancellationToken) => run(
             new SpeakerOptions(
@@ -124,6 +142,8 @@ internal static class SpeakerCommand
                 GratuitousRefresh = TimeSpan.FromSeconds(result.GetValue(refresh)),
                 ConflictPolicy = Enum.Parse<ConflictPolicy>(result.GetValue(conflicts)!, ignoreCase: true),
                 StickyOwners = result.GetValue(sticky),
+                UsesFrrK8s = BgpType == FrrK8s,
+                FrrNamespace = new[] { result.GetValue(frrNamespace), Environment.GetEnvironmentVariable("FRRK8S_NAMESPACE") }.FirstOrDefault(static name => !string.IsNullOrEmpty(name)),
             },
             cancellationToken));
         return command;

@@ -10,6 +10,7 @@ using DynamicLb.Networking.Netlink;
 using DynamicLb.Networking.PacketSocket;
 using DynamicLb.Speaker.Bfd;
 using DynamicLb.Speaker.Bgp;
+using DynamicLb.Speaker.FrrK8s;
 using DynamicLb.Speaker.Heartbeats;
 using DynamicLb.Speaker.Layer2;
 using DynamicLb.Speaker.Membership;
@@ -61,6 +62,7 @@ internal static class SpeakerExtensions
 
         // Which routers can be reached
         services.AddSingleton<BfdSessions>();
+        services.AddSingleton<IBfdSessions, BfdForBgp>();
         services.AddSingleton<BfdMetrics>();
         services.AddHostedService<BfdWorker>();
 
@@ -103,6 +105,7 @@ internal static class SpeakerExtensions
         });
         services.AddSingleton<ServiceExplainer>();
         services.AddBgp(space);
+        services.AddFrrK8s(options, space);
         services.AddSingleton(static provider =>
         {
             var (membership, announcer) = (provider.GetRequiredService<NodeMembership>(), provider.GetRequiredService<Layer2Announcer>());

@@ -17,10 +17,12 @@ internal sealed record BgpPeerView(string Name, string Label, string Vrf, BgpSes
 /// <see cref="Views"/> is thread-safe.
 /// </summary>
 internal sealed partial class BgpPeers(SpeakerOptions options, IEnumerable<IBfdSessions> bfd, TimeProvider time, Random random, ILogger<BgpPeers> logger)
+    : IBgpPeers
 {
     private readonly ConcurrentDictionary<string, BgpPeerSession> _sessions = new();
     private readonly ConcurrentDictionary<string, string> _faults = new();
     private readonly List<Task> _ending = [];
+    private volatile IReadOnlyDictionary<string, IReadOnlyDictionary<BgpPrefix, BgpRouteAttributes>>? _tables;
 
     /// <summary>Tells that a session came or went, or failed to come. Called by any thread.</summary>
     public event Action? Changed;
@@ -35,6 +37,10 @@ internal sealed partial class BgpPeers(SpeakerOptions options, IEnumerable<IBfdS
             .Concat(_faults.Select(static fault => new BgpPeerView(fault.Key, "", "", new BgpSessionStatus(BgpState.Idle, fault.Value, 0, 0, 0), null)))
             .OrderBy(static view => view.Name, StringComparer.Ordinal),
     ];
+
+    /// <summary>What a peer is to know, in order. Thread-safe.</summary>
+    public IReadOnlyList<string> RoutesOf(string peer) =>
+        _tables?.TryGetValue(peer, out var table) == true ? [.. table.Keys.Order().Select(static prefix => prefix.ToString())] : [];
 
     /// <summary>Takes up a configuration.</summary>
     /// <param name="config">The configuration.</param>
@@ -93,6 +99,7 @@ internal sealed partial class BgpPeers(SpeakerOptions options, IEnumerable<IBfdS
     /// <summary>Tells each peer what it is to know.</summary>
     public void Publish(IReadOnlyDictionary<string, IReadOnlyDictionary<BgpPrefix, BgpRouteAttributes>> tables)
     {
+        _tables = tables;
         foreach (var (name, session) in _sessions)
         {
             if (tables.TryGetValue(name, out var table))

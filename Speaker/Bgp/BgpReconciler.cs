@@ -19,7 +19,7 @@ internal sealed class BgpReconciler
     private readonly SpeakerOptions _options;
     private readonly IInformer<Service> _services;
     private readonly IInformer<Node> _nodes;
-    private readonly BgpPeers _peers;
+    private readonly IBgpPeers _peers;
     private readonly BgpSecrets _secrets;
     private readonly BgpReports _reports;
     private readonly TimeProvider _time;
@@ -32,7 +32,7 @@ internal sealed class BgpReconciler
     private volatile LoadBalancerConfig? _config;
 
     public BgpReconciler(
-        SpeakerOptions options, IInformer<Service> services, IInformer<Node> nodes, IInformer<EndpointSlice> endpointSlices, BgpPeers peers, BgpSecrets secrets,
+        SpeakerOptions options, IInformer<Service> services, IInformer<Node> nodes, IInformer<EndpointSlice> endpointSlices, IBgpPeers peers, BgpSecrets secrets,
         BgpReports reports, TimeProvider time)
     {
         _options = options;

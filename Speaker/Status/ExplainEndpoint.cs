@@ -10,9 +10,9 @@ internal static class ExplainEndpoint
 {
     private const string Path = "/v1/explain";
 
-    /// <summary>The program's ports, with this beside health.</summary>
+    /// <summary>The program's ports, with this and <see cref="BgpEndpoint"/> beside health.</summary>
     public static IReadOnlyList<ProgramPort> AddTo(KubernetesProgramSettings settings) =>
-        [.. settings.Ports().Select(static (port, index) => index == 0 ? port with { Paths = [.. port.Paths, Path] } : port)];
+        [.. settings.Ports().Select(static (port, index) => index == 0 ? port with { Paths = [.. port.Paths, Path, BgpEndpoint.Path] } : port)];
 
     public static void MapExplanations(this IEndpointRouteBuilder endpoints) => endpoints.MapGet(Path + "/{space}/{name}", AnswerAsync);
 

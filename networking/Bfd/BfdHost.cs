@@ -137,6 +137,7 @@ public sealed partial class BfdHost : IBfdHost, IDisposable
     {
         try
         {
+            BfdSystemCalls.TakePrecedence();
             while (!_isStopping)
             {
                 _now = _time.GetElapsedTime(_start);

@@ -11,11 +11,15 @@ internal static unsafe partial class BfdSystemCalls
     public const short PollIn = 1;
     public const int DontWait = 0x40;
 
+    private const int Precedence = -10;
     private const int NonBlocking = 0x800;
     private const int CloseOnExec = 0x80000;
 
     /// <summary>Opens a counter that wakes whoever polls it (eventfd(2)).</summary>
     public static int OpenWaker() => OpenEvent(0, NonBlocking | CloseOnExec);
+
+    /// <summary>Asks that the calling thread go before others, where the process may ask (CAP_SYS_NICE); else it goes on as it is.</summary>
+    public static void TakePrecedence() => _ = SetPriority(0, 0, Precedence);
 
     /// <summary>Wakes.</summary>
     public static void Wake(int waker)
@@ -42,6 +46,9 @@ internal static unsafe partial class BfdSystemCalls
 
     [LibraryImport("libc", EntryPoint = "eventfd")]
     private static partial int OpenEvent(uint value, int flags);
+
+    [LibraryImport("libc", EntryPoint = "setpriority")]
+    private static partial int SetPriority(int which, uint who, int value);
 
     [LibraryImport("libc", EntryPoint = "read")]
     private static partial nint Read(int handle, void* buffer, nuint length);

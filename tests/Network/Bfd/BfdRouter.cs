@@ -15,14 +15,16 @@ internal sealed class BfdRouter
 
     private static CancellationToken Cancelled => TestContext.Current.CancellationToken;
 
-    public static async Task<BfdRouter> StartFrrAsync(LabNetwork network, LabHost host, string configuration)
+    public static async Task<BfdRouter> StartFrrAsync(LabNetwork network, LabHost host, string configuration, string? bgp = null)
     {
         Assert.SkipUnless(File.Exists($"{Frr}/bfdd"), "FRR is not installed");
         var router = new BfdRouter(host, Directory.CreateDirectory(Path.Combine(network.Folder, "frr")).FullName);
         await File.WriteAllTextAsync($"{router._folder}/zebra.conf", "log stdout\n", Cancelled);
         await File.WriteAllTextAsync($"{router._folder}/bfdd.conf", $"log stdout\n{configuration}\n", Cancelled);
+        if (bgp is not null)
+            await File.WriteAllTextAsync($"{router._folder}/bgpd.conf", $"log stdout\n{bgp}\n", Cancelled);
         await host.Namespace.RunAsync("chown", ["-R", "frr:frr", router._folder], Cancelled);
-        foreach (string daemon in new[] { "zebra", "bfdd" })
+        foreach (string daemon in (string[])(bgp is null ? ["zebra", "bfdd"] : ["zebra", "bfdd", "bgpd"]))
         {
             network.Start(
                 host, $"frr-{daemon}", $"{Frr}/{daemon}",

@@ -1,0 +1,84 @@
+using System.Diagnostics;
+using System.Text.Json;
+using DynamicLb.Lab;
+using DynamicLb.Tests.Network.Support;
+
+namespace DynamicLb.Tests.Network.Bfd;
+
+/// <summary>A speaker whose BGP session with FRR is watched by BFD.</summary>
+[Collection(MeasuredAlone.Name)]
+public sealed class BgpFailureTests
+{
+    private static CancellationToken Cancelled => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task A_failure_of_the_path_ends_the_BGP_session_at_once_and_a_path_that_is_back_brings_it_back()
+    {
+        await using var lab = await SpeakerLab.StartAsync(1);
+        var router = await BfdRouter.StartFrrAsync(
+            lab.Network, lab.Client,
+            """
+            bfd
+             profile fast
+              detect-multiplier 5
+            """,
+            """
+            router bgp 64501
+             no bgp ebgp-requires-policy
+             neighbor 10.20.0.11 remote-as 64500
+             neighbor 10.20.0.11 bfd
+             neighbor 10.20.0.11 bfd profile fast
+            """);
+        await File.WriteAllTextAsync(
+            Path.Combine(lab.Network.Folder, "config.yaml"),
+            """
+            peers:
+            - peer-address: 10.20.0.3
+              peer-asn: 64501
+              my-asn: 64500
+              hold-time: 90s
+              bfd-profile: fast
+            bfd-profiles:
+            - name: fast
+              detect-multiplier: 5
+            address-pools:
+            - name: lab
+              protocol: bgp
+              addresses: [10.20.9.0/24]
+            """,
+            Cancelled);
+        await lab.AddServiceAsync("web", "10.20.9.1");
+        await WaitForRouteAsync(router, true, "the route");
+        await router.WaitForPeerAsync("10.20.0.11", "up");
+        await Wait.UntilAsync(async () => await lab.MetricAsync("node1", "metallb_bfd_session_up{") == 1, TimeSpan.FromSeconds(20), $"BFD in the metrics\n{lab.Logs()}", Cancelled);
+
+        long cut = Stopwatch.GetTimestamp();
+        await lab.Network.Switch.IpAsync("link set p-client down", Cancelled);
+        await Wait.UntilAsync(async () => await lab.MetricAsync("node1", "metallb_bgp_session_up") == 0, TimeSpan.FromSeconds(20), $"the end of the session\n{lab.Logs()}", Cancelled);
+        var took = Stopwatch.GetElapsedTime(cut);
+        TestContext.Current.TestOutputHelper?.WriteLine($"no session in the metrics after {took.TotalMilliseconds:0} ms, hold time 90 s");
+        // 1.5 s, a duration that a busy machine does not break by itself; asking for the metrics takes its time. By the hold time it would be minutes.
+        Assert.InRange(took, TimeSpan.Zero, TimeSpan.FromSeconds(10));
+        Assert.Contains("BFD", lab.Logs(), StringComparison.Ordinal);
+
+        await lab.Network.Switch.IpAsync("link set p-client up", Cancelled);
+        await WaitForRouteAsync(router, true, "the route once more");
+        await Wait.UntilAsync(async () => await lab.MetricAsync("node1", "metallb_bgp_session_up") == 1, TimeSpan.FromSeconds(40), $"the session\n{lab.Logs()}", Cancelled);
+
+        var explanation = await DynlbAsync(lab);
+        Assert.Contains("1 of 1 sessions established", explanation, StringComparison.Ordinal);
+        Assert.Contains("10.20.9.1/32", explanation, StringComparison.Ordinal);
+        Assert.Contains("BFD: Up", explanation, StringComparison.Ordinal);
+    }
+
+    private static Task<string> DynlbAsync(SpeakerLab lab) => lab.Network["node1"].Namespace.RunAsync(
+        "dotnet", [Programs.PathOf("Cli"), "bgp", "--routes", "--speaker", "http://127.0.0.1:17473"], Cancelled);
+
+    private static Task WaitForRouteAsync(BfdRouter router, bool isThere, string what) => Wait.UntilAsync(
+        async () =>
+        {
+            using var table = JsonDocument.Parse(await router.VtyshAsync("show bgp ipv4 unicast json"));
+            return table.RootElement.TryGetProperty("routes", out var routes) && routes.TryGetProperty("10.20.9.1/32", out _) == isThere;
+        },
+        TimeSpan.FromSeconds(60), what, Cancelled);
+}
