@@ -5,5 +5,5 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 command -v dotnet >/dev/null || { echo "bench.sh needs the .NET 10 SDK (dotnet)." >&2; exit 1; }
 export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1
 [ "$(id -u)" != 0 ] || lab/install.sh benchmarks
-lab/build.sh lab AddressService tests/Benchmarks
+lab/build.sh lab AddressService Controller tests/Benchmarks
 exec dotnet artifacts/bin/Benchmarks/release/DynamicLb.Tests.Benchmarks.dll "$@"

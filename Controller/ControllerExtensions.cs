@@ -22,7 +22,8 @@ internal static class ControllerExtensions
         services.AddSingleton(Random.Shared);
 
         // What it knows
-        services.AddSingleton<IKubernetesClient>(provider => new KubernetesClient(kubernetes, provider.GetRequiredService<TimeProvider>()));
+        services.AddSingleton(provider => new KubernetesClient(kubernetes, provider.GetRequiredService<TimeProvider>()));
+        services.AddSingleton<IKubernetesClient>(static provider => provider.GetRequiredService<KubernetesClient>());
         services.AddSingleton(static provider => new Informer<Service>(
             provider.GetRequiredService<IKubernetesClient>(), ResourceTypes.Services, null, provider.GetRequiredService<TimeProvider>(), Random.Shared,
             provider.GetRequiredService<ILogger<Informer<Service>>>()));
@@ -55,7 +56,11 @@ internal static class ControllerExtensions
 
         // What it deals with
         services.AddSingleton<TokenSecret>();
-        services.AddSingleton<LeaseBrokers>();
+        services.AddSingleton(provider => new LeaseBrokers(
+            provider.GetRequiredService<IKubernetesClient>(), options, provider.GetRequiredService<TimeProvider>(), Random.Shared, provider.GetRequiredService<ILogger<LeaseBrokers>>())
+        {
+            MayAct = () => NotLeading(provider, options) is null,
+        });
         services.AddSingleton<AddressDecider>();
 
         // What it does
@@ -63,7 +68,8 @@ internal static class ControllerExtensions
             provider.GetRequiredService<IKubernetesClient>(), "metallb-controller", null, provider.GetRequiredService<TimeProvider>(),
             provider.GetRequiredService<ILogger<EventRecorder>>()));
         services.AddSingleton<IEventRecorder>(static provider => provider.GetRequiredService<EventRecorder>());
-        services.AddSingleton<ServiceStatusWriter>();
+        services.AddSingleton(provider => new ServiceStatusWriter(
+            provider.GetRequiredService<KubernetesClient>().Fenced(() => NotLeading(provider, options)), provider.GetRequiredService<TimeProvider>()));
         services.AddSingleton(ConfigurationStateTarget.OfController(options.Namespace) with { Owner = OwnerReference.OwnPod(Environment.GetEnvironmentVariable) });
         services.AddSingleton<ConfigurationStateWriter>();
         services.AddSingleton<ControllerMetrics>();
@@ -78,6 +84,10 @@ internal static class ControllerExtensions
         services.AddHealthChecks().Add(
             new HealthCheckRegistration("controller", static provider => new Readiness(provider.GetRequiredService<ControllerWorker>()), null, null));
     }
+
+    /// <summary>Why nothing may be given out at this moment; null when it may.</summary>
+    private static string? NotLeading(IServiceProvider provider, ControllerOptions options) =>
+        options.LeaderElect && provider.GetRequiredService<LeaderElector>().Claimed != LeaderClaim.Confirmed ? "the claim to lead has run out" : null;
 
     private sealed class Readiness(ControllerWorker worker) : IHealthCheck
     {

@@ -40,6 +40,9 @@ public static class Annotations
     /// <c>dhcp/10.20.0.11</c>, separated by commas. Whoever removes it lets the Service have another address.
     /// </summary>
     public const string FailedLease = "dynamiclb.io/failed-lease";
+
+    /// <summary>Written by a controller that took over from one that vanished, to Services without an address; removed with the first address.</summary>
+    public const string Fence = "dynamiclb.io/fence";
 }
 
 /// <summary>Types of the conditions that are written to Services.</summary>

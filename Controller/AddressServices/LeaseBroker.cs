@@ -22,6 +22,7 @@ internal sealed partial class LeaseBroker : IAsyncDisposable
 
     private readonly IAddressServiceClient _client;
     private readonly Action<NamespacedName> _changed;
+    private readonly Func<bool> _mayAct;
     private readonly ILogger _logger;
     private readonly Lock _lock = new();
     private readonly Dictionary<LeaseId, Entry> _entries = [];
@@ -33,11 +34,13 @@ internal sealed partial class LeaseBroker : IAsyncDisposable
     private long _configRead;
 
     public LeaseBroker(
-        AddressServiceSource source, IAddressServiceClient client, Action<NamespacedName> changed, TimeProvider time, Random random, ILogger logger)
+        AddressServiceSource source, IAddressServiceClient client, Action<NamespacedName> changed, TimeProvider time, Random random, ILogger logger,
+        Func<bool>? mayAct = null)
     {
         Source = source;
         _client = client;
         _changed = changed;
+        _mayAct = mayAct ?? (static () => true);
         _logger = logger;
         _queue = new Kubernetes.Queues.WorkQueue<LeaseId>(time, random, FirstPause, LongestPause);
         _time = time;
@@ -236,7 +239,9 @@ internal sealed partial class LeaseBroker : IAsyncDisposable
                     entry = _entries.GetValueOrDefault(lease);
                     releasing = _releasing.Contains(lease);
                 }
-                if (entry is not null)
+                if (!_mayAct())
+                    _queue.AddRateLimited(lease);
+                else if (entry is not null)
                     await AcquireAsync(lease, entry, cancellationToken);
                 else if (releasing)
                     await ReleaseAsync(lease, cancellationToken);

@@ -21,6 +21,9 @@ internal sealed partial class LeaseBrokers(IKubernetesClient kubernetes, Control
     /// <summary>Called with an address service and the name of a lease of it that changed.</summary>
     public Action<string, NamespacedName> Changed { get; set; } = static (_, _) => { };
 
+    /// <summary>Whether calls may go out that change anything: who does not lead any more must not give back what another has asked for since.</summary>
+    public Func<bool> MayAct { get; set; } = static () => true;
+
     /// <summary>The brokers now. Thread-safe.</summary>
     public IEnumerable<LeaseBroker> All => _brokers.Values;
 
@@ -49,7 +52,7 @@ internal sealed partial class LeaseBrokers(IKubernetesClient kubernetes, Control
             };
             _clients.Add(http);
             var client = new AddressServiceClient(http, token => TokenAsync(source, token), source.Timeout, time);
-            _brokers[source.Name] = new LeaseBroker(source, client, lease => Changed(source.Name, lease), time, random, logger);
+            _brokers[source.Name] = new LeaseBroker(source, client, lease => Changed(source.Name, lease), time, random, logger, () => MayAct());
         }
     }
 
@@ -80,11 +83,19 @@ internal sealed partial class LeaseBrokers(IKubernetesClient kubernetes, Control
         }
     }
 
-    public async ValueTask DisposeAsync()
+    /// <summary>Forgets everything, as at a start.</summary>
+    public async Task ResetAsync()
     {
         foreach (var broker in _brokers.Values)
             await broker.DisposeAsync();
         _brokers.Clear();
+        _orphanedSince.Clear();
+        _held.Clear();
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await ResetAsync();
         _clients.ForEach(static client => client.Dispose());
     }
 

@@ -13,7 +13,7 @@ namespace DynamicLb.Controller.Services;
 /// <content>Addresses that are leased.</content>
 internal sealed partial class AddressDecider
 {
-    private readonly LeaseHolders _holders = new();
+    private LeaseHolders _holders = new();
 
     // Address services that could not give a Service its first address: others are asked before it is their turn again.
     private readonly Dictionary<NamespacedName, HashSet<string>> _unable = [];

@@ -43,7 +43,7 @@ internal delegate IReadOnlyDictionary<string, string>? NamespaceLabels(string @n
 internal sealed partial class AddressDecider(LeaseBrokers brokers, NamespaceLabels namespaces, IEventRecorder events, TimeProvider time)
 {
     private readonly Lock _lock = new();
-    private readonly Allocator _allocator = new();
+    private Allocator _allocator = new();
     private readonly ConcurrentDictionary<(NamespacedName Service, string Slot), int> _told = new();
     private LoadBalancerConfig _config = LoadBalancerConfig.Empty;
 
@@ -57,6 +57,19 @@ internal sealed partial class AddressDecider(LeaseBrokers brokers, NamespaceLabe
     public long Freed
     {
         get { lock (_lock) return _allocator.Freed; }
+    }
+
+    /// <summary>Forgets everything, as at a start: a leader in between has decided since.</summary>
+    public void Reset()
+    {
+        lock (_lock)
+        {
+            _allocator = new Allocator();
+            _holders = new LeaseHolders();
+            _unable.Clear();
+            _told.Clear();
+            _config = LoadBalancerConfig.Empty;
+        }
     }
 
     /// <summary>Uses another configuration; and takes up, before anything is given out, what Services have already.</summary>

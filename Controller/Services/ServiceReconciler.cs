@@ -33,6 +33,7 @@ internal sealed partial class ServiceReconciler : IDisposable
     private readonly ILogger _logger;
     private readonly WorkQueue<NamespacedName> _queue;
     private readonly ConcurrentDictionary<NamespacedName, bool> _waiting = new();
+    private readonly ConcurrentDictionary<NamespacedName, bool> _firstPass = new();
     private long _freed;
     private volatile bool _ready;
 
@@ -70,11 +71,45 @@ internal sealed partial class ServiceReconciler : IDisposable
         };
     }
 
+    /// <summary>Whether every Service that was there at the beginning has been looked at.</summary>
+    public bool HasPassed => _ready && _firstPass.IsEmpty;
+
+    /// <summary>Begins as at a start, and keeps what a leader of before may still have on its way from being taken for ours.</summary>
+    /// <param name="term">Names our leadership; null when nobody led before who may still be about.</param>
+    /// <param name="cancellationToken">Ends it.</param>
+    public async Task BeginAsync(string? term, CancellationToken cancellationToken)
+    {
+        _ready = false;
+        _waiting.Clear();
+        _firstPass.Clear();
+        _decider.Reset();
+        await _brokers.ResetAsync();
+        if (term is null)
+            return;
+        await Parallel.ForEachAsync(
+            _services.Items.Where(service => _options.Common.Serves(service) && service.Status.LoadBalancer.Ingress is null or []),
+            new ParallelOptions { MaxDegreeOfParallelism = Workers, CancellationToken = cancellationToken },
+            async (service, token) =>
+            {
+                try
+                {
+                    await _writer.FenceAsync(service, term, token);
+                }
+                catch (KubernetesApiException e) when (e.StatusCode == HttpStatusCode.NotFound)
+                {
+                    // Gone: nobody writes to it any more.
+                }
+            });
+    }
+
     /// <summary>Takes up a configuration; from the first one on, Services are worked on.</summary>
     public async Task ConfigureAsync(LoadBalancerConfig config)
     {
         await _brokers.ConfigureAsync(config);
         _decider.Configure(config, _services.Items.Where(service => _options.Common.Serves(service) && HasAnything(service)));
+        bool isFirst = !_ready;
+        foreach (var service in isFirst ? _services.Items : [])
+            _firstPass[NamespacedName.Of(service)] = true;
         _ready = true;
         foreach (var service in _services.Items.OrderByDescending(static service => ServiceStatusWriter.AddressesOf(service).Count))
             _queue.Add(NamespacedName.Of(service));
@@ -123,6 +158,8 @@ internal sealed partial class ServiceReconciler : IDisposable
             finally
             {
                 _queue.Done(name);
+                if (!_firstPass.IsEmpty)
+                    _firstPass.TryRemove(name, out _);
             }
         }
     }

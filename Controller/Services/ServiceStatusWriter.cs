@@ -58,6 +58,26 @@ internal sealed class ServiceStatusWriter(IKubernetesClient client, TimeProvider
         return true;
     }
 
+    /// <summary>
+    /// Changes a Service in nothing but its version, so that a write of a leader of before, which was paused on its way, is refused whenever it comes.
+    /// </summary>
+    public Task FenceAsync(Service service, string term, CancellationToken cancellationToken)
+    {
+        var buffer = new ArrayBufferWriter<byte>(256);
+        using (var json = new Utf8JsonWriter(buffer))
+        {
+            json.WriteStartObject();
+            json.WriteStartObject("metadata");
+            json.WriteStartObject("annotations");
+            json.WriteString(Annotations.Fence, term);
+            json.WriteEndObject();
+            json.WriteEndObject();
+            json.WriteEndObject();
+        }
+        return client.PatchAsync(
+            ResourceTypes.Services, service.Metadata.Namespace, service.Metadata.Name!, PatchType.Merge, buffer.WrittenMemory, "status", cancellationToken);
+    }
+
     /// <summary>The addresses in a Service's status; those by name are left out.</summary>
     public static IReadOnlyList<IPAddress> AddressesOf(Service service)
     {
@@ -120,6 +140,8 @@ internal sealed class ServiceStatusWriter(IKubernetesClient client, TimeProvider
         if (written is null || outcome.ValidUntil is not { } wanted
             || !DateTimeOffset.TryParse(written, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var end) || (end - wanted).Duration() > Noticeable)
             Compare(Annotations.ValidUntil, outcome.ValidUntil is { } time ? KubernetesTime.Format(time) : null);
+        if (outcome.Addresses.Count > 0)
+            Compare(Annotations.Fence, null);
         return differences;
 
         void Compare(string key, string? value)

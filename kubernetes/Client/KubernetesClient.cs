@@ -21,6 +21,7 @@ public sealed class KubernetesClient : IKubernetesClient, IDisposable
 
     private readonly HttpClient _http;
     private readonly TimeProvider _time;
+    private readonly Func<string?>? _refusal;
 
     /// <summary>Creates a client; connections are made when needed.</summary>
     public KubernetesClient(KubernetesClientConfiguration configuration, TimeProvider time)
@@ -37,6 +38,19 @@ public sealed class KubernetesClient : IKubernetesClient, IDisposable
         _http.DefaultRequestHeaders.UserAgent.Add(new ProductInfoHeaderValue("dynamiclb", "0.1"));
         _http.DefaultRequestHeaders.Accept.Add(new MediaTypeWithQualityHeaderValue("application/json"));
     }
+
+    private KubernetesClient(HttpClient http, TimeProvider time, Func<string?> refusal)
+    {
+        _http = http;
+        _time = time;
+        _refusal = refusal;
+    }
+
+    /// <summary>
+    /// The same client, whose writes are refused with an <see cref="IOException"/> while <paramref name="refusal"/> has a reason. It is asked when a write is about to leave, also for each
+    /// repetition: what was decided before the process was paused does not leave after it.
+    /// </summary>
+    public IKubernetesClient Fenced(Func<string?> refusal) => new KubernetesClient(_http, _time, refusal);
 
     /// <inheritdoc/>
     public Task<T> GetAsync<T>(ResourceType<T> type, string? @namespace, string name, CancellationToken cancellationToken)
@@ -229,9 +243,11 @@ public sealed class KubernetesClient : IKubernetesClient, IDisposable
         for (int attempt = 1; ; attempt++)
         {
             using var request = new HttpRequestMessage(method, path);
+            if (method != HttpMethod.Get)
+                ThrowIfRefused();
             if (payload is { } body)
             {
-                request.Content = new ReadOnlyMemoryContent(body.Bytes);
+                request.Content = _refusal is null ? new ReadOnlyMemoryContent(body.Bytes) : new FencedContent(body.Bytes, ThrowIfRefused);
                 request.Content.Headers.ContentType = new MediaTypeHeaderValue(body.MediaType);
             }
             var response = await _http.SendAsync(request, completion, cancellationToken);
@@ -245,6 +261,12 @@ public sealed class KubernetesClient : IKubernetesClient, IDisposable
                     throw await FailureAsync(method, path, response, cancellationToken);
             }
         }
+    }
+
+    private void ThrowIfRefused()
+    {
+        if (_refusal?.Invoke() is { } reason)
+            throw new IOException($"Not written: {reason}.");
     }
 
     private static TimeSpan? RetryAfter(HttpResponseMessage response)
@@ -320,6 +342,22 @@ public sealed class KubernetesClient : IKubernetesClient, IDisposable
         var source = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         source.CancelAfter(RequestTimeout);
         return source;
+    }
+
+    /// <summary>A body that is held back at the last moment: the server does nothing before it has it.</summary>
+    private sealed class FencedContent(ReadOnlyMemory<byte> bytes, Action check) : HttpContent
+    {
+        protected override async Task SerializeToStreamAsync(Stream stream, TransportContext? context)
+        {
+            check();
+            await stream.WriteAsync(bytes);
+        }
+
+        protected override bool TryComputeLength(out long length)
+        {
+            length = bytes.Length;
+            return true;
+        }
     }
 
     private readonly record struct Payload(ReadOnlyMemory<byte> Bytes, string MediaType);

@@ -25,6 +25,10 @@ public sealed partial class Informer<T> : IInformer<T>
     private readonly ILogger _logger;
     private readonly ConcurrentDictionary<NamespacedName, T> _items = new();
     private readonly TaskCompletionSource _synced = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly Lock _lock = new();
+    private readonly List<TaskCompletionSource> _awaited = [];
+    private CancellationTokenSource? _interrupt;
+    private long _listedAt = long.MinValue;
     private Action<T?, T?>[] _subscribers = [];
 
     /// <summary>Creates an informer for a type that every server serves.</summary>
@@ -67,6 +71,22 @@ public sealed partial class Informer<T> : IInformer<T>
     /// <inheritdoc/>
     public Task WaitForSyncAsync(CancellationToken cancellationToken) => _synced.Task.WaitAsync(cancellationToken);
 
+    /// <summary>Completes when the copy is no older than a moment: lists anew, unless the last list began after it. For who has to know all that was written up to then.</summary>
+    /// <param name="since">A timestamp of the time provider.</param>
+    /// <param name="cancellationToken">Ends the wait.</param>
+    public Task RefreshAsync(long since, CancellationToken cancellationToken)
+    {
+        lock (_lock)
+        {
+            if (HasSynced && _listedAt >= since)
+                return Task.CompletedTask;
+            var fresh = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            _awaited.Add(fresh);
+            _interrupt?.Cancel();
+            return fresh.Task.WaitAsync(cancellationToken);
+        }
+    }
+
     /// <summary>Follows the server until cancelled.</summary>
     public async Task RunAsync(CancellationToken cancellationToken)
     {
@@ -76,12 +96,15 @@ public sealed partial class Informer<T> : IInformer<T>
         while (!cancellationToken.IsCancellationRequested)
         {
             bool watched = false;
+            using var interrupt = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+            if (Begin(interrupt))
+                version = null;
             try
             {
-                type ??= await _findType(cancellationToken);
-                version ??= await ListAsync(type, cancellationToken);
+                type ??= await _findType(interrupt.Token);
+                version ??= await ListAsync(type, interrupt.Token);
                 long started = _time.GetTimestamp();
-                await foreach (var change in _client.WatchAsync(type, _namespace, version, WatchTimeout(), cancellationToken))
+                await foreach (var change in _client.WatchAsync(type, _namespace, version, WatchTimeout(), interrupt.Token))
                 {
                     Apply(change);
                     version = change.Object.Metadata.ResourceVersion ?? version;
@@ -96,6 +119,10 @@ public sealed partial class Informer<T> : IInformer<T>
             catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
             {
                 return;
+            }
+            catch (OperationCanceledException) when (interrupt.IsCancellationRequested)
+            {
+                // Somebody waits for a new list.
             }
             catch (KubernetesApiException e) when (e.StatusCode == HttpStatusCode.Gone)
             {
@@ -113,6 +140,21 @@ public sealed partial class Informer<T> : IInformer<T>
                 LogFailed(_logger, e.Message, typeof(T).Name, pause.TotalSeconds);
                 await PauseAsync(pause, cancellationToken);
             }
+            finally
+            {
+                lock (_lock)
+                    _interrupt = null;
+            }
+        }
+    }
+
+    /// <summary>Whether somebody waits for a new list.</summary>
+    private bool Begin(CancellationTokenSource interrupt)
+    {
+        lock (_lock)
+        {
+            _interrupt = interrupt;
+            return _awaited.Count > 0;
         }
     }
 
@@ -121,6 +163,10 @@ public sealed partial class Informer<T> : IInformer<T>
 
     private async Task<string> ListAsync(ResourceType<T> type, CancellationToken cancellationToken)
     {
+        long started = _time.GetTimestamp();
+        int awaited;
+        lock (_lock)
+            awaited = _awaited.Count;
         var list = await _client.ListAsync(type, _namespace, cancellationToken);
         var present = new HashSet<NamespacedName>(list.Items.Count);
         foreach (var item in list.Items)
@@ -134,6 +180,12 @@ public sealed partial class Informer<T> : IInformer<T>
                 Remove(name);
         }
         _synced.TrySetResult();
+        lock (_lock)
+        {
+            _listedAt = started;
+            _awaited.GetRange(0, awaited).ForEach(static waiter => waiter.TrySetResult());
+            _awaited.RemoveRange(0, awaited);
+        }
         return list.Metadata.ResourceVersion ?? "0";
     }
 

@@ -57,6 +57,9 @@ public sealed partial class LeaderElector
     private volatile bool _claims;
     private volatile string? _holder;
     private volatile int _term;
+    private volatile bool _hasTakenOver;
+    private readonly TaskCompletionSource _attempted = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private long _leadsSince;
     private long _renewedAt;
     private long _triedAt;
 
@@ -82,6 +85,15 @@ public sealed partial class LeaderElector
     /// <summary>Who leads as far as we saw; null or empty when nobody does.</summary>
     public string? Holder => _holder;
 
+    /// <summary>Timestamp of the moment from which nobody else leads; 0 before.</summary>
+    public long LeadsSince => Volatile.Read(ref _leadsSince);
+
+    /// <summary>Whether the claim of a leader who had not given it up ran out for ours: it may be paused, and not know yet.</summary>
+    public bool HasTakenOver => _hasTakenOver;
+
+    /// <summary>Completes when it was tried for the first time to lead.</summary>
+    public Task FirstAttempt => _attempted.Task;
+
     /// <summary>Rises whenever the Lease passes to another candidate.</summary>
     public int Term => _term;
 
@@ -100,6 +112,8 @@ public sealed partial class LeaderElector
             Confirm(claim.Lease, claim.SentAt);
             Volatile.Write(ref _triedAt, claim.SentAt);
             _claims = _isLeader = true;
+            Volatile.Write(ref _leadsSince, _time.GetTimestamp());
+            _attempted.TrySetResult();
             var work = lead(leading.Token);
             var lease = await RenewUntilLostAsync(claim, work, cancellationToken);
             _isLeader = false;
@@ -143,6 +157,7 @@ public sealed partial class LeaderElector
             {
                 LogFailed(_logger, _options.Name, e.Message);
             }
+            _attempted.TrySetResult();
             await PauseAsync(cancellationToken);
         }
         return null;
@@ -159,6 +174,7 @@ public sealed partial class LeaderElector
         catch (KubernetesApiException e) when (e.StatusCode == HttpStatusCode.NotFound)
         {
             sentAt = _time.GetTimestamp();
+            _hasTakenOver = false;
             return new Held(await _client.CreateAsync(ResourceTypes.Leases, Claim(null), cancellationToken), sentAt);
         }
         _holder = current.Spec.HolderIdentity;
@@ -173,6 +189,7 @@ public sealed partial class LeaderElector
             || _time.GetElapsedTime(_observedAt) >= holds;
         if (!free)
             return null;
+        _hasTakenOver = !string.IsNullOrEmpty(current.Spec.HolderIdentity) && current.Spec.HolderIdentity != _options.Identity;
         sentAt = _time.GetTimestamp();
         return new Held(await _client.ReplaceAsync(ResourceTypes.Leases, Claim(current), cancellationToken), sentAt);
     }

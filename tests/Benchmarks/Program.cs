@@ -14,10 +14,16 @@ internal static class Program
         LossBenchmark.Benchmark,
         ManyLeasesBenchmark.Benchmark,
         NeighborBenchmark.Benchmark,
+        ControllerBenchmark.Benchmark,
     ];
 
     private static async Task<int> Main(string[] arguments)
     {
+        if (arguments is ["list-services", var kubeconfig])
+        {
+            await ControllerBenchmark.ListAsync(kubeconfig);
+            return 0;
+        }
         bool isShort = arguments.Contains("--short");
         bool records = arguments.Contains("--record");
         string[] names = [.. arguments.Where(a => a is not ("--short" or "--record"))];

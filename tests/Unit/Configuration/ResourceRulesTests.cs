@@ -43,6 +43,11 @@ public sealed class ResourceRulesTests
     // AddressService
     [InlineData("AddressService: {}", "spec.url", "is required")]
     [InlineData("AddressService: {url: 'ftp://a'}", "spec.url", "not an http or https address")]
+    [InlineData("AddressService: {url: 'http://a', families: []}", "spec.families", "needs at least 1")]
+    [InlineData("AddressService: {url: 'http://a', families: [ipv4, ipv4]}", "spec.families[1]", "duplicate definition of family \"ipv4\"")]
+    [InlineData("AddressService: {url: 'http://a', families: [ipv5]}", "spec.families", "'ipv5' is neither ipv4 nor ipv6")]
+    [InlineData("AddressService: {url: 'http://a', interface: 'eth 0'}", "spec.interface", "'eth 0' is not the name of an interface")]
+    [InlineData("AddressService: {url: 'http://a', onLeaseChange: Ignore}", "spec.onLeaseChange", "'Ignore' is none of 'Adopt'")]
     [InlineData("AddressService: {url: 'http://a', tokenSecretRef: {key: k}}", "spec.tokenSecretRef.name", "is required")]
     [InlineData("AddressService: {url: 'http://a', cidrs: [x]}", "spec.cidrs", "neither a CIDR nor a range")]
     [InlineData("AddressService: {url: 'http://a', timeouts: {request: soon}}", "spec.timeouts.request", "not a duration")]

@@ -22,6 +22,7 @@ internal sealed class ControllerLab : IAsyncDisposable
 {
     private readonly CancellationTokenSource _stop = new();
     private Task _running = Task.CompletedTask;
+    private string _class = "";
     private ServiceReconciler? _reconciler;
     private LeaseBrokers? _brokers;
 
@@ -29,9 +30,9 @@ internal sealed class ControllerLab : IAsyncDisposable
 
     public KubeApiServer Api { get; }
 
-    public static async Task<ControllerLab> StartAsync(string yaml, KubeApiServer? api = null)
+    public static async Task<ControllerLab> StartAsync(string yaml, KubeApiServer? api = null, string loadBalancerClass = "")
     {
-        var lab = new ControllerLab(api ?? await KubeApiServer.StartAsync());
+        var lab = new ControllerLab(api ?? await KubeApiServer.StartAsync()) { _class = loadBalancerClass };
         await lab.RunAsync(yaml);
         return lab;
     }
@@ -118,7 +119,7 @@ internal sealed class ControllerLab : IAsyncDisposable
     private async Task RunAsync(string? yaml)
     {
         var time = TimeProvider.System;
-        var options = new ControllerOptions(new KubernetesProgramSettings("", null, null, "", "", LogLevel.None), "default", "test", false, null)
+        var options = new ControllerOptions(new KubernetesProgramSettings("", null, null, _class, "", LogLevel.None), "default", "test", false, null)
         {
             PollInterval = TimeSpan.FromMilliseconds(50),
             OrphanGrace = TimeSpan.FromMilliseconds(200),
