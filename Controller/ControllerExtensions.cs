@@ -26,7 +26,10 @@ internal static class ControllerExtensions
         services.AddSingleton<IKubernetesClient>(static provider => provider.GetRequiredService<KubernetesClient>());
         services.AddSingleton(static provider => new Informer<Service>(
             provider.GetRequiredService<IKubernetesClient>(), ResourceTypes.Services, null, provider.GetRequiredService<TimeProvider>(), Random.Shared,
-            provider.GetRequiredService<ILogger<Informer<Service>>>()));
+            provider.GetRequiredService<ILogger<Informer<Service>>>())
+        {
+            Trim = ServiceTrimmer.Trim,
+        });
         services.AddSingleton(static provider => new Informer<Namespace>(
             provider.GetRequiredService<IKubernetesClient>(), ResourceTypes.Namespaces, null, provider.GetRequiredService<TimeProvider>(), Random.Shared,
             provider.GetRequiredService<ILogger<Informer<Namespace>>>()));
@@ -79,6 +82,7 @@ internal static class ControllerExtensions
             provider.GetRequiredService<TimeProvider>(), Random.Shared, provider.GetRequiredService<ILogger<LeaderElector>>()));
         if (options.Webhooks.Mode == Admission.WebhookMode.OnlyWebhook)
             return;
+        services.AddSingleton<MemoryTrimmer>();
         services.AddSingleton<ControllerWorker>();
         services.AddHostedService(static provider => provider.GetRequiredService<ControllerWorker>());
         services.AddHealthChecks().Add(

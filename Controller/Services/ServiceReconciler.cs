@@ -35,6 +35,7 @@ internal sealed partial class ServiceReconciler : IDisposable
     private readonly ConcurrentDictionary<NamespacedName, bool> _waiting = new();
     private readonly ConcurrentDictionary<NamespacedName, bool> _firstPass = new();
     private long _freed;
+    private long _reconciled;
     private volatile bool _ready;
 
     public ServiceReconciler(
@@ -70,6 +71,9 @@ internal sealed partial class ServiceReconciler : IDisposable
                 _queue.Add(name);
         };
     }
+
+    /// <summary>How often a Service was looked at.</summary>
+    public long Reconciled => Volatile.Read(ref _reconciled);
 
     /// <summary>Whether every Service that was there at the beginning has been looked at.</summary>
     public bool HasPassed => _ready && _firstPass.IsEmpty;
@@ -137,6 +141,7 @@ internal sealed partial class ServiceReconciler : IDisposable
             try
             {
                 _metrics.Reconciled();
+                Interlocked.Increment(ref _reconciled);
                 await ReconcileAsync(name, cancellationToken);
                 _queue.Forget(name);
             }

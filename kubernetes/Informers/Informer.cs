@@ -56,6 +56,9 @@ public sealed partial class Informer<T> : IInformer<T>
         _logger = logger;
     }
 
+    /// <summary>What is kept of an object: all, unless something else is said. The name, the namespace and the version must be.</summary>
+    public Func<T, T> Trim { get; init; } = static item => item;
+
     /// <inheritdoc/>
     public bool HasSynced => _synced.Task.IsCompletedSuccessfully;
 
@@ -203,6 +206,7 @@ public sealed partial class Informer<T> : IInformer<T>
         var old = _items.GetValueOrDefault(name);
         if (old is not null && old.Metadata.ResourceVersion == item.Metadata.ResourceVersion)
             return;
+        item = Trim(item);
         _items[name] = item;
         Tell(old, item);
     }

@@ -1,5 +1,5 @@
-using System.Diagnostics;
 using System.Globalization;
+using System.Net;
 using System.Net.Http.Headers;
 using System.Text;
 using DynamicLb.Kubernetes;
@@ -143,13 +143,28 @@ internal static class ControllerBenchmark
 
         public async Task CreateAsync(string path, string body, CancellationToken cancellationToken)
         {
-            using var content = new StringContent(body, Encoding.UTF8, new MediaTypeHeaderValue(body.TrimStart().StartsWith('{') ? "application/json" : "application/yaml"));
-            // A server that has just started may take its time.
-            using var http = new HttpClient(new SocketsHttpHandler { SslOptions = { RemoteCertificateValidationCallback = static (_, _, _, _) => true } }) { BaseAddress = plane.Server };
-            http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", plane.AdminToken);
-            using var response = await http.PostAsync(path, content, cancellationToken);
+            using var response = await PostAsync();
+            // A server that has just started may take longer than we wait, and have done it all the same.
+            if (response.StatusCode == HttpStatusCode.Conflict)
+                return;
             if (!response.IsSuccessStatusCode)
                 throw new InvalidOperationException($"{path}: {await response.Content.ReadAsStringAsync(cancellationToken)}");
+
+            async Task<HttpResponseMessage> PostAsync()
+            {
+                for (int attempt = 1; ; attempt++)
+                {
+                    using var content = new StringContent(body, Encoding.UTF8, new MediaTypeHeaderValue(body.TrimStart().StartsWith('{') ? "application/json" : "application/yaml"));
+                    try
+                    {
+                        return await plane.Http.PostAsync(path, content, cancellationToken);
+                    }
+                    catch (OperationCanceledException) when (attempt < 5 && !cancellationToken.IsCancellationRequested)
+                    {
+                        // Once more.
+                    }
+                }
+            }
         }
 
         public Task WaitAsync(int assigned, CancellationToken cancellationToken) => Wait.UntilAsync(

@@ -125,7 +125,7 @@ internal sealed class ControllerLab : IAsyncDisposable
             OrphanGrace = TimeSpan.FromMilliseconds(200),
             RetryFailed = TimeSpan.FromMinutes(10),
         };
-        var services = new Informer<Service>(Api.Client, ResourceTypes.Services, null, time, new Random(1), NullLogger.Instance);
+        var services = new Informer<Service>(Api.Client, ResourceTypes.Services, null, time, new Random(1), NullLogger.Instance) { Trim = ServiceTrimmer.Trim };
         var events = new EventRecorder(Api.Client, "metallb-controller", null, time, NullLogger<EventRecorder>.Instance);
         var namespaces = new Informer<Namespace>(Api.Client, ResourceTypes.Namespaces, null, time, new Random(2), NullLogger.Instance);
         _brokers = new LeaseBrokers(Api.Client, options, time, new Random(1), NullLogger<LeaseBrokers>.Instance);
