@@ -278,7 +278,7 @@ public sealed class AssignmentTests : IAsyncLifetime
         [Programs.PathOf("Controller"), "--config", "resources", "--kubeconfig", _plane.AdminKubeconfig, "--namespace", Own, "--listen", "http://127.0.0.1:0"],
         Path.Combine(_plane.Folder, "controller.log"));
 
-    private Task PoolAsync(string name, string[] addresses, bool? autoAssign = null, ServiceAllocationSpec? allocation = null) => _client.CreateAsync(
+    private Task<IPAddressPool> PoolAsync(string name, string[] addresses, bool? autoAssign = null, ServiceAllocationSpec? allocation = null) => _client.CreateAsync(
         ConfigResourceTypes.IPAddressPools,
         new IPAddressPool
         {
@@ -287,14 +287,14 @@ public sealed class AssignmentTests : IAsyncLifetime
         },
         Token);
 
-    private Task ChangePoolAsync(string name, params string[] addresses) => _client.PatchAsync(
+    private Task<IPAddressPool> ChangePoolAsync(string name, params string[] addresses) => _client.PatchAsync(
         ConfigResourceTypes.IPAddressPools, Own, name, PatchType.Merge,
         System.Text.Encoding.UTF8.GetBytes("{\"spec\":{\"addresses\":[\"" + string.Join("\",\"", addresses) + "\"]}}"), null, Token);
 
-    private Task PatchNamespaceAsync(string label) => _client.PatchAsync(
+    private Task<Namespace> PatchNamespaceAsync(string label) => _client.PatchAsync(
         ResourceTypes.Namespaces, null, "default", PatchType.Merge, System.Text.Encoding.UTF8.GetBytes("{\"metadata\":{\"labels\":{\"team\":" + label + "}}}"), null, Token);
 
-    private Task CreateAsync(string name, ServiceSpec? spec = null, bool labelled = false, params (string Key, string Value)[] annotations) => _client.CreateAsync(
+    private Task<Service> CreateAsync(string name, ServiceSpec? spec = null, bool labelled = false, params (string Key, string Value)[] annotations) => _client.CreateAsync(
         ResourceTypes.Services,
         new Service
         {
@@ -309,7 +309,7 @@ public sealed class AssignmentTests : IAsyncLifetime
 
     private static ServiceSpec Dual(string policy) => new() { IpFamilyPolicy = policy, IpFamilies = ["IPv4", "IPv6"], Ports = [new ServicePort { Name = "http", Port = 80 }] };
 
-    private Task PatchAsync(string name, string patch) =>
+    private Task<Service> PatchAsync(string name, string patch) =>
         _client.PatchAsync(ResourceTypes.Services, "default", name, PatchType.Strategic, System.Text.Encoding.UTF8.GetBytes(patch), null, Token);
 
     private async Task<Dictionary<string, string>> AddressesAsync() => (await _client.ListAsync(ResourceTypes.Services, "default", Token)).Items

@@ -97,7 +97,7 @@ public sealed class FencingTests : IAsyncLifetime
         Assert.DoesNotContain(services, static service => service.Metadata.Annotation(Annotations.Fence) is not null);
     }
 
-    private Task CreateAsync(string name, CancellationToken cancellationToken) => _client.CreateAsync(
+    private Task<Service> CreateAsync(string name, CancellationToken cancellationToken) => _client.CreateAsync(
         ResourceTypes.Services,
         new Service
         {

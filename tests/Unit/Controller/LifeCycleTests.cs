@@ -148,7 +148,7 @@ public sealed class LifeCycleTests
         Assert.Equal("VIP", (await lab.GetAsync("web")).Status.LoadBalancer.Ingress![0].IpMode);
     }
 
-    private static Task WriteStatusAsync(ControllerLab lab, string name, string ingress) => lab.Api.Client.PatchAsync(
+    private static Task<Service> WriteStatusAsync(ControllerLab lab, string name, string ingress) => lab.Api.Client.PatchAsync(
         ResourceTypes.Services, "default", name, PatchType.Merge, Encoding.UTF8.GetBytes("{\"status\":{\"loadBalancer\":{\"ingress\":" + ingress + "}}}"), "status", CancellationToken.None);
 
     private static async Task<string?> AddressOfAsync(ControllerLab lab, string name) => (await lab.GetAsync(name)).Status.LoadBalancer.Ingress?[0].Ip;
