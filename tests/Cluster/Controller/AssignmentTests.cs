@@ -269,7 +269,6 @@ public sealed class AssignmentTests : IAsyncLifetime
             await _client.DeleteAsync(ResourceTypes.Services, "default", service.Metadata.Name!, Token);
         foreach (var pool in (await _client.ListAsync(ConfigResourceTypes.IPAddressPools, Own, Token)).Items)
             await _client.DeleteAsync(ConfigResourceTypes.IPAddressPools, Own, pool.Metadata.Name!, Token);
-        // The controller knows that they are gone when a pool of its own for nobody has no use: the next case's pools come after that in its order of events anyhow.
         TestContext.Current.SendDiagnosticMessage($"ok: {name}");
     }
 
@@ -278,7 +277,7 @@ public sealed class AssignmentTests : IAsyncLifetime
         [Programs.PathOf("Controller"), "--config", "resources", "--kubeconfig", _plane.AdminKubeconfig, "--namespace", Own, "--listen", "http://127.0.0.1:0"],
         Path.Combine(_plane.Folder, "controller.log"));
 
-    private Task<IPAddressPool> PoolAsync(string name, string[] addresses, bool? autoAssign = null, ServiceAllocationSpec? allocation = null) => _client.CreateAsync(
+    private Task<IPAddressPool> PoolAsync(string name, IReadOnlyList<string> addresses, bool? autoAssign = null, ServiceAllocationSpec? allocation = null) => _client.CreateAsync(
         ConfigResourceTypes.IPAddressPools,
         new IPAddressPool
         {

@@ -3,7 +3,6 @@ using System.Net;
 using DynamicLb.Contracts;
 using DynamicLb.Contracts.Configuration;
 using DynamicLb.Controller.Services;
-using DynamicLb.Kubernetes.Client;
 using DynamicLb.Kubernetes.Resources;
 
 namespace DynamicLb.Tests.Unit.Controller;
