@@ -118,9 +118,22 @@ internal sealed partial class SpeakerLab : IAsyncDisposable
         return answers.Length == 0 ? null : _macs.GetValueOrDefault(answers[0], answers[0]);
     }
 
-    /// <summary>Waits until a node answers for an IPv6 address.</summary>
-    public Task<string> WaitForOwnerSixAsync(string ip, string device = "eth0", int seconds = 20) =>
-        Wait.ForAsync(async () => await WhoHasSixAsync(ip, device), TimeSpan.FromSeconds(seconds), $"an answer for {ip} on {device}\n{Logs()}", Cancelled);
+    // During a change of hands two may answer for a moment.
+    private async Task<string?> OneOrNobodyAsync(string ip, string device)
+    {
+        try
+        {
+            return await WhoHasSixAsync(ip, device);
+        }
+        catch (InvalidOperationException) when (!Cancelled.IsCancellationRequested)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>Waits until one node answers for an IPv6 address.</summary>
+    public Task<string> WaitForOwnerSixAsync(string ip, string device = "eth0", int seconds = 40) =>
+        Wait.ForAsync(async () => await OneOrNobodyAsync(ip, device), TimeSpan.FromSeconds(seconds), $"an answer for {ip} on {device}\n{Logs()}", Cancelled);
 
     /// <summary>Waits until a node answers for an address, and returns its name.</summary>
     public Task<string> WaitForOwnerAsync(string ip, int seconds = 20) =>
