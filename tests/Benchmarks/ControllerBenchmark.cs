@@ -124,7 +124,9 @@ internal static class ControllerBenchmark
                     Metadata = new ObjectMeta { Name = NameOf(i), Namespace = "default", Labels = new Dictionary<string, string> { ["app"] = NameOf(i) } },
                     Spec = new ServiceSpec
                     {
-                        Type = "LoadBalancer", Ports = [new ServicePort { Name = "http", Port = 80 }], Selector = new Dictionary<string, string> { ["app"] = NameOf(i) },
+                        Type = "LoadBalancer",
+                        Ports = [new ServicePort { Name = "http", Port = 80 }],
+                        Selector = new Dictionary<string, string> { ["app"] = NameOf(i) },
                     },
                 },
                 cancellationToken));

@@ -299,7 +299,9 @@ public sealed class AssignmentTests : IAsyncLifetime
         {
             Metadata = new ObjectMeta
             {
-                Name = name, Namespace = "default", Annotations = annotations.ToDictionary(static entry => entry.Key, static entry => entry.Value),
+                Name = name,
+                Namespace = "default",
+                Annotations = annotations.ToDictionary(static entry => entry.Key, static entry => entry.Value),
                 Labels = labelled ? new Dictionary<string, string> { ["team"] = "a" } : null,
             },
             Spec = (spec ?? new ServiceSpec { Ports = [new ServicePort { Name = "http", Port = 80 }] }) with { Type = "LoadBalancer" },
