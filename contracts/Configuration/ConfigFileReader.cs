@@ -26,7 +26,6 @@ public static partial class ConfigFileReader
         ["ebgpMultiHop"] = "ebgp-multihop",
         ["disableMP"] = "disable-mp",
         ["localPref"] = "localpref",
-        ["ebgpMultiHop"] = "ebgp-multihop",
         ["aggregationLengthV6"] = "aggregation-length-v6",
     };
 
