@@ -11,12 +11,7 @@ internal static class BgpCommand
 
     public static Command Create()
     {
-        var speakers = new Option<Uri[]>("--speaker")
-        {
-            Description = "A speaker's URL, as its --listen says; several for several nodes.",
-            DefaultValueFactory = static _ => [new Uri("http://127.0.0.1:17473")],
-            AllowMultipleArgumentsPerToken = true,
-        };
+        var speakers = SpeakerUrls.Option("A speaker's URL, as its --listen says; several for several nodes.");
         var routes = new Option<bool>("--routes") { Description = "Lists what each peer is to know." };
         var output = new Option<string>("--output") { Description = "text or json.", DefaultValueFactory = static _ => "text" };
         output.AcceptOnlyFromAmong("text", "json");

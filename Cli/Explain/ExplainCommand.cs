@@ -18,12 +18,7 @@ internal static class ExplainCommand
             if (Split(result.GetValueOrDefault<string>()!) is null)
                 result.AddError("A Service is written NAMESPACE/NAME.");
         });
-        var speakers = new Option<Uri[]>("--speaker")
-        {
-            Description = "A speaker's URL, as its --listen says; several, to hear of every node what its neighbours asked. One knows all but that.",
-            DefaultValueFactory = static _ => [new Uri("http://127.0.0.1:17473")],
-            AllowMultipleArgumentsPerToken = true,
-        };
+        var speakers = SpeakerUrls.Option("A speaker's URL, as its --listen says; several, to hear of every node what its neighbours asked. One knows all but that.");
         var output = new Option<string>("--output") { Description = "text or json.", DefaultValueFactory = static _ => "text" };
         output.AcceptOnlyFromAmong("text", "json");
         var command = new Command("explain", "Says who announces a Service, and why; or why nobody does.") { name, speakers, output };
