@@ -77,7 +77,7 @@ public sealed class NeighborTests(ITestOutputHelper output)
         lab.Network.Start(lab.Client, "ndp", "tcpdump", "-ni", "eth0", "-tt", "-l", "--immediate-mode", "icmp6 and ip6[40] == 136");
         await Wait.UntilAsync(
             () => Task.FromResult(File.Exists(file) && File.ReadAllText(file).Contains("listening on", StringComparison.Ordinal)), TimeSpan.FromSeconds(10), "tcpdump", Cancelled);
-        var end = TimeProvider.System.GetUtcNow() + TimeSpan.FromSeconds(6);
+        var end = TimeProvider.System.GetUtcNow() + TimeSpan.FromSeconds(12);
         await lab.AddServiceAsync("web", Six, end);
         await lab.WaitForOwnerSixAsync(Six);
         lab.ApiServer.Signal("KILL");
