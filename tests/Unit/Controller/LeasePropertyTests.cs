@@ -156,7 +156,7 @@ public sealed class LeasePropertyTests
                     return $"{name} has nothing and could have an address";
                 }
             }
-            var held = services.Select(service => (service.Metadata.Annotation(Annotations.AllocatedFromPool) ?? "", has[service.Metadata.Name!].FirstOrDefault()?.ToString() ?? "")).ToHashSet();
+            var held = services.Select(service => (service.Metadata.Annotation(Annotations.AllocatedFromPool) ?? "", has[service.Metadata.Name!] is [var first, ..] ? first.ToString() : "")).ToHashSet();
             return leased.Where(lease => _config.Find(lease.Item1) is not null && !held.Contains(lease)).Select(static lease => $"{lease} is leased for nobody").FirstOrDefault() ?? "";
         }
 
