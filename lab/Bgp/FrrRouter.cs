@@ -1,0 +1,54 @@
+using DynamicLb.Lab.Networks;
+
+namespace DynamicLb.Lab.Bgp;
+
+/// <summary>FRR on a host of the lab: zebra and bgpd with paths of their own. Routes it learns go into the host's routing table.</summary>
+public sealed class FrrRouter
+{
+    private const string Programs = "/usr/lib/frr";
+    private readonly LabHost _host;
+    private readonly string _sockets;
+
+    private FrrRouter(LabHost host, string sockets, ChildProcess bgpd) => (_host, _sockets, Bgpd) = (host, sockets, bgpd);
+
+    /// <summary>The BGP daemon.</summary>
+    public ChildProcess Bgpd { get; }
+
+    /// <summary>Starts it.</summary>
+    /// <param name="network">The lab.</param>
+    /// <param name="host">The host.</param>
+    /// <param name="configuration">bgpd's configuration.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    public static async Task<FrrRouter> StartAsync(LabNetwork network, LabHost host, string configuration, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(network);
+        ArgumentNullException.ThrowIfNull(host);
+        var folder = Directory.CreateDirectory(Path.Combine(network.Folder, $"frr-{host.Name}")).FullName;
+        var file = Path.Combine(folder, "bgpd.conf");
+        await File.WriteAllTextAsync(file, $"log stdout informational\n{configuration}", cancellationToken);
+        await File.WriteAllTextAsync(Path.Combine(folder, "zebra.conf"), "log stdout informational\n", cancellationToken);
+        // The daemons give up root before they make their sockets.
+        await host.Namespace.RunAsync("chown", ["-R", "frr:frr", folder], cancellationToken);
+        string[] common = ["-P", "0", "-z", Path.Combine(folder, "zserv.api"), "--vty_socket", folder];
+        network.Start(host, $"zebra-{host.Name}", $"{Programs}/zebra", [.. common, "-f", Path.Combine(folder, "zebra.conf"), "-i", Path.Combine(folder, "zebra.pid")]);
+        await Wait.UntilAsync(
+            () => Task.FromResult(File.Exists(Path.Combine(folder, "zserv.api")) && File.Exists(Path.Combine(folder, "zebra.vty"))), TimeSpan.FromSeconds(20), "zebra", cancellationToken);
+        var bgpd = network.Start(host, $"bgpd-{host.Name}", $"{Programs}/bgpd", [.. common, "-f", file, "-i", Path.Combine(folder, "bgpd.pid")]);
+        var router = new FrrRouter(host, folder, bgpd);
+        await Wait.UntilAsync(() => Task.FromResult(File.Exists(Path.Combine(folder, "bgpd.vty"))), TimeSpan.FromSeconds(20), $"bgpd\n{bgpd.LogTail()}", cancellationToken);
+        return router;
+    }
+
+    /// <summary>Asks vtysh.</summary>
+    public async Task<string> ShowAsync(string command, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await _host.Namespace.RunAsync("vtysh", ["--vty_socket", _sockets, "-c", command], cancellationToken);
+        }
+        catch (InvalidOperationException e)
+        {
+            return e.Message;
+        }
+    }
+}

@@ -1,0 +1,238 @@
+using System.Text.Json;
+using System.Text.RegularExpressions;
+using DynamicLb.Lab;
+using DynamicLb.Lab.Bgp;
+using DynamicLb.Lab.Networks;
+using DynamicLb.Tests.Network.Support;
+
+namespace DynamicLb.Tests.Network.Speaker;
+
+/// <summary>The speaker and routers of others: FRR, BIRD, GoBGP; each asked for its own view.</summary>
+public sealed partial class BgpTests
+{
+    private const string Node = "10.20.0.11";
+
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
+
+    private static CancellationToken Cancelled => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task Three_routers_see_routes_with_exact_attributes_and_a_fault_with_one_leaves_the_others_alone()
+    {
+        const string Peers = """
+            peers:
+            - {my-asn: 64513, peer-asn: 64512, peer-address: 10.20.0.21, dual-stack-address-family: true}
+            - {my-asn: 64513, peer-asn: 64513, peer-address: "fd00:20::22", dual-stack-address-family: true, hold-time: 30s}
+            - {my-asn: 64513, peer-asn: 4200000001, peer-address: 10.20.0.23, password: secret}
+            """;
+        const string Pools = """
+
+            address-pools:
+            - name: lab
+              protocol: bgp
+              addresses: [10.20.0.0/16, "fd00:20::/64"]
+              bgp-advertisements:
+              - {localpref: 150, communities: ["64513:7", "large:64513:1:2", no-export]}
+              - {localpref: 150, aggregation-length: 16, aggregation-length-v6: 64, communities: ["64513:8"]}
+            """;
+        await using var lab = await SpeakerLab.StartAsync(1);
+        await ConfigureAsync(lab, Peers + Pools);
+        await V6Async(lab.Network["node1"], 11);
+        var frr = await FrrRouter.StartAsync(lab.Network, await HostAsync(lab, "frr", 21), """
+            router bgp 64512
+             no bgp ebgp-requires-policy
+             no bgp default ipv4-unicast
+             neighbor 10.20.0.11 remote-as 64513
+             address-family ipv4 unicast
+              neighbor 10.20.0.11 activate
+             address-family ipv6 unicast
+              neighbor 10.20.0.11 activate
+            """, Cancelled);
+        var bird = await BirdRouter.StartAsync(lab.Network, await HostAsync(lab, "bird", 22), """
+            router id 10.20.0.22;
+            protocol device {}
+            protocol direct { ipv4; ipv6; }
+            protocol bgp node1 {
+              local fd00:20::22 as 64513;
+              neighbor fd00:20::11 as 64513;
+              ipv4 { import all; extended next hop; };
+              ipv6 { import all; };
+            }
+            """, Cancelled);
+        var gobgp = await GoBgpRouter.StartAsync(lab.Network, await HostAsync(lab, "gobgp", 23), GoBgp("secret"), Cancelled);
+        await lab.AddServiceAsync("web", "10.20.0.100");
+        await lab.AddServiceAsync("six", "fd00:20::100");
+
+        await SeenAsync(async () => await frr.ShowAsync("show bgp ipv4 unicast 10.20.0.100/32 json", Cancelled), lab, "\"valid\":true");
+        await SeenAsync(async () => await frr.ShowAsync("show bgp ipv6 unicast fd00:20::100/128 json", Cancelled), lab, "\"valid\":true");
+        using (var route = JsonDocument.Parse(await frr.ShowAsync("show bgp ipv4 unicast 10.20.0.100/32 json", Cancelled)))
+        {
+            var path = route.RootElement.GetProperty("paths")[0];
+            Assert.Equal("64513", path.GetProperty("aspath").GetProperty("string").GetString());
+            Assert.Equal("IGP", path.GetProperty("origin").GetString());
+            Assert.Equal("64513:7 no-export", path.GetProperty("community").GetProperty("string").GetString());
+            Assert.Equal("64513:1:2", path.GetProperty("largeCommunity").GetProperty("string").GetString());
+            Assert.Equal(Node, path.GetProperty("nexthops")[0].GetProperty("ip").GetString());
+            Assert.False(path.TryGetProperty("med", out _) || path.TryGetProperty("metric", out _));
+        }
+        using (var route = JsonDocument.Parse(await frr.ShowAsync("show bgp ipv6 unicast fd00:20::/64 json", Cancelled)))
+        {
+            var path = route.RootElement.GetProperty("paths")[0];
+            Assert.Equal("64513:8", path.GetProperty("community").GetProperty("string").GetString());
+            Assert.Equal("fd00:20::11", path.GetProperty("nexthops")[0].GetProperty("ip").GetString());
+        }
+
+        string own = await SeenAsync(async () => await bird.ShowAsync("show route all 10.20.0.100/32", Cancelled), lab, "BGP.local_pref: 150");
+        Assert.Contains("BGP.as_path: \n", own, StringComparison.Ordinal);
+        Assert.Contains("BGP.community: (64513,7) (65535,65281)", own, StringComparison.Ordinal);
+        Assert.Contains("BGP.large_community: (64513, 1, 2)", own, StringComparison.Ordinal);
+        Assert.Contains("BGP.next_hop: 10.20.0.11", own, StringComparison.Ordinal);
+        own = await SeenAsync(async () => await bird.ShowAsync("show route all fd00:20::100/128", Cancelled), lab, "BGP.local_pref: 150");
+        Assert.Contains("BGP.next_hop: fd00:20::11", own, StringComparison.Ordinal);
+        string state = await bird.ShowAsync("show protocols all node1", Cancelled);
+        Assert.Matches("Hold timer: +[0-9.]+/30", state);
+
+        string third = await SeenAsync(async () => await gobgp.ShowAsync("global rib -a ipv4", Cancelled), lab, "10.20.0.100/32");
+        Assert.Matches("10\\.20\\.0\\.100/32 +10\\.20\\.0\\.11 +64513 .*Communities: 64513:7, no-export.*LargeCommunity: \\[ ?64513:1:2 ?\\]", third);
+        Assert.Contains("10.20.0.0/16", third, StringComparison.Ordinal);
+        Assert.Equal(3, await lab.MetricAsync("node1", "metallb_bgp_session_up"));
+        Assert.Equal(0, await lab.MetricAsync("node1", "metallb_bgp_pending_prefixes_total"));
+
+        // A wrong AS number with one peer, a wrong password with another: NOTIFICATION in words, and the session of the third stays.
+        string since = Since().Match(await bird.ShowAsync("show protocols node1", Cancelled)).Value;
+        await ConfigureAsync(lab, Peers.Replace("peer-asn: 64512", "peer-asn: 64599", StringComparison.Ordinal).Replace("secret", "other", StringComparison.Ordinal) + Pools);
+        // The first told of the change; FRR names the last one only of sessions that were established.
+        await SeenAsync(async () => Received().Match(await frr.ShowAsync("show bgp neighbors 10.20.0.11", Cancelled)).Value.Split(' ')[^1], lab, "2", "3", "4", "5", "6", "7", "8", "9");
+        await SeenAsync(() => Task.FromResult(lab.Logs()), lab, "NOTIFICATION sent: OPEN message error: bad peer AS");
+        await SeenAsync(async () => await gobgp.ShowAsync("neighbor 10.20.0.11", Cancelled), lab, "BGP state = ACTIVE", "BGP state = IDLE", "BGP state = active", "BGP state = idle");
+        Assert.Equal(since, Since().Match(await bird.ShowAsync("show protocols node1", Cancelled)).Value);
+
+        await ConfigureAsync(lab, Peers + Pools);
+        await SeenAsync(async () => (await lab.MetricAsync("node1", "metallb_bgp_session_up")).ToString(), lab, "3");
+        await lab.DeleteServiceAsync("web");
+        await GoneAsync(async () => await frr.ShowAsync("show bgp ipv4 unicast", Cancelled), lab, "10.20.0.100/32");
+        Assert.DoesNotContain("10.20.0.0/16", await frr.ShowAsync("show bgp ipv4 unicast", Cancelled), StringComparison.Ordinal);
+        Assert.Contains("fd00:20::100/128", await frr.ShowAsync("show bgp ipv6 unicast", Cancelled), StringComparison.Ordinal);
+
+        // A speaker that is told to stop withdraws, and says why it leaves.
+        lab.Speaker("node1").Signal("TERM");
+        await SeenAsync(async () => await frr.ShowAsync("show bgp neighbors 10.20.0.11", Cancelled), lab, "Cease/Administrative Shutdown");
+        Assert.DoesNotContain("fd00:20::100/128", await frr.ShowAsync("show bgp ipv6 unicast", Cancelled), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Unnumbered_session_finds_its_router_and_graceful_restart_keeps_routes_over_a_kill()
+    {
+        const string Config = """
+            peers:
+            - {my-asn: 64513, dynamic-asn: external, interface: eth0, enable-graceful-restart: true}
+            address-pools:
+            - {name: lab, protocol: bgp, addresses: [10.20.0.0/16, "fd00:20::/64"]}
+            """;
+        await using var lab = await SpeakerLab.StartAsync(1);
+        await ConfigureAsync(lab, Config);
+        var frr = await FrrRouter.StartAsync(lab.Network, await HostAsync(lab, "frr", 21), """
+            router bgp 64512
+             no bgp ebgp-requires-policy
+             neighbor eth0 interface remote-as external
+             address-family ipv4 unicast
+              neighbor eth0 activate
+             address-family ipv6 unicast
+              neighbor eth0 activate
+            """, Cancelled);
+        await lab.AddServiceAsync("web", "10.20.1.100");
+        await lab.AddServiceAsync("six", "fd00:20::100");
+        await SeenAsync(async () => await frr.ShowAsync("show bgp ipv6 unicast fd00:20::100/128 json", Cancelled), lab, "\"valid\":true");
+        string route = await SeenAsync(async () => await frr.ShowAsync("show bgp ipv4 unicast 10.20.1.100/32 json", Cancelled), lab, "\"valid\":true");
+        Assert.Contains("fe80::", route, StringComparison.Ordinal);
+        await SeenAsync(async () => await lab.Network["frr"].Namespace.IpAsync("route show 10.20.1.100", Cancelled), lab, "via inet6 fe80::");
+
+        lab.Speaker("node1").Signal("KILL");
+        await SeenAsync(async () => await frr.ShowAsync("show bgp ipv4 unicast 10.20.1.100/32", Cancelled), lab, "stale");
+        Assert.Contains("10.20.1.100", await lab.Network["frr"].Namespace.IpAsync("route show 10.20.1.100", Cancelled), StringComparison.Ordinal);
+        lab.StartSpeaker("node1");
+        var watch = System.Diagnostics.Stopwatch.StartNew();
+        while ((await frr.ShowAsync("show bgp ipv4 unicast 10.20.1.100/32", Cancelled)).Contains("stale", StringComparison.Ordinal))
+        {
+            Assert.Contains("10.20.1.100", await lab.Network["frr"].Namespace.IpAsync("route show 10.20.1.100", Cancelled), StringComparison.Ordinal);
+            Assert.True(watch.Elapsed < Patience, lab.Logs());
+        }
+        Assert.Contains("fe80::", await lab.Network["frr"].Namespace.IpAsync("route show 10.20.1.100", Cancelled), StringComparison.Ordinal);
+        Assert.Contains("valid", await frr.ShowAsync("show bgp ipv6 unicast fd00:20::100/128", Cancelled), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Router_behind_another_is_reached_with_multihop_only()
+    {
+        const string Config = """
+            peers:
+            - {my-asn: 64513, peer-asn: 64512, peer-address: 192.0.2.1}
+            address-pools:
+            - {name: lab, protocol: bgp, addresses: [10.20.0.0/16]}
+            """;
+        await using var lab = await SpeakerLab.StartAsync(1);
+        await ConfigureAsync(lab, Config);
+        var host = await HostAsync(lab, "frr", 21);
+        await host.Namespace.IpAsync("address add 192.0.2.1/32 dev lo", Cancelled);
+        await lab.Network["node1"].Namespace.IpAsync("route add 192.0.2.1 via 10.20.0.21", Cancelled);
+        var frr = await FrrRouter.StartAsync(lab.Network, host, """
+            router bgp 64512
+             no bgp ebgp-requires-policy
+             neighbor 10.20.0.11 remote-as 64513
+             neighbor 10.20.0.11 ebgp-multihop 2
+             neighbor 10.20.0.11 update-source 192.0.2.1
+            """, Cancelled);
+        await lab.AddServiceAsync("web", "10.20.1.100");
+        await SeenAsync(() => Task.FromResult(lab.Logs()), lab, "the router cannot be reached");
+
+        await ConfigureAsync(lab, Config.Replace("192.0.2.1}", "192.0.2.1, ebgp-multihop: true}", StringComparison.Ordinal));
+        await SeenAsync(async () => await frr.ShowAsync("show bgp ipv4 unicast 10.20.1.100/32", Cancelled), lab, "valid");
+    }
+
+    private static Task ConfigureAsync(SpeakerLab lab, string config) => File.WriteAllTextAsync(Path.Combine(lab.Network.Folder, "config.yaml"), config, Cancelled);
+
+    private static string GoBgp(string password) => $"""
+        [global.config]
+          as = 4200000001
+          router-id = "10.20.0.23"
+        [[neighbors]]
+          [neighbors.config]
+            neighbor-address = "10.20.0.11"
+            peer-as = 64513
+            auth-password = "{password}"
+          [neighbors.transport.config]
+            passive-mode = true
+        """;
+
+    private static async Task<LabHost> HostAsync(SpeakerLab lab, string name, int number)
+    {
+        var host = await lab.Network.AddHostAsync(name, number, Cancelled);
+        await V6Async(host, number);
+        return host;
+    }
+
+    private static Task V6Async(LabHost host, int number) => host.Namespace.IpAsync($"address add fd00:20::{number}/64 dev eth0 nodad", Cancelled);
+
+    private static async Task<string> SeenAsync(Func<Task<string>> look, SpeakerLab lab, params string[] wanted)
+    {
+        string last = "";
+        try
+        {
+            return await Wait.ForAsync(
+                async () => Array.Exists(wanted, text => last.Contains(text, StringComparison.Ordinal)) || Array.Exists(wanted, (last = await look()).Contains) ? last : null, Patience, wanted[0], Cancelled);
+        }
+        catch (TimeoutException e)
+        {
+            throw new TimeoutException($"{e.Message}\n{last}\n{lab.Logs()}", e);
+        }
+    }
+
+    private static Task GoneAsync(Func<Task<string>> look, SpeakerLab lab, string unwanted) =>
+        Wait.UntilAsync(async () => !(await look()).Contains(unwanted, StringComparison.Ordinal), Patience, $"the end of {unwanted}\n{lab.Logs()}", Cancelled);
+
+    [GeneratedRegex("Notifications: +[0-9]+ +[0-9]+", RegexOptions.None, matchTimeoutMilliseconds: 1000)]
+    private static partial Regex Received();
+
+    [GeneratedRegex("[0-9]{2}:[0-9]{2}:[0-9.]+", RegexOptions.None, matchTimeoutMilliseconds: 1000)]
+    private static partial Regex Since();
+}
