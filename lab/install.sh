@@ -13,7 +13,6 @@ util-linux:setpriv:processes end with the lab
 procps:ps:the lab's own check for leftovers
 curl:curl:the client that fetches the page
 iputils-arping:arping:the client that resolves the address
-frr:/usr/lib/frr/bgpd:the demo's BGP router
 iputils-ping:ping:reachability
 tcpdump:tcpdump:captures of the lab's LAN
 jq:jq:reading the API by hand
@@ -27,11 +26,11 @@ network="$demo
 ndisc6:ndisc6:the client that resolves IPv6 addresses
 isc-dhcp-relay:dhcrelay:DHCP relay agent
 kea-admin:perfdhcp:what the address service is measured against
+frr:/usr/lib/frr/bgpd:BGP router
 bird2:bird:BGP router
 gobgpd:gobgpd:BGP router
 chromium:chromium:browser of the dashboard's tests"
 benchmarks="$demo
-gobgpd:gobgpd:what the speaker is measured against as an announcer
 kea-admin:perfdhcp:what the address service is measured against"
 cluster="iproute2:ip:namespaces
 curl:curl:readiness of the API server

@@ -23,6 +23,8 @@ public sealed class ManifestCluster : IAsyncLifetime
     {
         _plane = await RealControlPlane.StartAsync(cancellationToken: TestContext.Current.CancellationToken);
         Kubectl = new Kubectl(_plane.AdminKubeconfig);
+        // kubectl asks for rights by the names that the server knows.
+        await Kubectl.RunAsync(["apply", "--validate=false", "-f", Path.Combine(Repository.Root, "manifests", "crds", "servicel2statuses.yaml")]);
         var output = await Kubectl.RunAsync(["apply", "--validate=true", "-f", ManifestFile]);
         Applied = output.Split('\n', StringSplitOptions.RemoveEmptyEntries);
     }

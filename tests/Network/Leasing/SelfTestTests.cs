@@ -55,7 +55,7 @@ public sealed class SelfTestTests
     private static async Task<Dictionary<string, SelfTestMode>> DoctorAsync(AddressLab lab)
     {
         string output = await lab.Network["node1"].Namespace.RunAsync(
-            "dotnet", [Programs.PathOf("Cli"), "doctor", "dhcp", "--token-file", lab.Service.TokenFile, "--seconds", "2", "--output", "json"], Cancelled);
+            "dotnet", [Programs.PathOf("Cli"), "doctor", "dhcp", "--token-file", lab.Service.TokenFile, "--seconds", "4", "--output", "json"], Cancelled);
         return JsonSerializer.Deserialize(output, AddressServiceJsonContext.Default.SelfTestAnswer)!.Modes!.ToDictionary(mode => mode.Mode, StringComparer.Ordinal);
     }
 

@@ -211,7 +211,7 @@ public sealed partial class BgpTests
         return host;
     }
 
-    private static Task V6Async(LabHost host, int number) => host.Namespace.IpAsync($"address add fd00:20::{number}/64 dev eth0 nodad", Cancelled);
+    private static Task<string> V6Async(LabHost host, int number) => host.Namespace.IpAsync($"address add fd00:20::{number}/64 dev eth0 nodad", Cancelled);
 
     private static async Task<string> SeenAsync(Func<Task<string>> look, SpeakerLab lab, params string[] wanted)
     {
