@@ -64,6 +64,8 @@ public sealed class BgpFailureTests
         await lab.Network.Switch.IpAsync("link set p-client up", Cancelled);
         await WaitForRouteAsync(router, true, "the route once more");
         await Wait.UntilAsync(async () => await lab.MetricAsync("node1", "metallb_bgp_session_up") == 1, TimeSpan.FromSeconds(40), $"the session\n{lab.Logs()}", Cancelled);
+        // BFD begins when BGP is established, and its first packets are a second apart.
+        await Wait.UntilAsync(async () => await lab.MetricAsync("node1", "metallb_bfd_session_up{") == 1, TimeSpan.FromSeconds(20), $"BFD once more\n{lab.Logs()}", Cancelled);
 
         var explanation = await DynlbAsync(lab);
         Assert.Contains("1 of 1 sessions established", explanation, StringComparison.Ordinal);
