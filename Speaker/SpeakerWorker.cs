@@ -17,7 +17,8 @@ namespace DynamicLb.Speaker;
 /// </summary>
 internal sealed class SpeakerWorker(
     Informer<Service> services, Informer<Node> nodes, Informer<EndpointSlice> slices, NodeMembership membership, HeartbeatExchange heartbeats, ServiceReconciler reconciler,
-    AnnouncementTable table, Layer2Announcer announcer, IConfigSource config, ConfigurationStateWriter state, BgpParts bgp, Layer2StatusWriter statuses, ConflictConditions conflicts, EventRecorder events, TimeProvider time) : BackgroundService
+    AnnouncementTable table, Layer2Announcer announcer, IConfigSource config, ConfigurationStateWriter state, BgpParts bgp,
+    Layer2StatusWriter statuses, ConflictConditions conflicts, EventRecorder events, TimeProvider time) : BackgroundService
 {
     private static readonly TimeSpan Overlap = TimeSpan.FromMilliseconds(500);
     private static readonly TimeSpan OverlapLook = TimeSpan.FromMilliseconds(20);
@@ -38,7 +39,8 @@ internal sealed class SpeakerWorker(
         [
             services.RunAsync(silence.Token), nodes.RunAsync(silence.Token), slices.RunAsync(silence.Token), membership.Leases.RunAsync(silence.Token),
             events.RunAsync(silence.Token), config.FollowAsync(silence.Token), config.RunAsync(ConfigureAsync, silence.Token),
-            state.RunAsync(silence.Token), bgp.RunAsync(silence.Token), statuses.RunAsync(silence.Token), conflicts.RunAsync(silence.Token), announcer.RunAsync(silence.Token), heartbeats.RunAsync(stoppingToken, silence.Token),
+            state.RunAsync(silence.Token), bgp.RunAsync(silence.Token), statuses.RunAsync(silence.Token), conflicts.RunAsync(silence.Token),
+            announcer.RunAsync(silence.Token), heartbeats.RunAsync(stoppingToken, silence.Token),
         ];
         var working = WorkAsync(silence.Token, fault.Token);
         try

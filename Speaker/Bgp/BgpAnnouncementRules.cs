@@ -72,7 +72,7 @@ internal static class BgpAnnouncementRules
         if (!AnnouncementRules.CanAnnounce(surroundings.Node, surroundings.IgnoreExcludeLabel))
             return BgpDecision.Silent(BgpSilence.NodeLabeledExcludeBalancers);
 
-        var usable = slices.SelectMany(static slice => slice.Endpoints ?? []).Where(AnnouncementRules.IsUsable).ToList();
+        var usable = AnnouncementRules.UsableEndpoints(slices);
         if (usable.Count == 0)
             return BgpDecision.Silent(BgpSilence.NoEndpoints);
         if (service.Spec.ExternalTrafficPolicy == "Local" && !usable.Exists(endpoint => endpoint.Node == surroundings.Me))

@@ -1,9 +1,9 @@
-using System.Threading.Channels;
 using DynamicLb.Contracts.Configuration;
 using DynamicLb.Kubernetes;
 using DynamicLb.Kubernetes.Informers;
 using DynamicLb.Kubernetes.Resources;
 using DynamicLb.Networking.Bgp;
+using DynamicLb.Speaker.Layer2;
 using DynamicLb.Speaker.Services;
 
 namespace DynamicLb.Speaker.Bgp;
@@ -13,9 +13,6 @@ namespace DynamicLb.Speaker.Bgp;
 /// </summary>
 internal sealed class BgpReconciler
 {
-    // Timers do not follow a wall clock that is set.
-    private static readonly TimeSpan LongestSleep = TimeSpan.FromSeconds(30);
-
     private readonly SpeakerOptions _options;
     private readonly IInformer<Service> _services;
     private readonly IInformer<Node> _nodes;
@@ -25,10 +22,7 @@ internal sealed class BgpReconciler
     private readonly TimeProvider _time;
     private readonly EndpointSliceIndex _slices = new();
     private readonly Dictionary<NamespacedName, BgpDecision> _decisions = [];
-    private readonly Channel<bool> _wake = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
-    private readonly Lock _lock = new();
-    private HashSet<NamespacedName> _dirty = [];
-    private bool _allDirty = true;
+    private readonly DirtyServices _dirty;
     private volatile LoadBalancerConfig? _config;
 
     public BgpReconciler(
@@ -42,21 +36,22 @@ internal sealed class BgpReconciler
         _secrets = secrets;
         _reports = reports;
         _time = time;
-        services.Subscribe((old, service) => Touch([NamespacedName.Of((service ?? old)!)]));
-        endpointSlices.Subscribe((old, slice) => Touch(_slices.Change(old, slice)));
+        _dirty = new DirtyServices(time);
+        services.Subscribe((old, service) => _dirty.Touch([NamespacedName.Of((service ?? old)!)]));
+        endpointSlices.Subscribe((old, slice) => _dirty.Touch(_slices.Change(old, slice)));
         nodes.Subscribe((old, node) =>
         {
             if ((node ?? old)!.Metadata.Name == options.NodeName && (old is null || node is null || !IsSame(old, node)))
-                TouchAll();
+                _dirty.TouchAll();
         });
-        secrets.Changed += TouchAll;
+        secrets.Changed += _dirty.TouchAll;
     }
 
     /// <summary>Takes up a new configuration.</summary>
     public void Configure(LoadBalancerConfig config)
     {
         _config = config;
-        TouchAll();
+        _dirty.TouchAll();
     }
 
     /// <summary>Works until cancelled; then sessions are ended, as their configuration says. To be called once, when the informers are in sync.</summary>
@@ -67,7 +62,7 @@ internal sealed class BgpReconciler
             while (true)
             {
                 Work();
-                await SleepAsync(cancellationToken);
+                await _dirty.SleepAsync(_decisions.Values.Select(static decision => decision.ValidUntil), cancellationToken);
             }
         }
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
@@ -82,13 +77,7 @@ internal sealed class BgpReconciler
     {
         if (_config is not { } config)
             return;
-        HashSet<NamespacedName> names;
-        bool all;
-        lock (_lock)
-        {
-            (names, _dirty) = (_dirty, []);
-            (all, _allDirty) = (_allDirty, false);
-        }
+        var names = _dirty.Take(out bool all);
         var now = _time.GetUtcNow();
         var node = _nodes.Get(new NamespacedName("", _options.NodeName));
         if (all)
@@ -126,47 +115,6 @@ internal sealed class BgpReconciler
         return !decision.IsLike(before) || (all && decision.Reason == BgpSilence.None);
     }
 
-    private static bool IsSame(Node left, Node right)
-    {
-        var (before, after) = (left.Metadata.Labels, right.Metadata.Labels);
-        return Layer2.AnnouncementRules.CanAnnounce(left, true) == Layer2.AnnouncementRules.CanAnnounce(right, true) && (before?.Count ?? 0) == (after?.Count ?? 0)
-            && (before is null || before.All(label => after!.TryGetValue(label.Key, out var value) && value == label.Value));
-    }
-
-    private void Touch(IEnumerable<NamespacedName> services)
-    {
-        lock (_lock)
-            _dirty.UnionWith(services);
-        _wake.Writer.TryWrite(true);
-    }
-
-    private void TouchAll()
-    {
-        lock (_lock)
-            _allDirty = true;
-        _wake.Writer.TryWrite(true);
-    }
-
-    private async Task SleepAsync(CancellationToken cancellationToken)
-    {
-        var now = _time.GetUtcNow();
-        var pause = LongestSleep;
-        foreach (var decision in _decisions.Values)
-        {
-            if (decision.ValidUntil is { } end && end - now < pause)
-                pause = end - now;
-        }
-        if (pause <= TimeSpan.Zero)
-            return;
-        using var timeout = new CancellationTokenSource(pause, _time);
-        using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, timeout.Token);
-        try
-        {
-            await _wake.Reader.ReadAsync(either.Token);
-        }
-        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
-        {
-            // A lease has ended, or it is time to look anyway.
-        }
-    }
+    private static bool IsSame(Node left, Node right) =>
+        AnnouncementRules.CanAnnounce(left, true) == AnnouncementRules.CanAnnounce(right, true) && AnnouncementRules.HaveSameLabels(left, right);
 }

@@ -40,7 +40,7 @@ internal static partial class AnnouncementRules
         var advertisements = AdvertisementsOf(service, surroundings.Config);
         if (advertisements.Count == 0 || AddressesOf(service) is not [var first, ..])
             return [];
-        var hosts = slices.SelectMany(static slice => slice.Endpoints ?? []).Where(IsUsable).Select(static endpoint => endpoint.Node).ToHashSet();
+        var hosts = UsableEndpoints(slices).Select(static endpoint => endpoint.Node).ToHashSet();
         var serves = surroundings.WhoServes(first, InterfacesOf(advertisements, surroundings));
         bool isLocal = service.Spec.ExternalTrafficPolicy == "Local";
         var candidates = new List<string>();
@@ -48,7 +48,7 @@ internal static partial class AnnouncementRules
         foreach (var (name, isAlive, node) in nodes)
         {
             StandingVerdict? against =
-                node?.Status.Conditions?.Any(static condition => condition is { Type: "NetworkUnavailable", Status: "True" }) == true ? StandingVerdict.NoNetwork
+                !CanAnnounce(node, true) ? StandingVerdict.NoNetwork
                 : isAlive && !surroundings.Candidates.Contains(name) ? StandingVerdict.Excluded
                 : !surroundings.Candidates.Contains(name) ? StandingVerdict.NotAlive
                 : !advertisements.Exists(ad => Selects(ad, name, surroundings)) ? StandingVerdict.NotSelected
@@ -62,10 +62,10 @@ internal static partial class AnnouncementRules
         }
         var preferred = MostPreferred(candidates, advertisements, surroundings);
         var staying = StayingOf(service, preferred, surroundings);
-        var order = Election.Order(staying, first);
+        var order = Election.Order(staying, first).ToList();
         foreach (string name in candidates)
         {
-            int place = order.ToList().IndexOf(name) + 1;
+            int place = order.IndexOf(name) + 1;
             var verdict = place == 1 ? StandingVerdict.Elected : place > 1 ? StandingVerdict.LaterInOrder
                 : preferred.Contains(name) ? StandingVerdict.NotCurrent : StandingVerdict.LessPreferred;
             standings.Add(new Standing(name, verdict, ScoreOf(name, advertisements, surroundings), place));
@@ -76,7 +76,7 @@ internal static partial class AnnouncementRules
     /// <summary>The advertisements of the pool of a Service's addresses that select it.</summary>
     public static List<Layer2Advertisement> AdvertisementsOf(Service service, LoadBalancerConfig config) =>
         AddressesOf(service) is { Count: > 0 } addresses && FindSource(service, addresses, config) is { } source
-            ? [.. config.Layer2Advertisements.Where(ad => ad.Sources.Contains(source.Name) && LabelSelector.AnyMatches(ad.ServiceSelectors, service.Metadata.Labels))]
+            ? AdvertisementsOf(service, source, config)
             : [];
 
     /// <summary>The interfaces on which this node would announce a Service; null for all.</summary>

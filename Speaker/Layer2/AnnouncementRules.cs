@@ -94,11 +94,10 @@ internal static partial class AnnouncementRules
             if (HostAddress.TryFrom(address, out var host))
                 announceable.Add(host);
         }
-        var usable = slices.SelectMany(static slice => slice.Endpoints ?? []).Where(IsUsable).ToList();
+        var usable = UsableEndpoints(slices);
         if (usable.Count == 0)
             return Decision.Silent(SilenceReason.NoEndpoints);
-        var advertisements = surroundings.Config.Layer2Advertisements
-            .Where(ad => ad.Sources.Contains(source.Name) && LabelSelector.AnyMatches(ad.ServiceSelectors, service.Metadata.Labels)).ToList();
+        var advertisements = AdvertisementsOf(service, source, surroundings.Config);
         if (advertisements.Count == 0)
             return Decision.Silent(SilenceReason.NoMatchingAdvertisement);
         // Services that share an address may be chosen by different advertisements, and would be announced from different nodes.
@@ -184,6 +183,13 @@ internal static partial class AnnouncementRules
         return config.AddressPools.FirstOrDefault(pool => addresses.TrueForAll(pool.MayContain));
     }
 
+    private static List<Layer2Advertisement> AdvertisementsOf(Service service, AddressSource source, LoadBalancerConfig config) =>
+        [.. config.Layer2Advertisements.Where(ad => ad.Sources.Contains(source.Name) && LabelSelector.AnyMatches(ad.ServiceSelectors, service.Metadata.Labels))];
+
+    /// <summary>The endpoints that take traffic.</summary>
+    internal static List<Kubernetes.Resources.Endpoint> UsableEndpoints(IReadOnlyCollection<EndpointSlice> slices) =>
+        [.. slices.SelectMany(static slice => slice.Endpoints ?? []).Where(IsUsable)];
+
     /// <summary>Takes traffic: ready or not known to be unready, or still serving while it shuts down.</summary>
     internal static bool IsUsable(Kubernetes.Resources.Endpoint endpoint) =>
         endpoint.Addresses is { Count: > 0 } && (endpoint.Conditions?.Ready is null or true || endpoint.Conditions?.Serving == true);
@@ -196,5 +202,12 @@ internal static partial class AnnouncementRules
         if (!ignoreExcludeLabel && node.Metadata.Labels?.ContainsKey(NodeLabels.ExcludeFromExternalLoadBalancers) == true)
             return false;
         return node.Status.Conditions?.Any(static condition => condition is { Type: "NetworkUnavailable", Status: "True" }) != true;
+    }
+
+    /// <summary>Whether the labels of a Node are what they were: much else changes all the time, and decides nothing here.</summary>
+    internal static bool HaveSameLabels(Node left, Node right)
+    {
+        var (before, after) = (left.Metadata.Labels, right.Metadata.Labels);
+        return (before?.Count ?? 0) == (after?.Count ?? 0) && (before is null || before.All(label => after!.TryGetValue(label.Key, out var value) && value == label.Value));
     }
 }

@@ -4,7 +4,7 @@ using DynamicLb.Networking.Arp;
 
 namespace DynamicLb.Speaker.Layer2;
 
-/// <summary>The rules of answering ARP (RFC 826), without any I/O.</summary>
+/// <summary>The rules of answering ARP (RFC 826), without any I/O: those of <see cref="FrameVerdicts"/> for what ARP says.</summary>
 internal static class ArpRules
 {
     /// <summary>Decides about a frame.</summary>
@@ -25,16 +25,9 @@ internal static class ArpRules
         // Broadcast requests, and the unicast ones by which neighbours confirm what they know (RFC 4861 §7.3 in the form of ARP).
         if (destination != MacAddress.Broadcast && destination != own)
             return FrameVerdict.ForAnotherStation;
-        if (packet.SenderMac == own || ours.Contains(packet.SenderMac))
-            return FrameVerdict.FromOurselves;
         // RFC 5227 §2.4: who sends with an address has it, or believes so.
-        if (announced.TryGetValue(packet.SenderAddress, out item))
-            return item.IsValid(time) ? FrameVerdict.Claim : FrameVerdict.Expired;
-        if (packet.Operation != ArpOperation.Request)
-            return FrameVerdict.NotARequest;
-        if (!announced.TryGetValue(packet.TargetAddress, out item))
-            return FrameVerdict.NotAnnounced;
-        return item.IsValid(time) ? FrameVerdict.Answer : FrameVerdict.Expired;
+        return FrameVerdicts.Judge(
+            packet.SenderMac, packet.SenderAddress, packet.Operation == ArpOperation.Request ? (HostAddress)packet.TargetAddress : null, own, ours, announced, time, out item);
     }
 
     /// <summary>Writes the answer to a request: the address is at <paramref name="own"/>.</summary>

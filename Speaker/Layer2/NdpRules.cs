@@ -4,7 +4,7 @@ using DynamicLb.Networking.Ndp;
 
 namespace DynamicLb.Speaker.Layer2;
 
-/// <summary>The rules of answering Neighbor Solicitations (RFC 4861 §7.2, RFC 4862 §5.4), without any I/O: those of <see cref="ArpRules"/> for IPv6.</summary>
+/// <summary>The rules of answering Neighbor Solicitations (RFC 4861 §7.2, RFC 4862 §5.4), without any I/O: those of <see cref="FrameVerdicts"/> for what it says.</summary>
 internal static class NdpRules
 {
     /// <summary>What becomes of a frame.</summary>
@@ -25,17 +25,10 @@ internal static class NdpRules
         // To a group, or by unicast from neighbours that confirm what they know (RFC 4861 §7.3).
         if (!message.DestinationMac.IsMulticast && message.DestinationMac != own)
             return FrameVerdict.ForAnotherStation;
-        if (message.SourceMac == own || ours.Contains(message.SourceMac))
-            return FrameVerdict.FromOurselves;
         // Who advertises an address has it, or believes so, and who sends with it.
-        bool advertised = message.Type == NeighborMessageType.Advertisement;
-        if (announced.TryGetValue(advertised ? message.Target : message.Source, out item))
-            return item.IsValid(time) ? FrameVerdict.Claim : FrameVerdict.Expired;
-        if (advertised)
-            return FrameVerdict.NotARequest;
-        if (!announced.TryGetValue(message.Target, out item))
-            return FrameVerdict.NotAnnounced;
-        return item.IsValid(time) ? FrameVerdict.Answer : FrameVerdict.Expired;
+        bool isAdvertised = message.Type == NeighborMessageType.Advertisement;
+        return FrameVerdicts.Judge(
+            message.SourceMac, isAdvertised ? message.Target : message.Source, isAdvertised ? null : (HostAddress)message.Target, own, ours, announced, time, out item);
     }
 
     /// <summary>

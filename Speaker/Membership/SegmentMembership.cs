@@ -20,6 +20,9 @@ internal sealed class SegmentMembership : IMembership
 
     public SegmentMembership(SpeakerOptions options, NodeMembership leases, HeartbeatExchange heartbeats, ILinkMonitor links)
     {
+        _me = options.NodeName;
+        _leases = leases;
+        _heartbeats = heartbeats;
         _segments = new Segments(links.Current, options.ExcludedInterfaces);
         links.Changed += () =>
         {
@@ -30,9 +33,6 @@ internal sealed class SegmentMembership : IMembership
             _segments = segments;
             Combine(true);
         };
-        _me = options.NodeName;
-        _leases = leases;
-        _heartbeats = heartbeats;
         leases.Changed += () => Combine(false);
         leases.Rejoined += () => Rejoined?.Invoke();
         heartbeats.Changed += () => Combine(true);

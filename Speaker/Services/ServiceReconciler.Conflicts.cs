@@ -33,7 +33,7 @@ internal sealed partial class ServiceReconciler
     private TimeSpan Elapsed => _time.GetElapsedTime(_begin ??= _time.GetTimestamp());
 
     /// <summary>Looks at a Service again. Thread-safe.</summary>
-    public void LookAgain(NamespacedName service) => Touch([service]);
+    public void LookAgain(NamespacedName service) => _dirty.Touch([service]);
 
     /// <summary>What was decided last about a Service; null for nothing. Thread-safe.</summary>
     public Decision? DecisionOf(NamespacedName service) => _public.GetValueOrDefault(service);

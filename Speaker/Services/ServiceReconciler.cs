@@ -1,5 +1,4 @@
 using System.Collections.Frozen;
-using System.Threading.Channels;
 using DynamicLb.Contracts.Configuration;
 using DynamicLb.Kubernetes;
 using DynamicLb.Kubernetes.Informers;
@@ -23,9 +22,6 @@ internal sealed partial class ServiceReconciler
     /// <summary>RFC 5227 §1.1, DEFEND_INTERVAL: a claim is answered once in this time, or two machines would shout at each other for ever.</summary>
     public static readonly TimeSpan DefendEvery = TimeSpan.FromSeconds(10);
 
-    // Timers do not follow a wall clock that is set.
-    private static readonly TimeSpan LongestSleep = TimeSpan.FromSeconds(30);
-
     private readonly SpeakerOptions _options;
     private readonly IInformer<Service> _services;
     private readonly IInformer<Node> _nodes;
@@ -41,13 +37,11 @@ internal sealed partial class ServiceReconciler
     private readonly AddressConflicts _conflicts;
     private readonly HashSet<HostAddress> _yielded = [];
     private readonly Dictionary<HostAddress, long> _defended = [];
-    private readonly Channel<bool> _wake = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
+    private readonly DirtyServices _dirty;
     private readonly Lock _lock = new();
-    private HashSet<NamespacedName> _dirty = [];
     private List<(HostAddress Address, MacAddress Mac)> _claims = [];
     private List<(HostAddress Address, MacAddress? Other)> _probed = [];
     private volatile FrozenDictionary<HostAddress, MacAddress> _told = FrozenDictionary<HostAddress, MacAddress>.Empty;
-    private bool _allDirty = true;
     private bool _rejoined;
     private volatile LoadBalancerConfig? _config;
 
@@ -66,17 +60,18 @@ internal sealed partial class ServiceReconciler
         _metrics = metrics;
         _time = time;
         _logger = logger;
+        _dirty = new DirtyServices(time);
 
-        services.Subscribe((old, service) => Touch([NamespacedName.Of((service ?? old)!)]));
-        endpointSlices.Subscribe((old, slice) => Touch(_slices.Change(old, slice)));
+        services.Subscribe((old, service) => _dirty.Touch([NamespacedName.Of((service ?? old)!)]));
+        endpointSlices.Subscribe((old, slice) => _dirty.Touch(_slices.Change(old, slice)));
         nodes.Subscribe((old, node) =>
         {
             // A node's heartbeat changes nothing here.
             bool ignore = options.IgnoreExcludeLabel;
-            if (old is null || node is null || AnnouncementRules.CanAnnounce(old, ignore) != AnnouncementRules.CanAnnounce(node, ignore) || !SameLabels(old, node))
-                TouchAll();
+            if (old is null || node is null || AnnouncementRules.CanAnnounce(old, ignore) != AnnouncementRules.CanAnnounce(node, ignore) || !AnnouncementRules.HaveSameLabels(old, node))
+                _dirty.TouchAll();
         });
-        membership.Changed += TouchAll;
+        membership.Changed += _dirty.TouchAll;
         membership.Rejoined += Rejoin;
         responders.Claimed = Claim;
         _conflicts = new AddressConflicts(options.ConflictPolicy);
@@ -90,7 +85,7 @@ internal sealed partial class ServiceReconciler
     public Task ConfigureAsync(LoadBalancerConfig config)
     {
         _config = config;
-        TouchAll();
+        _dirty.TouchAll();
         return Task.CompletedTask;
     }
 
@@ -104,7 +99,7 @@ internal sealed partial class ServiceReconciler
                 bool isConfigured = _config is not null;
                 Work();
                 HasDecided |= isConfigured;
-                await SleepAsync(cancellationToken);
+                await _dirty.SleepAsync(_decisions.Values.Select(static decision => decision.ValidUntil), cancellationToken);
             }
         }
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
@@ -118,16 +113,14 @@ internal sealed partial class ServiceReconciler
     {
         if (_config is not { } config)
             return;
-        HashSet<NamespacedName> names;
+        var names = _dirty.Take(out bool all);
         List<(HostAddress Address, MacAddress Mac)> claims;
         List<(HostAddress Address, MacAddress? Other)> probed;
-        bool all, rejoined;
+        bool rejoined;
         lock (_lock)
         {
-            (names, _dirty) = (_dirty, []);
             (claims, _claims) = (_claims, []);
             (probed, _probed) = (_probed, []);
-            (all, _allDirty) = (_allDirty, false);
             (rejoined, _rejoined) = (_rejoined, false);
         }
         var now = _time.GetUtcNow();
@@ -156,25 +149,11 @@ internal sealed partial class ServiceReconciler
         _metrics.Updated(names.Count);
     }
 
-    private void Touch(IEnumerable<NamespacedName> services)
-    {
-        lock (_lock)
-            _dirty.UnionWith(services);
-        Wake();
-    }
-
-    private void TouchAll()
-    {
-        lock (_lock)
-            _allDirty = true;
-        Wake();
-    }
-
     private void Rejoin()
     {
         lock (_lock)
             _rejoined = true;
-        TouchAll();
+        _dirty.TouchAll();
     }
 
     private void Claim(HostAddress address, MacAddress mac)
@@ -185,17 +164,15 @@ internal sealed partial class ServiceReconciler
             if (_claims.Count < 1000)
                 _claims.Add((address, mac));
         }
-        Wake();
+        _dirty.Wake();
     }
 
     private void Probed(HostAddress address, MacAddress? other)
     {
         lock (_lock)
             _probed.Add((address, other));
-        Wake();
+        _dirty.Wake();
     }
-
-    private void Wake() => _wake.Writer.TryWrite(true);
 
     private void Decide(NamespacedName name, Surroundings surroundings)
     {
@@ -264,35 +241,6 @@ internal sealed partial class ServiceReconciler
             _announcer.Tell(wanted.Keys);
         else if (arrived.Count > 0)
             _announcer.Tell([.. arrived]);
-    }
-
-    private static bool SameLabels(Node left, Node right)
-    {
-        var (before, after) = (left.Metadata.Labels, right.Metadata.Labels);
-        return (before?.Count ?? 0) == (after?.Count ?? 0) && (before is null || before.All(label => after!.TryGetValue(label.Key, out var value) && value == label.Value));
-    }
-
-    private async Task SleepAsync(CancellationToken cancellationToken)
-    {
-        var now = _time.GetUtcNow();
-        var pause = LongestSleep;
-        foreach (var decision in _decisions.Values)
-        {
-            if (decision.ValidUntil is { } end && end - now < pause)
-                pause = end - now;
-        }
-        if (pause <= TimeSpan.Zero)
-            return;
-        using var timeout = new CancellationTokenSource(pause, _time);
-        using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, timeout.Token);
-        try
-        {
-            await _wake.Reader.ReadAsync(either.Token);
-        }
-        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
-        {
-            // A lease has ended, or it is time to look anyway.
-        }
     }
 
     [LoggerMessage(1, LogLevel.Warning, "{Mac} says that it has {Address}, which this node announces; the neighbours are told again")]

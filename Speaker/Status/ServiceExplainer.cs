@@ -29,9 +29,7 @@ internal sealed class ServiceExplainer(SpeakerOptions options, ServiceReconciler
         {
             Addresses = addresses,
             Source = service.Metadata.Annotation(Annotations.AllocatedFromPool),
-            ValidUntil = DateTimeOffset.TryParse(
-                service.Metadata.Annotation(Annotations.ValidUntil), System.Globalization.CultureInfo.InvariantCulture, System.Globalization.DateTimeStyles.AssumeUniversal, out var end)
-                ? end : null,
+            ValidUntil = AnnouncementRules.TryReadEnd(service, out var end) ? end : null,
             Advertisements = surroundings is null ? [] : [.. AnnouncementRules.AdvertisementsOf(service, surroundings.Config).Select(static ad => ad.Name)],
             Endpoints = [.. endpoints.SelectMany(static endpoint => (endpoint.Addresses ?? []).Select(address => new ExplainedEndpoint(address, endpoint.Node, AnnouncementRules.IsUsable(endpoint))))],
             Nodes = [.. standing.Select(Describe)],
