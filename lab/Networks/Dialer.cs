@@ -32,14 +32,13 @@ public static class Dialer
     public static TimeSpan LongestGap(string file, DateTimeOffset since)
     {
         using var reader = new StreamReader(new FileStream(file, FileMode.Open, FileAccess.Read, FileShare.ReadWrite));
-        var answers = new List<long>();
+        var answers = new List<DateTimeOffset>();
         while (reader.ReadLine() is { } line)
         {
             if (long.TryParse(line, NumberStyles.None, CultureInfo.InvariantCulture, out long begun) && begun >= since.ToUnixTimeMilliseconds())
-                answers.Add(begun);
+                answers.Add(DateTimeOffset.FromUnixTimeMilliseconds(begun));
         }
-        answers.Sort();
-        return answers.Count < 2 ? TimeSpan.MaxValue : TimeSpan.FromMilliseconds(answers.Zip(answers.Skip(1)).Max(static pair => pair.Second - pair.First));
+        return Gaps.Longest(answers);
     }
 
     private static async Task DialAsync(IPEndPoint server, TextWriter output)

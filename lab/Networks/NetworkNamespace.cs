@@ -37,12 +37,11 @@ public sealed partial class NetworkNamespace : IAsyncDisposable
     /// <summary>A socket in this namespace, where it stays whoever uses it.</summary>
     public Socket CreateTcpSocket() => Inside(static () => new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp));
 
-    /// <summary>Calls a function on a thread that enters this namespace and ends there: sockets that it makes stay in it.</summary>
+    /// <summary>Calls a function on a thread that enters this namespace and ends there: sockets that it makes, and threads that it starts, stay in it.</summary>
     public T Inside<T>(Func<T> make)
-        where T : class
     {
         const int NewNetwork = 0x40000000;
-        T? made = null;
+        T? made = default;
         Exception? fault = null;
         var thread = new Thread(() =>
         {
@@ -60,7 +59,7 @@ public sealed partial class NetworkNamespace : IAsyncDisposable
         });
         thread.Start();
         thread.Join();
-        return made ?? throw new InvalidOperationException(fault!.Message, fault);
+        return fault is null ? made! : throw new InvalidOperationException(fault.Message, fault);
     }
 
     [LibraryImport("libc", EntryPoint = "setns", SetLastError = true)]

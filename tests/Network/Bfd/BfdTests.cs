@@ -216,7 +216,7 @@ public sealed class BfdTests
         }
     }
 
-    private static BfdHost StartHost(LabNetwork network) => network["node1"].Namespace.Enter(static () => new BfdHost(TimeProvider.System, Random.Shared));
+    private static BfdHost StartHost(LabNetwork network) => network["node1"].Namespace.Inside(static () => new BfdHost(TimeProvider.System, Random.Shared));
 
     private sealed class Session : IDisposable
     {

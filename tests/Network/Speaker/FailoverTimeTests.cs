@@ -41,7 +41,7 @@ public sealed class FailoverTimeTests
         {
             foreach (var kind in kinds)
             {
-                string first = await OwnerAsync(lab);
+                string first = await lab.WaitForOneOwnerAsync(Ip);
                 var since = TimeProvider.System.GetUtcNow();
                 await kind.Harm(first);
                 var claim = await Wait.ForAsync(
@@ -52,7 +52,7 @@ public sealed class FailoverTimeTests
                 kind.Takeovers.Add(claim.At - since);
                 kind.Gaps.Add(pings.LongestGap(since));
                 await kind.Heal(first);
-                await Wait.UntilAsync(async () => await OwnerOrNobodyAsync(lab) == first, TimeSpan.FromSeconds(20), $"{first} to have it back\n{lab.Logs()}", Cancelled);
+                await Wait.UntilAsync(async () => await lab.OwnerOrNobodyAsync(Ip) == first, TimeSpan.FromSeconds(20), $"{first} to have it back\n{lab.Logs()}", Cancelled);
                 await lab.WaitForAllHeardAsync();
                 // The rounds of the takeover are over, and the client's neighbour table takes the next one (its locktime is a second).
                 await Task.Delay(TimeSpan.FromSeconds(1.1), TimeProvider.System, Cancelled);
@@ -85,21 +85,6 @@ public sealed class FailoverTimeTests
     {
         await lab.Speaker(node).WaitForExitAsync(Cancelled);
         lab.StartSpeaker(node);
-    }
-
-    private static Task<string> OwnerAsync(SpeakerLab lab) => Wait.ForAsync(() => OwnerOrNobodyAsync(lab), TimeSpan.FromSeconds(10), "one owner", Cancelled);
-
-    /// <summary>The owner; null for none, or for two during a change of hands.</summary>
-    private static async Task<string?> OwnerOrNobodyAsync(SpeakerLab lab)
-    {
-        try
-        {
-            return await lab.WhoHasAsync(Ip);
-        }
-        catch (InvalidOperationException)
-        {
-            return null;
-        }
     }
 
     private static void Print(string what, List<TimeSpan> times)

@@ -23,7 +23,7 @@ public sealed class HeartbeatTests
         lab.ApiServer.Signal("STOP");
         // Longer than the Leases hold.
         await Task.Delay(TimeSpan.FromSeconds(4), TimeProvider.System, Cancelled);
-        string first = await OwnerAsync(lab);
+        string first = await lab.WaitForOneOwnerAsync(Ip);
         var took = await TakeoverAsync(lab, capture, first, () => lab.Speaker(first).Signal("KILL"));
         lab.ApiServer.Signal("CONT");
         Print("killed without the API server", [took]);
@@ -125,26 +125,10 @@ public sealed class HeartbeatTests
     /// <summary>Waits until a node has the address again, and all are heard.</summary>
     private static async Task BackAsync(SpeakerLab lab, string node)
     {
-        await Wait.UntilAsync(async () => await OwnerOrNobodyAsync(lab) == node, TimeSpan.FromSeconds(20), $"{node} to have it back\n{lab.Logs()}", Cancelled);
+        await Wait.UntilAsync(async () => await lab.OwnerOrNobodyAsync(Ip) == node, TimeSpan.FromSeconds(20), $"{node} to have it back\n{lab.Logs()}", Cancelled);
         await lab.WaitForAllHeardAsync();
         // The rounds of the takeover are over.
         await Task.Delay(TimeSpan.FromSeconds(0.5), TimeProvider.System, Cancelled);
-    }
-
-    private static async Task<string> OwnerAsync(SpeakerLab lab) =>
-        await Wait.ForAsync(() => OwnerOrNobodyAsync(lab), TimeSpan.FromSeconds(10), "one owner", Cancelled);
-
-    /// <summary>The owner; null for none, or for two during a change of hands.</summary>
-    private static async Task<string?> OwnerOrNobodyAsync(SpeakerLab lab)
-    {
-        try
-        {
-            return await lab.WhoHasAsync(Ip);
-        }
-        catch (InvalidOperationException)
-        {
-            return null;
-        }
     }
 
     private static void Print(string what, List<TimeSpan> times) => Console.WriteLine(string.Create(

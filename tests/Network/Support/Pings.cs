@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.RegularExpressions;
 using DynamicLb.Lab;
+using DynamicLb.Lab.Networks;
 
 namespace DynamicLb.Tests.Network.Support;
 
@@ -24,11 +25,7 @@ internal sealed partial class Pings
     }
 
     /// <summary>The longest time without an answer since a moment; up to one <see cref="Interval"/> when none was lost.</summary>
-    public TimeSpan LongestGap(DateTimeOffset since)
-    {
-        var answers = Answers(since - TimeSpan.FromMilliseconds(100));
-        return answers.Zip(answers.Skip(1)).Select(static pair => pair.Second - pair.First).DefaultIfEmpty(TimeSpan.MaxValue).Max();
-    }
+    public TimeSpan LongestGap(DateTimeOffset since) => Gaps.Longest(Answers(since - TimeSpan.FromMilliseconds(100)));
 
     private List<DateTimeOffset> Answers(DateTimeOffset since)
     {

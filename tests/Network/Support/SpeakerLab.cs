@@ -135,6 +135,23 @@ internal sealed partial class SpeakerLab : IAsyncDisposable
     public Task<string> WaitForOwnerSixAsync(string ip, string device = "eth0", int seconds = 40) =>
         Wait.ForAsync(async () => await OneOrNobodyAsync(ip, device), TimeSpan.FromSeconds(seconds), $"an answer for {ip} on {device}\n{Logs()}", Cancelled);
 
+    /// <summary>The node that answers for an address; null for none, or for two during a change of hands.</summary>
+    public async Task<string?> OwnerOrNobodyAsync(string ip)
+    {
+        try
+        {
+            return await WhoHasAsync(ip);
+        }
+        catch (InvalidOperationException)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>Waits until one node alone answers for an address, and returns its name.</summary>
+    public Task<string> WaitForOneOwnerAsync(string ip) =>
+        Wait.ForAsync(() => OwnerOrNobodyAsync(ip), TimeSpan.FromSeconds(10), $"one owner of {ip}\n{Logs()}", Cancelled);
+
     /// <summary>Waits until a node answers for an address, and returns its name.</summary>
     public Task<string> WaitForOwnerAsync(string ip, int seconds = 20) =>
         Wait.ForAsync(async () => await WhoHasAsync(ip), TimeSpan.FromSeconds(seconds), $"an answer for {ip}\n{Logs()}", Cancelled);
