@@ -39,11 +39,9 @@ internal static class BfdPaths
     /// <summary>Whether an address lies in a network that this node has an interface in, as the kernel tells now.</summary>
     public static bool IsOnLink(IPAddress address)
     {
-        if (IPv4Address.TryFrom(address, out var four))
-            return NetworkInterfaces.Read().Any(link => link.Addresses.Any(own => own.Contains(four)));
-        return IPv6Address.TryFrom(address, out var six)
-            && LocalIPv6Addresses.Read().Any(own => (((own.Address.High ^ six.High) & Mask(own.PrefixLength)) | ((own.Address.Low ^ six.Low) & Mask(own.PrefixLength - 64))) == 0);
+        if (!HostAddress.TryFrom(address, out var host))
+            return false;
+        var links = NetworkInterfaces.Read();
+        return host.IsIPv4 ? links.Any(link => link.Addresses.Any(own => own.Contains(host.IPv4))) : links.Any(link => link.IPv6Networks.Any(network => network.Contains(host.IPv6)));
     }
-
-    private static ulong Mask(int bits) => bits <= 0 ? 0 : bits >= 64 ? ulong.MaxValue : ~(ulong.MaxValue >> bits);
 }

@@ -16,8 +16,8 @@ internal sealed class Segments
     public Segments(IEnumerable<InterfaceState> links, Regex excluded) => _links = [.. links.Where(state => Layer2Announcer.IsEligible(state, excluded))];
 
     /// <summary>
-    /// The indexes of the links in whose network an address lies; without one, of all on which it may be announced. Host routes (/32) say nothing: that is how nodes hold addresses
-    /// of Services.
+    /// The indexes of the links in whose network an address lies; without one, of all on which it may be announced. Host routes (/32, /128) say nothing: that is how nodes hold
+    /// addresses of Services.
     /// </summary>
     /// <param name="address">The address.</param>
     /// <param name="only">Names of the interfaces to announce on; null for all.</param>
@@ -25,13 +25,14 @@ internal sealed class Segments
     {
         var all = new List<int>();
         var near = new List<int>();
-        bool isIPv4 = IPv4Address.TryFrom(address, out var ipv4);
+        _ = HostAddress.TryFrom(address, out var host);
         foreach (var state in _links)
         {
             if (only?.Contains(state.Link.Name) == false)
                 continue;
             all.Add(state.Link.Index);
-            if (isIPv4 && state.Addresses.Any(own => own.PrefixLength < 32 && own.Contains(ipv4)))
+            if (host.IsIPv4 ? state.Addresses.Any(own => own.PrefixLength < 32 && own.Contains(host.IPv4))
+                : state.IPv6Networks.Any(network => network.PrefixLength < 128 && network.Contains(host.IPv6)))
                 near.Add(state.Link.Index);
         }
         return near.Count > 0 ? near : all;
@@ -39,5 +40,6 @@ internal sealed class Segments
 
     /// <summary>Whether the links and their networks are the same; whether they are up is not looked at.</summary>
     public bool IsLike(Segments other) =>
-        _links.Count == other._links.Count && _links.Zip(other._links).All(static pair => pair.First.Link == pair.Second.Link && pair.First.Addresses.SequenceEqual(pair.Second.Addresses));
+        _links.Count == other._links.Count && _links.Zip(other._links).All(static pair => pair.First.Link == pair.Second.Link
+            && pair.First.Addresses.SequenceEqual(pair.Second.Addresses) && pair.First.IPv6Networks.SequenceEqual(pair.Second.IPv6Networks));
 }

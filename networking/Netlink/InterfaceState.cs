@@ -16,6 +16,9 @@ public sealed record InterfaceState(LinkInfo Link, bool IsUp, bool IsBroadcast, 
 
     /// <summary>Its IPv4 addresses.</summary>
     public IReadOnlyList<InterfaceAddress> Addresses { get; init; } = [];
+
+    /// <summary>The IPv6 networks that it has addresses in, link-local ones included.</summary>
+    public IReadOnlyList<IPv6Network> IPv6Networks { get; init; } = [];
 }
 
 /// <summary>An IPv4 address of an interface.</summary>

@@ -20,21 +20,13 @@ public static class NetworkInterfaces
     {
         for (int attempt = 1; ; attempt++)
         {
-            var links = new Dictionary<int, InterfaceState>();
-            var addresses = new Dictionary<int, List<InterfaceAddress>>();
+            var tables = new RouteTables();
             using var socket = RouteSocket.Open(0);
             socket.ReceiveTimeout = TimeoutMilliseconds;
-            bool complete = Dump(socket, RouteMessages.GetLink, 1, links, addresses) && Dump(socket, RouteMessages.GetAddress, 2, links, addresses);
+            bool complete = Dump(socket, RouteMessages.GetLink, 1, tables) && Dump(socket, RouteMessages.GetAddress, 2, tables);
             // A namespace that changes all the time yields no consistent picture; the last one is as good as any.
             if (complete || attempt == Attempts)
-            {
-                return
-                [
-                    .. links.Values
-                        .Select(link => addresses.TryGetValue(link.Link.Index, out var own) ? link with { Addresses = own } : link)
-                        .OrderBy(static link => link.Link.Index),
-                ];
-            }
+                return tables.ToStates();
         }
     }
 
@@ -51,8 +43,7 @@ public static class NetworkInterfaces
         }
     }
 
-    private static bool Dump(
-        Socket socket, ushort kind, uint sequence, Dictionary<int, InterfaceState> links, Dictionary<int, List<InterfaceAddress>> addresses)
+    private static bool Dump(Socket socket, ushort kind, uint sequence, RouteTables tables)
     {
         Span<byte> request = stackalloc byte[RouteMessages.RequestLength];
         socket.Send(request[..RouteMessages.WriteDump(request, kind, sequence)]);
@@ -60,7 +51,7 @@ public static class NetworkInterfaces
         while (true)
         {
             int length = socket.Receive(buffer);
-            switch (RouteMessages.Read(buffer.AsSpan(0, length), sequence, links, addresses))
+            switch (RouteMessages.Read(buffer.AsSpan(0, length), sequence, tables))
             {
                 case DumpProgress.Done:
                     return true;

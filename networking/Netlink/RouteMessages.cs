@@ -17,7 +17,7 @@ internal enum DumpProgress
     Broken,
 }
 
-/// <summary>The messages of rtnetlink(7) that tell of interfaces and their IPv4 addresses. Numbers are in host order, little-endian on all that .NET runs on.</summary>
+/// <summary>The messages of rtnetlink(7) that tell of interfaces and their addresses. Numbers are in host order, little-endian on all that .NET runs on.</summary>
 internal static class RouteMessages
 {
     /// <summary>RTM_GETLINK.</summary>
@@ -39,7 +39,8 @@ internal static class RouteMessages
     private const int HeaderLength = 16;
     private const int LinkLength = 16;
     private const int AddressLength = 8;
-    private const byte AddressFamilyInternet = 2;
+    private const byte InternetFamily = 2;
+    private const byte InternetSixFamily = 10;
     private const ushort EthernetType = 1;
     private const uint FlagUp = 0x1;
     private const uint FlagBroadcast = 0x2;
@@ -54,14 +55,11 @@ internal static class RouteMessages
         BinaryPrimitives.WriteUInt16LittleEndian(target[4..], kind);
         BinaryPrimitives.WriteUInt16LittleEndian(target[6..], Request | Dump);
         BinaryPrimitives.WriteUInt32LittleEndian(target[8..], sequence);
-        if (kind == GetAddress)
-            target[HeaderLength] = AddressFamilyInternet;
         return RequestLength;
     }
 
     /// <summary>Reads one datagram of the answer to a dump. Entries that are malformed, or of another request, are skipped.</summary>
-    public static DumpProgress Read(
-        ReadOnlySpan<byte> datagram, uint sequence, Dictionary<int, InterfaceState> links, Dictionary<int, List<InterfaceAddress>> addresses)
+    public static DumpProgress Read(ReadOnlySpan<byte> datagram, uint sequence, RouteTables tables)
     {
         while (datagram.Length >= HeaderLength)
         {
@@ -82,10 +80,10 @@ internal static class RouteMessages
                 case Done:
                     return DumpProgress.Done;
                 case NewLink:
-                    ReadLink(body, links);
+                    ReadLink(body, tables);
                     break;
                 case NewAddress:
-                    ReadAddress(body, addresses);
+                    ReadAddress(body, tables);
                     break;
             }
         }
@@ -93,7 +91,7 @@ internal static class RouteMessages
     }
 
     /// <summary>struct ifinfomsg. Only Ethernet-like interfaces with a MAC address count.</summary>
-    private static void ReadLink(ReadOnlySpan<byte> body, Dictionary<int, InterfaceState> links)
+    private static void ReadLink(ReadOnlySpan<byte> body, RouteTables tables)
     {
         const ushort Address = 1, Name = 3, Master = 10;
         if (body.Length < LinkLength || BinaryPrimitives.ReadUInt16LittleEndian(body[2..]) != EthernetType)
@@ -114,35 +112,40 @@ internal static class RouteMessages
         }
         if (string.IsNullOrEmpty(name) || mac == MacAddress.Zero)
             return;
-        links[index] = new InterfaceState(
+        tables.Add(new InterfaceState(
             new PacketSocket.LinkInfo(index, name, mac), (flags & FlagUp) != 0, (flags & FlagBroadcast) != 0, (flags & FlagNoArp) == 0, master != 0)
         {
             HasCarrier = (flags & FlagRunning) != 0,
-        };
+        });
     }
 
     /// <summary>struct ifaddrmsg.</summary>
-    private static void ReadAddress(ReadOnlySpan<byte> body, Dictionary<int, List<InterfaceAddress>> addresses)
+    private static void ReadAddress(ReadOnlySpan<byte> body, RouteTables tables)
     {
         const ushort Peer = 1, Local = 2;
-        if (body.Length < AddressLength || body[0] != AddressFamilyInternet || body[1] > 32)
+        if (body.Length < AddressLength)
             return;
-        IPv4Address? peer = null, local = null;
+        int prefix = body[1];
+        int index = BinaryPrimitives.ReadInt32LittleEndian(body[4..]);
+        ReadOnlySpan<byte> peer = [], local = [];
         foreach (var attribute in new Attributes(body[AddressLength..]))
         {
-            if (attribute.Value.Length != IPv4Address.Length)
-                continue;
             if (attribute.Type == Peer)
-                peer = IPv4Address.Read(attribute.Value);
+                peer = attribute.Value;
             else if (attribute.Type == Local)
-                local = IPv4Address.Read(attribute.Value);
+                local = attribute.Value;
         }
-        if ((local ?? peer) is not { } address)
-            return;
-        int index = BinaryPrimitives.ReadInt32LittleEndian(body[4..]);
-        if (!addresses.TryGetValue(index, out var list))
-            addresses[index] = list = [];
-        list.Add(new InterfaceAddress(address, body[1]));
+        // The prefix is that of the peer, where there is one; an interface of IPv6 without one says its own address in that place (net/ipv6/addrconf.c, inet6_fill_ifaddr).
+        var own = local.IsEmpty ? peer : local;
+        switch (body[0])
+        {
+            case InternetFamily when own.Length == IPv4Address.Length && prefix <= 32:
+                tables.Add(index, new InterfaceAddress(IPv4Address.Read(own), prefix));
+                break;
+            case InternetSixFamily when peer.Length == IPv6Address.Length && prefix <= 128:
+                tables.Add(index, new IPv6Network(IPv6Address.Read(peer), prefix));
+                break;
+        }
     }
 
     /// <summary>The attributes of a message (struct rtattr): ends at the first that does not fit.</summary>

@@ -16,6 +16,9 @@ internal static partial class RouteSocket
     /// <summary>Changes of IPv4 addresses (RTMGRP_IPV4_IFADDR).</summary>
     public const uint IPv4AddressGroup = 0x10;
 
+    /// <summary>Changes of IPv6 addresses (RTMGRP_IPV6_IFADDR).</summary>
+    public const uint IPv6AddressGroup = 0x100;
+
     private const int AddressFamilyNetlink = 16;
     private const int SocketRaw = 3;
     private const int CloseOnExec = 0x80000;

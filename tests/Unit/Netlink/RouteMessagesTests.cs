@@ -8,8 +8,7 @@ namespace DynamicLb.Tests.Unit.Netlink;
 public sealed class RouteMessagesTests
 {
     private const uint Up = 0x1, Broadcast = 0x2, Running = 0x40, NoArp = 0x80;
-    private readonly Dictionary<int, InterfaceState> _links = [];
-    private readonly Dictionary<int, List<InterfaceAddress>> _addresses = [];
+    private readonly RouteTables _tables = new();
 
     [Fact]
     public void Links_are_read_with_their_flags_and_master()
@@ -20,11 +19,11 @@ public sealed class RouteMessagesTests
         ];
 
         Assert.Equal(DumpProgress.Done, Read(datagram));
-        Assert.Equal(["eth0", "eth1", "wg0"], _links.Values.Select(static link => link.Link.Name));
-        Assert.True(_links[2] is { IsUp: true, IsBroadcast: true, UsesArp: true, IsEnslaved: false, HasCarrier: true });
-        Assert.True(_links[3] is { IsUp: false, IsEnslaved: true, HasCarrier: false });
-        Assert.True(_links[4] is { UsesArp: false, IsBroadcast: false });
-        Assert.Equal(MacAddress.Parse("02:00:00:00:00:02"), _links[2].Link.Mac);
+        Assert.Equal(["eth0", "eth1", "wg0"], Links.Select(static link => link.Link.Name));
+        Assert.True(Links[0] is { IsUp: true, IsBroadcast: true, UsesArp: true, IsEnslaved: false, HasCarrier: true });
+        Assert.True(Links[1] is { IsUp: false, IsEnslaved: true, HasCarrier: false });
+        Assert.True(Links[2] is { UsesArp: false, IsBroadcast: false });
+        Assert.Equal(MacAddress.Parse("02:00:00:00:00:02"), Links[0].Link.Mac);
     }
 
     [Fact]
@@ -33,23 +32,38 @@ public sealed class RouteMessagesTests
         byte[] datagram = [.. Link(1, "lo", Up, type: 772), .. Link(5, "tun0", Up, type: 65534), .. Link(6, "odd", Up, mac: "00:00:00:00:00:00")];
 
         Assert.Equal(DumpProgress.Continues, Read(datagram));
-        Assert.Empty(_links);
+        Assert.Empty(Links);
     }
 
     [Fact]
     public void Addresses_prefer_the_local_one_to_the_peer()
     {
         byte[] body = [2, 24, 0, 0, 2, 0, 0, 0, .. Attribute(1, [10, 0, 0, 9]), .. Attribute(2, [10, 0, 0, 1])];
-        Read([.. Message(20, 0, body), .. Message(20, 0, [2, 33, 0, 0, 2, 0, 0, 0, .. Attribute(2, [10, 0, 0, 2])])]);
+        Read([.. Link(2, "eth0", Up), .. Message(20, 0, body), .. Message(20, 0, [2, 33, 0, 0, 2, 0, 0, 0, .. Attribute(2, [10, 0, 0, 2])])]);
 
-        Assert.Equal([new InterfaceAddress(IPv4Address.Parse("10.0.0.1"), 24)], _addresses[2]);
+        Assert.Equal([new InterfaceAddress(IPv4Address.Parse("10.0.0.1"), 24)], Links[0].Addresses);
+    }
+
+    [Fact]
+    public void Networks_of_IPv6_are_read_once_with_the_prefix_of_the_peer()
+    {
+        var (first, second, peer) = (IPv6Bytes("2001:db8::1"), IPv6Bytes("2001:db8::2"), IPv6Bytes("2001:db8:1::9"));
+        Read(
+        [
+            .. Link(2, "eth0", Up), .. Message(20, 0, [10, 64, 0, 0, 2, 0, 0, 0, .. Attribute(1, first)]), .. Message(20, 0, [10, 64, 0, 0, 2, 0, 0, 0, .. Attribute(1, second)]),
+            .. Message(20, 0, [10, 127, 0, 0, 2, 0, 0, 0, .. Attribute(2, first), .. Attribute(1, peer)]), .. Message(20, 0, [10, 129, 0, 0, 2, 0, 0, 0, .. Attribute(1, first)]),
+            .. Message(20, 0, [10, 64, 0, 0, 2, 0, 0, 0, .. Attribute(1, [10, 0, 0, 1])]),
+        ]);
+
+        Assert.Equal([IPv6Network.Parse("2001:db8::/64"), IPv6Network.Parse("2001:db8:1::8/127")], Links[0].IPv6Networks);
+        Assert.Empty(Links[0].Addresses);
     }
 
     [Fact]
     public void Answers_to_other_requests_are_skipped()
     {
         Assert.Equal(DumpProgress.Continues, Read([.. Link(2, "eth0", Up, sequence: 8), .. Message(3, 0, [], sequence: 8)]));
-        Assert.Empty(_links);
+        Assert.Empty(Links);
     }
 
     [Theory]
@@ -80,7 +94,7 @@ public sealed class RouteMessagesTests
     {
         foreach (var state in NetworkInterfaces.Read())
         {
-            Assert.Equal(state, NetworkInterfaces.TryRead(state.Link.Name) is { } again ? again with { Addresses = state.Addresses } : null);
+            Assert.Equal(state, NetworkInterfaces.TryRead(state.Link.Name) is { } again ? again with { Addresses = state.Addresses, IPv6Networks = state.IPv6Networks } : null);
             Assert.NotEqual(MacAddress.Zero, state.Link.Mac);
         }
         Assert.Null(NetworkInterfaces.TryRead("no-such-link"));
@@ -93,7 +107,11 @@ public sealed class RouteMessagesTests
     [InlineData(null, "", "garbage")]
     public void The_default_route_of_the_lowest_metric_counts(string? expected, params string[] lines) => Assert.Equal(expected, DefaultRoute.FindInterface(lines));
 
-    private DumpProgress Read(byte[] datagram) => RouteMessages.Read(datagram, 7, _links, _addresses);
+    private IReadOnlyList<InterfaceState> Links => _tables.ToStates();
+
+    private static byte[] IPv6Bytes(string text) => IPv6Address.Parse(text).ToIPAddress().GetAddressBytes();
+
+    private DumpProgress Read(byte[] datagram) => RouteMessages.Read(datagram, 7, _tables);
 
     private static byte[] Link(
         int index, string name, uint flags, int master = 0, ushort type = 1, string? mac = null, uint sequence = 7)
