@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that a set of tasks needs and that are missing: lab/install.sh demo|network|cluster|benchmarks...
+# Installs the Debian packages that a set of tasks needs and that are missing: lab/install.sh demo|bgp|network|cluster|benchmarks...
 # Nothing it installs may start: a DHCP server of the lab must never speak on the machine's own network. A policy-rc.d
 # that refuses every start stands during the installation, and is taken away (or put back as it was) afterwards.
 set -euo pipefail
 
-[ $# -gt 0 ] || { echo "usage: lab/install.sh demo|network|cluster|benchmarks..." >&2; exit 2; }
+[ $# -gt 0 ] || { echo "usage: lab/install.sh demo|bgp|network|cluster|benchmarks..." >&2; exit 2; }
 
 # package:command that shows it is there:what for. The command also accepts a package of another origin.
 demo="iproute2:ip:namespaces
@@ -30,7 +30,10 @@ frr:/usr/lib/frr/bgpd:BGP router
 bird2:bird:BGP router
 gobgpd:gobgpd:BGP router
 chromium:chromium:browser of the dashboard's tests"
+bgp="frr:/usr/lib/frr/bgpd:BGP router"
 benchmarks="$demo
+$bgp
+gobgpd:gobgpd:what the speaker's BGP is measured against
 kea-admin:perfdhcp:what the address service is measured against"
 cluster="iproute2:ip:namespaces
 curl:curl:readiness of the API server
@@ -42,7 +45,7 @@ conntrack:conntrack:the real kube-proxy"
 PATH="$PATH:/usr/sbin:/sbin"
 declare -A reason=()
 for set in "$@"; do
-    case "$set" in demo|network|cluster|benchmarks) ;; *) echo "unknown set: $set" >&2; exit 2 ;; esac
+    case "$set" in demo|bgp|network|cluster|benchmarks) ;; *) echo "unknown set: $set" >&2; exit 2 ;; esac
     while IFS=: read -r package command why; do
         if ! command -v "$command" >/dev/null 2>&1; then reason[$package]="$why"; fi
     done <<<"${!set}"

@@ -11,6 +11,9 @@ public sealed class FrrRouter
 
     private FrrRouter(LabHost host, string sockets, ChildProcess bgpd) => (_host, _sockets, Bgpd) = (host, sockets, bgpd);
 
+    /// <summary>Where the daemons' sockets are, for <c>vtysh --vty_socket</c>.</summary>
+    public string Sockets => _sockets;
+
     /// <summary>The BGP daemon.</summary>
     public ChildProcess Bgpd { get; }
 
@@ -19,7 +22,8 @@ public sealed class FrrRouter
     /// <param name="host">The host.</param>
     /// <param name="configuration">bgpd's configuration.</param>
     /// <param name="cancellationToken">Gives up.</param>
-    public static async Task<FrrRouter> StartAsync(LabNetwork network, LabHost host, string configuration, CancellationToken cancellationToken)
+    /// <param name="bfd">bfdd's configuration; null to do without it.</param>
+    public static async Task<FrrRouter> StartAsync(LabNetwork network, LabHost host, string configuration, CancellationToken cancellationToken, string? bfd = null)
     {
         ArgumentNullException.ThrowIfNull(network);
         ArgumentNullException.ThrowIfNull(host);
@@ -27,12 +31,21 @@ public sealed class FrrRouter
         var file = Path.Combine(folder, "bgpd.conf");
         await File.WriteAllTextAsync(file, $"log stdout informational\n{configuration}", cancellationToken);
         await File.WriteAllTextAsync(Path.Combine(folder, "zebra.conf"), "log stdout informational\n", cancellationToken);
+        if (bfd is not null)
+            await File.WriteAllTextAsync(Path.Combine(folder, "bfdd.conf"), $"log stdout informational\n{bfd}\n", cancellationToken);
         // The daemons give up root before they make their sockets.
         await host.Namespace.RunAsync("chown", ["-R", "frr:frr", folder], cancellationToken);
         string[] common = ["-P", "0", "-z", Path.Combine(folder, "zserv.api"), "--vty_socket", folder];
         network.Start(host, $"zebra-{host.Name}", $"{Programs}/zebra", [.. common, "-f", Path.Combine(folder, "zebra.conf"), "-i", Path.Combine(folder, "zebra.pid")]);
         await Wait.UntilAsync(
             () => Task.FromResult(File.Exists(Path.Combine(folder, "zserv.api")) && File.Exists(Path.Combine(folder, "zebra.vty"))), TimeSpan.FromSeconds(20), "zebra", cancellationToken);
+        if (bfd is not null)
+        {
+            network.Start(
+                host, $"bfdd-{host.Name}", $"{Programs}/bfdd",
+                [.. common, "-f", Path.Combine(folder, "bfdd.conf"), "-i", Path.Combine(folder, "bfdd.pid"), "--bfdctl", Path.Combine(folder, "bfdd.sock")]);
+            await Wait.UntilAsync(() => Task.FromResult(File.Exists(Path.Combine(folder, "bfdd.vty"))), TimeSpan.FromSeconds(20), "bfdd", cancellationToken);
+        }
         var bgpd = network.Start(host, $"bgpd-{host.Name}", $"{Programs}/bgpd", [.. common, "-f", file, "-i", Path.Combine(folder, "bgpd.pid")]);
         var router = new FrrRouter(host, folder, bgpd);
         await Wait.UntilAsync(() => Task.FromResult(File.Exists(Path.Combine(folder, "bgpd.vty"))), TimeSpan.FromSeconds(20), $"bgpd\n{bgpd.LogTail()}", cancellationToken);

@@ -169,19 +169,44 @@ internal sealed class DemoCluster : IAsyncDisposable
             """, cancellationToken);
     }
 
-    /// <summary>The Service demo/web and, as the endpoint controller would, its EndpointSlice.</summary>
-    public async Task CreateWebAsync(LabHost node, CancellationToken cancellationToken)
+    /// <summary>The configuration as resources: addresses of a range, announced to a router of AS 64512 by BGP, with BFD.</summary>
+    public async Task CreateBgpConfigurationAsync(string range, string router, int interval, int multiplier, CancellationToken cancellationToken)
+    {
+        const string Space = "namespaces/dynamiclb-system";
+        await CreateAsync($"apis/metallb.io/v1beta1/{Space}/ipaddresspools", $$$"""
+            {"apiVersion":"metallb.io/v1beta1","kind":"IPAddressPool","metadata":{"name":"public","namespace":"dynamiclb-system"},"spec":{"addresses":["{{{range}}}"]}}
+            """, cancellationToken);
+        await CreateAsync($"apis/metallb.io/v1beta1/{Space}/bgpadvertisements", """
+            {"apiVersion":"metallb.io/v1beta1","kind":"BGPAdvertisement","metadata":{"name":"routers","namespace":"dynamiclb-system"},"spec":{"ipAddressPools":["public"]}}
+            """, cancellationToken);
+        await CreateAsync($"apis/metallb.io/v1beta1/{Space}/bfdprofiles", $$$"""
+            {"apiVersion":"metallb.io/v1beta1","kind":"BFDProfile","metadata":{"name":"fast","namespace":"dynamiclb-system"},
+             "spec":{"transmitInterval":{{{interval}}},"receiveInterval":{{{interval}}},"detectMultiplier":{{{multiplier}}} } }
+            """, cancellationToken);
+        await CreateAsync($"apis/metallb.io/v1beta2/{Space}/bgppeers", $$$"""
+            {"apiVersion":"metallb.io/v1beta2","kind":"BGPPeer","metadata":{"name":"router","namespace":"dynamiclb-system"},
+             "spec":{"myASN":64513,"peerASN":64512,"peerAddress":"{{{router}}}","bfdProfile":"fast"} }
+            """, cancellationToken);
+    }
+
+    /// <summary>The Service demo/web with a Pod on each of these nodes and, as the endpoint controller would, its EndpointSlice. With several, traffic stays on the node it comes to.</summary>
+    public async Task CreateWebAsync(IReadOnlyList<LabHost> nodes, CancellationToken cancellationToken)
     {
         // v1beta1 names the node in the topology.
-        var where = SliceVersion == "v1" ? $"\"nodeName\":\"{node.Name}\"" : $"\"topology\":{{\"kubernetes.io/hostname\":\"{node.Name}\"}}";
+        var endpoints = nodes.Select(node =>
+        {
+            var where = SliceVersion == "v1" ? $"\"nodeName\":\"{node.Name}\"" : $"\"topology\":{{\"kubernetes.io/hostname\":\"{node.Name}\"}}";
+            return $$$"""{"addresses":["{{{node.ManagementAddress}}}"],"conditions":{"ready":true,"serving":true,"terminating":false},{{{where}}}}""";
+        });
         await CreateAsync(EndpointSlices, $$$"""
             {"apiVersion":"discovery.k8s.io/{{{SliceVersion}}}","kind":"EndpointSlice","metadata":{"name":"web-1","namespace":"demo","labels":{"kubernetes.io/service-name":"web"}},
              "addressType":"IPv4","ports":[{"name":"http","port":8080,"protocol":"TCP"}],
-             "endpoints":[{"addresses":["{{{node.ManagementAddress}}}"],"conditions":{"ready":true,"serving":true,"terminating":false},{{{where}}}}]}
+             "endpoints":[{{{string.Join(',', endpoints)}}}]}
             """, cancellationToken);
-        await CreateAsync("api/v1/namespaces/demo/services", """
+        var policy = nodes.Count > 1 ? "\"externalTrafficPolicy\":\"Local\"," : "";
+        await CreateAsync("api/v1/namespaces/demo/services", $$$"""
             {"apiVersion":"v1","kind":"Service","metadata":{"name":"web","namespace":"demo"},
-             "spec":{"type":"LoadBalancer","selector":{"app":"web"},"ports":[{"name":"http","port":80,"targetPort":8080,"protocol":"TCP"}]}}
+             "spec":{"type":"LoadBalancer",{{{policy}}}"selector":{"app":"web"},"ports":[{"name":"http","port":80,"targetPort":8080,"protocol":"TCP"}]}}
             """, cancellationToken);
     }
 

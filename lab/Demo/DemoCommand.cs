@@ -23,7 +23,7 @@ internal static class DemoCommand
             var network = await LabNetwork.CreateAsync(cancellationToken);
             try
             {
-                await using var demo = new DemoRun(network, options, steps);
+                await using IDemo demo = options.UsesBgp ? new BgpDemoRun(network, options, steps) : new DemoRun(network, options, steps);
                 await demo.RunAsync(cancellationToken);
                 passed = true;
                 if (!options.Check)

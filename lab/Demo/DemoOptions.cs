@@ -27,6 +27,9 @@ internal sealed record DemoOptions
     /// <summary>Whether the programs are configured by resources; else by a file.</summary>
     public bool UsesResources { get; init; }
 
+    /// <summary>Whether a router is told of addresses by BGP; else the LAN is, by ARP.</summary>
+    public bool UsesBgp { get; init; }
+
     /// <summary>Null with a fault when the arguments are wrong.</summary>
     public static DemoOptions? Parse(IReadOnlyList<string> args, out string? fault)
     {
@@ -55,6 +58,10 @@ internal sealed record DemoOptions
                     options = options with { UsesResources = value == "resources" };
                     i++;
                     break;
+                case "--protocol" when value is "layer2" or "bgp":
+                    options = options with { UsesBgp = value == "bgp" };
+                    i++;
+                    break;
                 default:
                     fault = $"cannot understand {args[i]} {value}".TrimEnd();
                     return null;
@@ -65,6 +72,13 @@ internal sealed record DemoOptions
         if (options is { UsesResources: true, Kube: DemoKube.Existing })
         {
             fault = "--config resources goes with --kube inprocess and real only";
+            return null;
+        }
+
+        // Its addresses are from a reserved range, and nodes of somebody's own cluster are not ours to kill.
+        if (options.UsesBgp && (args.Contains("--dhcp", StringComparer.Ordinal) || options.Kube == DemoKube.Existing))
+        {
+            fault = "--protocol bgp goes neither with --dhcp nor with --kube existing";
             return null;
         }
 

@@ -6,15 +6,14 @@ using DynamicLb.Lab.Networks;
 namespace DynamicLb.Lab.Demo;
 
 /// <summary>The main job, step by step.</summary>
-internal sealed class DemoRun(LabNetwork network, DemoOptions options, StepLog steps) : IAsyncDisposable
+internal sealed class DemoRun(LabNetwork network, DemoOptions options, StepLog steps) : IDemo
 {
     private const string ServicePath = "api/v1/namespaces/demo/services/web";
     private static readonly string[] _nodes = ["node1", "node2"];
-    private readonly Dictionary<string, ChildProcess> _speakers = new(StringComparer.Ordinal);
     private DhcpServer _dhcp = null!;
     private DemoCluster _cluster = null!;
     private AddressServiceProcess _addresses = null!;
-    private string _configuration = "";
+    private DemoPrograms _programs = null!;
     private string _ip = "";
     private string _mac = "";
 
@@ -35,9 +34,9 @@ internal sealed class DemoRun(LabNetwork network, DemoOptions options, StepLog s
     /// <summary>Puts the Service back and waits for Ctrl-C.</summary>
     public async Task PlayAsync(CancellationToken cancellationToken)
     {
-        foreach (var name in _nodes.Where(n => _speakers[n].HasExited))
-            StartSpeaker(name);
-        await _cluster.CreateWebAsync(network["node2"], cancellationToken);
+        foreach (var name in _nodes.Where(n => _programs.Speaker(n).HasExited))
+            _programs.StartSpeaker(name);
+        await _cluster.CreateWebAsync([network["node2"]], cancellationToken);
         await WaitForAddressAsync(cancellationToken);
         foreach (var node in _nodes)
             await ForwardAsync(node, cancellationToken);
@@ -92,16 +91,15 @@ internal sealed class DemoRun(LabNetwork network, DemoOptions options, StepLog s
         network.Start(network["node2"], "web", "dotnet", Programs.PathOf("Lab"), "web", "8080", "node2");
         _addresses = await starting;
 
+        _programs = new DemoPrograms(network, _cluster, options.UsesResources);
         if (options.UsesResources)
         {
-            _configuration = "resources";
             await _cluster.DefineResourcesAsync(cancellationToken);
             await _cluster.CreateConfigurationAsync(_addresses.Url, _addresses.Token, cancellationToken);
         }
         else
         {
-            _configuration = Path.Combine(network.Folder, "config.yaml");
-            await File.WriteAllTextAsync(_configuration, $"""
+            await File.WriteAllTextAsync(_programs.ConfigurationFile, $"""
                 address-services:
                 - name: dhcp
                   url: {_addresses.Url.ToString().TrimEnd('/')}
@@ -111,48 +109,13 @@ internal sealed class DemoRun(LabNetwork network, DemoOptions options, StepLog s
                 """, cancellationToken);
         }
 
-        network.StartOurs(network["kube"], "controller", "Controller", "--config", _configuration, "--kubeconfig", _cluster.Kubeconfig, "--namespace", "dynamiclb-system");
-        await File.WriteAllTextAsync(
-            Path.Combine(network.Folder, "heartbeat-key"), System.Security.Cryptography.RandomNumberGenerator.GetHexString(32), cancellationToken);
-        foreach (var name in _nodes)
-        {
-            StartSpeaker(name);
-            if (_cluster.KubeProxy is { } kubeProxy)
-                StartKubeProxy(name, kubeProxy);
-        }
-
-        await WaitForReadyAsync("kube", 17472, "controller", cancellationToken);
-        foreach (var name in _nodes)
-            await WaitForReadyAsync(name, 17473, $"speaker-{name}", cancellationToken);
+        await _programs.StartAsync(_nodes, cancellationToken);
         return "Ready: the address service on node1, the controller, a speaker on each node";
-    }
-
-    private void StartSpeaker(string node) =>
-        _speakers[node] = network.StartOurs(network[node], $"speaker-{node}", "Speaker", "--config", _configuration,
-            "--kubeconfig", _cluster.Kubeconfig, "--namespace", "dynamiclb-system", "--node-name", node,
-            "--heartbeat-key-file", Path.Combine(network.Folder, "heartbeat-key"));
-
-    // The limits of connection tracking belong to the machine, not to a namespace: 0 leaves them alone.
-    private void StartKubeProxy(string node, string kubeProxy) =>
-        network.Start(network[node], $"kube-proxy-{node}", kubeProxy, "--kubeconfig", _cluster.Kubeconfig, "--hostname-override", node, "--proxy-mode", "iptables",
-            "--conntrack-max-per-core", "0", "--conntrack-tcp-timeout-established", "0s", "--conntrack-tcp-timeout-close-wait", "0s");
-
-    private async Task WaitForReadyAsync(string host, int port, string log, CancellationToken cancellationToken)
-    {
-        try
-        {
-            await Wait.UntilAsync(async () => await network[host].FetchAsync($"http://127.0.0.1:{port}/readyz", 2, cancellationToken) is not null,
-                TimeSpan.FromSeconds(40), $"{log} to be ready", cancellationToken);
-        }
-        catch (TimeoutException e)
-        {
-            throw new TimeoutException($"{e.Message}; it says: {string.Join('\n', File.ReadLines(Path.Combine(network.Folder, $"{log}.log")).TakeLast(5))}", e);
-        }
     }
 
     private async Task<string> ApplyServiceAsync(CancellationToken cancellationToken)
     {
-        await _cluster.CreateWebAsync(network["node2"], cancellationToken);
+        await _cluster.CreateWebAsync([network["node2"]], cancellationToken);
         await WaitForAddressAsync(cancellationToken);
         foreach (var node in _nodes)
             await ForwardAsync(node, cancellationToken);
@@ -174,18 +137,7 @@ internal sealed class DemoRun(LabNetwork network, DemoOptions options, StepLog s
     private static string? IngressOf(JsonNode? service) =>
         service?["status"]?["loadBalancer"]?["ingress"] is JsonArray { Count: > 0 } ingress ? ingress[0]?["ip"]?.GetValue<string>() : null;
 
-    // What kube-proxy does on a node, for this one Service.
-    private Task ForwardAsync(string node, CancellationToken cancellationToken) => _cluster.KubeProxy is not null ? Task.CompletedTask : network[node].Namespace.RunAsync("nft",
-    [
-        $$"""
-        table ip kube-proxy-stand-in {}
-        delete table ip kube-proxy-stand-in
-        table ip kube-proxy-stand-in {
-            chain prerouting { type nat hook prerouting priority dstnat; ip daddr {{_ip}} tcp dport 80 dnat to {{network["node2"].ManagementAddress}}:8080; }
-            chain postrouting { type nat hook postrouting priority srcnat; ct status dnat oifname "mgmt0" masquerade; }
-        }
-        """,
-    ], cancellationToken);
+    private Task ForwardAsync(string node, CancellationToken cancellationToken) => _programs.ForwardAsync(node, _ip, "node2", cancellationToken);
 
     private async Task<string> CompareLeasesAsync(CancellationToken cancellationToken)
     {
@@ -251,8 +203,8 @@ internal sealed class DemoRun(LabNetwork network, DemoOptions options, StepLog s
         await Wait.UntilAsync(() => Task.FromResult(File.Exists(dialed) && Dialer.LongestGap(dialed, begun) < TimeSpan.FromSeconds(1)), TimeSpan.FromSeconds(10), "connections", cancellationToken);
 
         var since = TimeProvider.System.GetUtcNow();
-        _speakers[first].Signal("TERM");
-        await _speakers[first].WaitForExitAsync(cancellationToken);
+        _programs.Speaker(first).Signal("TERM");
+        await _programs.Speaker(first).WaitForExitAsync(cancellationToken);
         var second = await WaitForAnnouncerAsync(first, cancellationToken);
         var page = await PageAsync(cancellationToken);
         // A connection that waits for its answer is known to fail a second later.

@@ -7,6 +7,7 @@ namespace DynamicLb.Lab.Demo;
 internal sealed class StepLog
 {
     private readonly List<(string Name, double Seconds)> _timings = [];
+    private readonly List<(string Name, double Milliseconds)> _gaps = [];
     private string? _current;
 
     /// <summary>Runs a step; the line it prints is what <paramref name="step"/> says was observed.</summary>
@@ -21,6 +22,9 @@ internal sealed class StepLog
         _current = null;
     }
 
+    /// <summary>A duration beside those of the steps, for the last line.</summary>
+    public void Measured(string name, TimeSpan time) => _gaps.Add(($"{name}Milliseconds", time.TotalMilliseconds));
+
     /// <summary>Says which step failed.</summary>
     public void Failed(string why) => Console.WriteLine($"FAILED   {_current ?? "cleaning up"}: {why}");
 
@@ -32,7 +36,10 @@ internal sealed class StepLog
         {
             json.WriteStartObject();
             json.WriteBoolean("passed", passed);
-            json.WriteString("dhcp", options.Dhcp);
+            if (options.UsesBgp)
+                json.WriteString("protocol", "bgp");
+            else
+                json.WriteString("dhcp", options.Dhcp);
             json.WriteString("kube", options.Kube.ToString().ToLowerInvariant());
             json.WriteString("config", options.UsesResources ? "resources" : "file");
             if (_current is not null)
@@ -40,6 +47,8 @@ internal sealed class StepLog
                 json.WriteString("failed", _current);
             }
 
+            foreach (var (name, milliseconds) in _gaps)
+                json.WriteNumber(name, Math.Round(milliseconds));
             json.WriteNumber("totalSeconds", Math.Round(total.TotalSeconds, 2));
             json.WriteStartObject("steps");
             foreach (var (name, seconds) in _timings)

@@ -12,7 +12,7 @@ public static class Dialer
 
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(1);
 
-    /// <summary>Dials until cancelled. Prints a line for each connection that came about within a second: when it was begun, in milliseconds since 1970.</summary>
+    /// <summary>Dials until cancelled. Prints a line for each connection: when it was begun, in milliseconds since 1970; behind a minus sign when it did not come about within a second.</summary>
     public static async Task RunAsync(IPEndPoint server, CancellationToken cancellationToken)
     {
         using var timer = new PeriodicTimer(Interval, TimeProvider.System);
@@ -29,16 +29,26 @@ public static class Dialer
     }
 
     /// <summary>The longest time without an answer since a moment, from what <see cref="RunAsync"/> printed; up to one <see cref="Interval"/> when there was none.</summary>
-    public static TimeSpan LongestGap(string file, DateTimeOffset since)
+    public static TimeSpan LongestGap(string file, DateTimeOffset since) =>
+        Gaps.Longest(Read(file).Where(begun => begun >= since.ToUnixTimeMilliseconds()).Select(DateTimeOffset.FromUnixTimeMilliseconds));
+
+    /// <summary>From a moment to the last connection since then that did not come about; zero when all did. Where a router spreads connections, some go well all the time.</summary>
+    public static TimeSpan UntilLastFailure(string file, DateTimeOffset since)
+    {
+        long start = since.ToUnixTimeMilliseconds();
+        return TimeSpan.FromMilliseconds(Read(file).Where(begun => -begun >= start).Select(begun => -begun - start).DefaultIfEmpty(0).Max());
+    }
+
+    private static List<long> Read(string file)
     {
         using var reader = new StreamReader(new FileStream(file, FileMode.Open, FileAccess.Read, FileShare.ReadWrite));
-        var answers = new List<DateTimeOffset>();
+        var begun = new List<long>();
         while (reader.ReadLine() is { } line)
         {
-            if (long.TryParse(line, NumberStyles.None, CultureInfo.InvariantCulture, out long begun) && begun >= since.ToUnixTimeMilliseconds())
-                answers.Add(DateTimeOffset.FromUnixTimeMilliseconds(begun));
+            if (long.TryParse(line, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out long each))
+                begun.Add(each);
         }
-        return Gaps.Longest(answers);
+        return begun;
     }
 
     private static async Task DialAsync(IPEndPoint server, TextWriter output)
@@ -55,7 +65,7 @@ public static class Dialer
         }
         catch (Exception e) when (e is SocketException or OperationCanceledException)
         {
-            // That is what is measured.
+            await output.WriteLineAsync((-begun).ToString(CultureInfo.InvariantCulture));
         }
     }
 }
