@@ -24,6 +24,9 @@ internal abstract class LeaseClient
     /// <summary>Whether the message that awaits an answer was sent once so far.</summary>
     public abstract bool IsFirstTransmission { get; }
 
+    /// <summary>When that message was sent for the first time.</summary>
+    public abstract TimeSpan FirstSentAt { get; }
+
     /// <summary>When <see cref="Tick"/> has something to do; null for never.</summary>
     public abstract TimeSpan? NextDeadline { get; }
 
@@ -64,6 +67,8 @@ internal sealed class LeaseClient4(DhcpClient client) : LeaseClient
 
     public override bool IsFirstTransmission => client.IsFirstTransmission;
 
+    public override TimeSpan FirstSentAt => client.FirstSentAt;
+
     public override TimeSpan? NextDeadline => client.NextDeadline;
 
     public override string? Progress => client.Attempt?.Describe();
@@ -97,6 +102,8 @@ internal sealed class LeaseClient6(Dhcp6Client client) : LeaseClient
     public override int UnansweredRenewals => client.UnansweredRenewals;
 
     public override bool IsFirstTransmission => client.IsFirstTransmission;
+
+    public override TimeSpan FirstSentAt => client.FirstSentAt;
 
     public override TimeSpan? NextDeadline => client.NextDeadline;
 

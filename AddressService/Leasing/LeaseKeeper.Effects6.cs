@@ -22,6 +22,7 @@ internal sealed partial class LeaseKeeper : IDhcp6ClientEffects
             return;
         }
         _metrics.Received(MetricLabel.Of(message.Type), LeaseFamily.IPv6);
+        link.Answered(entry, _clock.Now);
         client.Receive(message, source, _clock.Now);
         Reschedule(entry);
     }

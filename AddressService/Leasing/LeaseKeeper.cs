@@ -133,6 +133,7 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
             return;
         }
         _metrics.Received(MetricLabel.Of(reply.Message.Type));
+        link.Answered(entry, _clock.Now);
         client!.Receive(reply, _clock.Now);
         if (!EndIfConfused(entry))
             Reschedule(entry);
@@ -321,7 +322,7 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
 
     private void Reschedule(LeaseEntry entry)
     {
-        entry.Link.CountUnanswered(entry);
+        entry.Link.CountUnanswered(entry, _clock.Now);
         entry.Version++;
         if (entry.IsGone)
             return;

@@ -63,9 +63,9 @@ internal sealed class LeaseLink
     /// <summary>
     /// A server's socket buffer holds some 166 messages, and what exceeds it is lost: no new exchange begins while so many await their first answer.
     /// One that was repeated in vain does not count any more, so that a server that is silent to some holds nobody else up for longer than the
-    /// first pause.
+    /// first pause; but see <see cref="ExchangeWindow"/> for a server that is only slow.
     /// </summary>
-    internal const int MaxUnanswered = 64;
+    internal const int MaxUnanswered = ExchangeWindow.Largest;
 
     /// <summary>How long another host has to say that it uses an address (RFC 4862 §5.1, RetransTimer).</summary>
     internal static readonly TimeSpan DetectionTime = TimeSpan.FromSeconds(1);
@@ -76,7 +76,7 @@ internal sealed class LeaseLink
     // What begins an exchange stands in a queue of its own: when it has to wait, repetitions and renewals go on.
     private readonly PriorityQueue<LeaseEntry, (int Class, TimeSpan Expiry)> _ready = new();
     private readonly PriorityQueue<LeaseEntry, (int Class, TimeSpan Expiry)> _starting = new();
-    private int _unanswered;
+    private readonly ExchangeWindow _window = new();
 
     /// <param name="all">The settings in force.</param>
     /// <param name="options">Those of this interface.</param>
@@ -134,7 +134,7 @@ internal sealed class LeaseLink
 
     public Dhcp6ClientSettings Settings6 { get; }
 
-    private bool MayStart => _starting.Count > 0 && _unanswered < MaxUnanswered;
+    private bool MayStart => _starting.Count > 0 && _window.IsOpen;
 
     private bool HasReady => _ready.Count > 0 || MayStart;
 
@@ -201,14 +201,22 @@ internal sealed class LeaseLink
         return true;
     }
 
+    /// <summary>Takes note of a reply to a lease's exchange, before the client has it.</summary>
+    public void Answered(LeaseEntry entry, TimeSpan now) => _window.Answered(entry.Client.FirstSentAt, now);
+
     /// <summary>Takes note of whether a lease's exchange awaits its first answer.</summary>
-    public void CountUnanswered(LeaseEntry entry)
+    public void CountUnanswered(LeaseEntry entry, TimeSpan now)
     {
         var client = entry.Client;
-        bool counts = !entry.IsGone && !entry.IsReleasing && client.IsFirstTransmission
-            && client.State is DhcpClientState.Selecting or DhcpClientState.Requesting or DhcpClientState.Rebooting;
-        if (counts != entry.IsUnanswered)
-            SetUnanswered(entry, counts);
+        var state = client.State;
+        bool waits = !entry.IsGone && !entry.IsReleasing
+            && state is DhcpClientState.Selecting or DhcpClientState.Requesting or DhcpClientState.Rebooting;
+        // A server that has nothing to offer is silent, but it answers for what it has given.
+        bool counts = waits
+            && (client.IsFirstTransmission || (entry.IsUnanswered && state != DhcpClientState.Selecting && _window.IsBehind(client.FirstSentAt, now)));
+        if (waits && entry.IsUnanswered && !client.IsFirstTransmission)
+            _window.Repeated(client.FirstSentAt, now);
+        SetUnanswered(entry, counts);
     }
 
     public void SetUnanswered(LeaseEntry entry, bool isUnanswered)
@@ -216,6 +224,6 @@ internal sealed class LeaseLink
         if (entry.IsUnanswered == isUnanswered)
             return;
         entry.IsUnanswered = isUnanswered;
-        _unanswered += isUnanswered ? 1 : -1;
+        _window.Count += isUnanswered ? 1 : -1;
     }
 }

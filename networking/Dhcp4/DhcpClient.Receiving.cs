@@ -222,6 +222,7 @@ public sealed partial class DhcpClient
         _suspectUntil = null;
         _naksInRow = 0;
         _conflicts = 0;
+        EndVerification();
         UnansweredRenewals = 0;
         _renewAt = lease.T1 ?? now + _settings.InfiniteRecheck;
         Enter(DhcpClientState.Bound);

@@ -84,6 +84,8 @@ public sealed partial class DhcpClient
         if (State == DhcpClientState.Renewing)
             return DhcpLeaseTimes.Pause(now, lease.T1 ?? now, t2);
         var pause = DhcpLeaseTimes.Pause(now, t2, expiry);
+        if (!lease.Verified)
+            pause = DhcpLeaseTimes.Shorter(pause, UnverifiedRetry * (1 << LongestUnverifiedPauses));
         // The last stretch gets a try of its own, whatever the rhythm.
         var last = DhcpLeaseTimes.LastStretch(lease);
         return now < last && now + pause > last ? last - now : pause;

@@ -14,7 +14,6 @@ namespace DynamicLb.Networking.Dhcp4;
 /// </remarks>
 public sealed partial class DhcpClient
 {
-    private static readonly TimeSpan UnverifiedRetry = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan SecondReleaseAfter = TimeSpan.FromSeconds(1);
 
     private static readonly TimeSpan RefusedOfferPause = TimeSpan.FromMilliseconds(200);
@@ -92,6 +91,9 @@ public sealed partial class DhcpClient
     /// <summary>Whether the message that awaits an answer was sent once so far.</summary>
     public bool IsFirstTransmission => _transmissions == 1;
 
+    /// <summary>When the message that awaits an answer was sent for the first time. Of no meaning when there is none.</summary>
+    public TimeSpan FirstSentAt => _firstSentAt;
+
     /// <summary>When <see cref="Tick"/> has something to do; null for never. Changes only within the client's methods.</summary>
     public TimeSpan? NextDeadline
     {
@@ -123,27 +125,6 @@ public sealed partial class DhcpClient
         StartDiscovery(now);
     }
 
-    /// <summary>
-    /// Takes up a lease from before a restart and verifies it (INIT-REBOOT). Until an answer comes the lease stands, unverified; an expired one is
-    /// reported lost and its address asked for again.
-    /// </summary>
-    /// <exception cref="InvalidOperationException">The client is not idle.</exception>
-    public void Resume(DhcpLease lease, TimeSpan now)
-    {
-        RequireIdle();
-        _lastHeld = lease.Address;
-        _lastServer = lease.ServerId;
-        _lease = lease with { Verified = false };
-        if (lease.ExpiresAt <= now)
-        {
-            Lose(now, DhcpLossReason.Expired);
-            return;
-        }
-        BeginExchange(now);
-        Enter(DhcpClientState.Rebooting);
-        SendReboot(now);
-    }
-
     /// <summary>Does what is due. Harmless when nothing is.</summary>
     public void Tick(TimeSpan now)
     {
@@ -160,6 +141,7 @@ public sealed partial class DhcpClient
         switch (State)
         {
             case DhcpClientState.Bound:
+                _mustVerify = true;
                 _renewAt = now;
                 break;
             case DhcpClientState.Probing:
@@ -218,6 +200,8 @@ public sealed partial class DhcpClient
             Lose(now, DhcpLossReason.Refused);
         else if (State is DhcpClientState.Bound or DhcpClientState.Renewing && _lease?.T2 <= now)
             StartRenewal(now, DhcpClientState.Rebinding);
+        else if (State == DhcpClientState.Bound && _renewAt <= now && (_mustVerify || !_lease!.Verified))
+            StartReboot(now);
         else if (State == DhcpClientState.Bound && _renewAt <= now)
             StartRenewal(now, DhcpClientState.Renewing);
         else if (_windowEnd <= now)
@@ -245,7 +229,7 @@ public sealed partial class DhcpClient
             case DhcpClientState.Probing:
                 ProbeOn(now);
                 break;
-            case DhcpClientState.Rebooting when _transmissions >= _settings.RebootTries:
+            case DhcpClientState.Rebooting when _transmissions >= RebootTries:
                 GiveUpReboot(now);
                 break;
             case DhcpClientState.Rebooting:
@@ -285,22 +269,6 @@ public sealed partial class DhcpClient
         BeginExchange(now);
         Enter(phase);
         SendRenewal(now);
-    }
-
-    /// <summary>Silence after a restart: the lease has not ended, so it stands (RFC 2131 §3.2 step 4); but ask again soon.</summary>
-    private void GiveUpReboot(TimeSpan now)
-    {
-        if (_anonymousNak)
-        {
-            Refused(now);
-            return;
-        }
-        EndExchange();
-        var soon = now + UnverifiedRetry;
-        _renewAt = _lease!.T1 < soon ? _lease.T1 : soon;
-        if (_lease.T1 is not null)
-            _lease = _lease with { T1 = _renewAt };
-        Enter(DhcpClientState.Bound);
     }
 
     /// <summary>The lease's own server says that the address is not ours.</summary>
@@ -361,6 +329,7 @@ public sealed partial class DhcpClient
         _lease = null;
         _renewAt = null;
         _suspectUntil = null;
+        EndVerification();
         UnansweredRenewals = 0;
         _effects.Lost(this, lost, reason);
     }
@@ -409,6 +378,7 @@ public sealed partial class DhcpClient
         _lastServer = IPv4Address.Any;
         _renewAt = null;
         _suspectUntil = null;
+        EndVerification();
         _naksInRow = 0;
         _released = null;
         _releaseReason = null;

@@ -76,15 +76,8 @@ public sealed class RelayDhcpTransport : IDhcpTransport
     }
 
     /// <inheritdoc/>
-    public async Task RunAsync(IDhcpReceiver receiver, CancellationToken cancellationToken)
-    {
-        var learning = new LearningReceiver(this, receiver);
-        var end = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        _socket.Add(learning);
-        await using (cancellationToken.Register(end.SetResult))
-            await end.Task;
-        _socket.Remove(learning);
-    }
+    public Task RunAsync(IDhcpReceiver receiver, CancellationToken cancellationToken) =>
+        _socket.ListenAsync(new LearningReceiver(this, receiver), cancellationToken);
 
     /// <inheritdoc/>
     public ValueTask DisposeAsync() => _ownsSocket ? _socket.DisposeAsync() : ValueTask.CompletedTask;

@@ -241,6 +241,7 @@ public sealed partial class Dhcp6Client
         _lastHeld = lease.Address;
         _wanted = lease.Address;
         _refusalsInRow = 0;
+        _silentReboots = 0;
         UnansweredRenewals = 0;
         Enter(Dhcp6ClientState.Bound);
         if (before is null)

@@ -16,6 +16,8 @@ namespace DynamicLb.Networking.Dhcp6;
 public sealed partial class Dhcp6Client
 {
     private const int InfiniteTries = 4;
+    private const int LongestUnverifiedPauses = 3;
+    private static readonly TimeSpan UnverifiedRetry = TimeSpan.FromSeconds(60);
     private const int DeclinesRemembered = 16;
 
     // Requests to another server for the address that is held: meanwhile the lease's own is not asked.
@@ -33,6 +35,7 @@ public sealed partial class Dhcp6Client
     private IPv6Address _wanted;
     private TimeSpan _solMaxRt = Dhcp6Retransmission.Solicit.Longest;
     private int _refusalsInRow;
+    private int _silentReboots;
 
     // The exchange that is going on; the id is zero when there is none.
     private uint _xid;
@@ -78,6 +81,9 @@ public sealed partial class Dhcp6Client
 
     /// <summary>Whether the message that awaits an answer was sent once so far.</summary>
     public bool IsFirstTransmission => _transmissions == 1;
+
+    /// <summary>When the message that awaits an answer was sent for the first time. Of no meaning when there is none.</summary>
+    public TimeSpan FirstSentAt => _firstSentAt;
 
     /// <summary>When <see cref="Tick"/> has something to do; null for never. Changes only within the client's methods.</summary>
     public TimeSpan? NextDeadline
@@ -251,10 +257,21 @@ public sealed partial class Dhcp6Client
         }
     }
 
-    /// <summary>Silence: the lease has not ended, so it stands (RFC 8415 §18.2.3).</summary>
+    /// <summary>
+    /// Silence: the lease has not ended, so it stands (RFC 8415 §18.2.3). One that nobody vouches for since a restart is asked for again after a minute,
+    /// then after two, four and eight, if T1 does not come first.
+    /// </summary>
     private void Keep(TimeSpan now)
     {
+        bool wasVerification = State == Dhcp6ClientState.Rebooting;
         EndExchange();
+        if (wasVerification)
+        {
+            if (_lease!.Verified)
+                _lease = _lease with { Verified = false };
+            var pause = UnverifiedRetry * (1 << Math.Min(_silentReboots++, LongestUnverifiedPauses));
+            _nextSend = now + pause - (pause * (0.1 * _random.NextDouble()));
+        }
         if (_lease!.ExpiresAt is null && _lease.T1 <= now)
             _lease = _lease with { T1 = now + _settings.InfiniteRecheck };
         Enter(Dhcp6ClientState.Bound);
@@ -342,6 +359,7 @@ public sealed partial class Dhcp6Client
             or Dhcp6ClientState.Detecting or Dhcp6ClientState.Declining;
         var lost = _lease!;
         _lease = null;
+        _silentReboots = 0;
         UnansweredRenewals = 0;
         if (!searching)
         {
@@ -372,6 +390,7 @@ public sealed partial class Dhcp6Client
         _lastHeld = null;
         _pending = null;
         _refusalsInRow = 0;
+        _silentReboots = 0;
         UnansweredRenewals = 0;
         _declined.Clear();
     }

@@ -13,7 +13,7 @@ public sealed class RelayDhcp6Transport : IDhcp6Transport
 {
     private readonly Relay6Socket _socket;
     private readonly Dhcp6RelayHeader _header;
-    private readonly IPEndPoint[] _servers;
+    private readonly SocketAddress[] _servers;
     private readonly HashSet<IPv6Address> _allowed;
     private readonly bool _ownsSocket;
 
@@ -29,7 +29,7 @@ public sealed class RelayDhcp6Transport : IDhcp6Transport
             throw new ArgumentException("A relay needs a server to send to.", nameof(servers));
         _socket = socket;
         _header = header;
-        _servers = [.. servers.Select(server => new IPEndPoint(server.ToIPAddress(), socket.ServerPort))];
+        _servers = [.. servers.Select(server => new IPEndPoint(server.ToIPAddress(), socket.ServerPort).Serialize())];
         _allowed = [.. servers];
         _ownsSocket = ownsSocket;
     }
@@ -51,15 +51,8 @@ public sealed class RelayDhcp6Transport : IDhcp6Transport
     }
 
     /// <inheritdoc/>
-    public async Task RunAsync(IDhcp6Receiver receiver, CancellationToken cancellationToken)
-    {
-        var listener = new Relay6Socket.Listener(_header, _allowed, receiver);
-        var end = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        _socket.Add(listener);
-        await using (cancellationToken.Register(end.SetResult))
-            await end.Task;
-        _socket.Remove(listener);
-    }
+    public Task RunAsync(IDhcp6Receiver receiver, CancellationToken cancellationToken) =>
+        _socket.ListenAsync(new Relay6Listener(_header, _allowed, receiver), cancellationToken);
 
     /// <inheritdoc/>
     public ValueTask DisposeAsync() => _ownsSocket ? _socket.DisposeAsync() : ValueTask.CompletedTask;

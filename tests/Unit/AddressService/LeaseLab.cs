@@ -58,7 +58,7 @@ internal sealed class LeaseLab : IDisposable
 
     public MemoryLeaseStore Store { get; } = new();
 
-    public FakeDhcpServer Server { get; } = new();
+    public FakeDhcpServer Server { get; init; } = new();
 
     public LeaseKeeper Keeper { get; private set; } = null!;
 

@@ -1,6 +1,8 @@
 using DynamicLb.AddressService.Configuration;
 using DynamicLb.AddressService.Leasing;
+using DynamicLb.Networking.Addresses;
 using DynamicLb.Networking.Dhcp4;
+using DynamicLb.Tests.Unit.Support;
 
 namespace DynamicLb.Tests.Unit.AddressService;
 
@@ -43,6 +45,44 @@ public sealed class PacingTests
         lab.Server.IsSilent = false;
         lab.Advance(TimeSpan.FromSeconds(70));
         Assert.All(lab.Keeper.Status().Allocations, l => Assert.Equal("bound", l.State));
+    }
+
+    [Theory]
+    [InlineData(20)]
+    [InlineData(10)]
+    public void A_restart_storm_is_paced_by_a_server_that_is_slow(int millisecondsEach)
+    {
+        const int leases = 600;
+        using var lab = new LeaseLab(Unpaced) { Server = new FakeDhcpServer { Mask = IPv4Address.Parse("255.255.0.0"), Last = IPv4Address.Parse("10.77.9.0") } };
+        for (int i = 0; i < leases; i++)
+        {
+            lab.Post($"demo/s{i}");
+            lab.Advance(TimeSpan.FromMilliseconds(2));
+        }
+        Assert.All(lab.Leases, l => Assert.Equal("bound", l.State));
+        var buffer = new Queue<DhcpMessage>();
+        lab.Server.Script = (_, answers) =>
+        {
+            // What exceeds its socket's buffer is lost.
+            foreach (var answer in answers.Where(_ => buffer.Count < 166))
+                buffer.Enqueue(answer);
+            return [];
+        };
+        lab.Restart();
+        lab.Sent.Clear();
+        var start = lab.Clock.Now;
+        int most = 0;
+        while (lab.Leases.Any(l => !l.Verified) && lab.Clock.Now < start + TimeSpan.FromSeconds(60))
+        {
+            lab.Advance(TimeSpan.FromMilliseconds(millisecondsEach * 20));
+            most = Math.Max(most, buffer.Count);
+            for (int i = 0; i < 20 && buffer.TryDequeue(out var answer); i++)
+                lab.Keeper.Receive(lab.Keeper.Links[0], new DhcpReply(InMemoryDhcpTransport.Recode(answer), lab.Server.Mac, lab.Server.Id));
+        }
+        Assert.All(lab.Leases, l => Assert.True(l.Verified));
+        Assert.InRange((lab.Clock.Now - start).TotalMilliseconds, 0, leases * millisecondsEach * 1.5);
+        Assert.InRange(lab.CountSent(DhcpMessageType.Request), leases, leases * 3 / 2);
+        Assert.InRange(most, 1, 100);
     }
 
     [Fact]

@@ -42,6 +42,76 @@ public sealed class DhcpRestartAndReleaseTests
     }
 
     [Fact]
+    public void An_unverified_lease_is_asked_for_again_later_and_later_until_somebody_answers()
+    {
+        _lab.Servers[0].IsSilent = true;
+        _lab.Servers[0].LeaseSeconds = 86_400;
+        var client = _lab.NewClient();
+        client.Resume(Leases.Of("10.77.0.100", _lab.Now, seconds: 86_400), _lab.Now);
+        _lab.Run(TimeSpan.FromHours(1));
+        var rounds = _lab.Sent.GroupBy(sent => sent.Message.TransactionId).Select(round => (round.First().At, Count: round.Count())).ToList();
+        // The last may not be complete.
+        Assert.Equal([4, 2, 2, 2, 2], rounds.Take(5).Select(round => round.Count));
+        Assert.InRange(rounds.Count, 8, 11);
+        double[] pauses = [15 + 60, 3 + 120, 3 + 240, 3 + 480, 3 + 480];
+        for (int i = 0; i < pauses.Length; i++)
+            Assert.InRange((rounds[i + 1].At - rounds[i].At).TotalSeconds, pauses[i] * 0.88, pauses[i] * 1.02);
+        Assert.All(_lab.Sent, sent => Assert.False(sent.Message.Options.Contains(DhcpOptionCode.ServerId)));
+        Assert.Equal("10.77.0.100", client.Lease!.Address.ToString());
+        Assert.Empty(_lab.Events);
+
+        _lab.Servers[0].IsSilent = false;
+        _lab.Run(TimeSpan.FromMinutes(8.1));
+        Assert.True(client.Lease.Verified);
+        Assert.Equal(["renewed 10.77.0.100"], _lab.Events);
+        _lab.Sent.Clear();
+        _lab.Run(TimeSpan.FromHours(11));
+        Assert.Empty(_lab.Sent);
+    }
+
+    [Theory]
+    [InlineData(13)] // after T1
+    [InlineData(22)] // after T2
+    public void A_long_lease_past_its_renewal_time_is_verified_minutes_after_its_server_came_back(int age)
+    {
+        _lab.Servers[0].IsSilent = true;
+        var client = _lab.NewClient();
+        client.Resume(Leases.Of("10.77.0.100", _lab.Now - TimeSpan.FromHours(age), seconds: 86_400), _lab.Now);
+        _lab.Run(TimeSpan.FromMinutes(30));
+        Assert.InRange(_lab.Sent.Count, 6, 20);
+        _lab.Servers[0].IsSilent = false;
+        _lab.Run(TimeSpan.FromMinutes(8.1));
+        Assert.True(client.Lease!.Verified);
+    }
+
+    [Fact]
+    public void A_lease_without_end_is_verified_minutes_after_its_server_came_back()
+    {
+        _lab.Servers[0].IsSilent = true;
+        var client = _lab.NewClient();
+        client.Resume(Leases.Of("10.77.0.100", _lab.Now, seconds: DhcpLease.Infinite), _lab.Now);
+        _lab.Run(TimeSpan.FromMinutes(30));
+        _lab.Servers[0].IsSilent = false;
+        _lab.Run(TimeSpan.FromMinutes(8.1));
+        Assert.True(client.Lease!.Verified);
+    }
+
+    [Fact]
+    public void When_the_link_is_back_a_lease_is_verified_and_any_server_may_answer()
+    {
+        var client = _lab.NewBoundClient();
+        _lab.Servers[0].IsSilent = true;
+        client.Hurry(_lab.Now);
+        _lab.Run(TimeSpan.FromSeconds(20));
+        Assert.Equal(4, _lab.Sent.Count);
+        Assert.Equal((DhcpClientState.Bound, false), (client.State, client.Lease!.Verified));
+        _lab.Servers[0].IsSilent = false;
+        _lab.Run(TimeSpan.FromSeconds(61));
+        Assert.True(client.Lease.Verified);
+        Assert.Equal(["renewed 10.77.0.100"], _lab.Events);
+    }
+
+    [Fact]
     public void A_lease_that_expired_while_we_were_down_is_lost_and_asked_for_again()
     {
         var client = Resumed(TimeSpan.FromMinutes(11));

@@ -396,6 +396,22 @@ public sealed class Dhcp6ClientTests
     }
 
     [Fact]
+    public void A_verification_that_nobody_answered_is_repeated_after_a_minute_before_T1()
+    {
+        var lab = new Dhcp6Lab().Bind();
+        var usual = lab.Answer;
+        lab.Answer = _ => null;
+        lab.Client.Hurry(lab.Now);
+        lab.Run(20);
+        Assert.Equal((Dhcp6ClientState.Bound, false), (lab.Client.State, lab.Client.Lease!.Verified));
+        lab.Answer = usual;
+        lab.Sent.Clear();
+        lab.Run(55);
+        Assert.Equal(Dhcp6MessageType.Rebind, Assert.Single(lab.Sent).Message.Type);
+        Assert.True(lab.Client.Lease.Verified);
+    }
+
+    [Fact]
     public void Unanswered_renewals_are_counted_until_one_is_granted()
     {
         var lab = new Dhcp6Lab().Bind();
