@@ -7,6 +7,7 @@ using DynamicLb.Kubernetes.Resources;
 using DynamicLb.Networking.Arp;
 using DynamicLb.Networking.Ndp;
 using DynamicLb.Networking.Netlink;
+using DynamicLb.Networking.Nftables;
 using DynamicLb.Networking.PacketSocket;
 using DynamicLb.Speaker.Bfd;
 using DynamicLb.Speaker.Bgp;
@@ -80,6 +81,7 @@ internal static class SpeakerExtensions
         services.AddSingleton(new ResponderSockets(
             static link => PacketLinkChannel.Open(link, ArpPacket.ResponderFilter), static link => PacketLinkChannel.Open(link, NeighborFilter.Responder),
             static link => new SolicitedNodeGroups(link.Index)));
+        services.AddSingleton<IAddressMacs, AddressMacs>();
         services.AddSingleton<Layer2Announcer>();
         services.AddSingleton(provider => new EventRecorder(
             provider.GetRequiredService<IKubernetesClient>(), "metallb-speaker", options.NodeName, provider.GetRequiredService<TimeProvider>(),

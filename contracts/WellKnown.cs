@@ -31,6 +31,11 @@ public static class Annotations
     public const string ValidUntil = "dynamiclb.io/valid-until";
 
     /// <summary>
+    /// Written by the controller for addresses that are to be announced with the MAC of their lease: <c>address=MAC</c>, separated by commas.
+    /// </summary>
+    public const string LeaseMacs = "dynamiclb.io/lease-macs";
+
+    /// <summary>
     /// Written by the controller where a Service's lease does not go by the Service's own name, because it shares another's: <c>namespace/name@uid</c> of the lease.
     /// </summary>
     public const string Lease = "dynamiclb.io/lease";

@@ -334,7 +334,8 @@ internal sealed partial class LeaseKeeper
         bool ends = lease.Seconds != DhcpLease.Infinite;
         return new AcquireAddressAnswer(
             AnswerStatus.Success, lease.Address.ToString(), entry.Record.Id.ToString(), NullIfEmpty(entry.Record.Mac), ends ? lease.Seconds : null,
-            Utc(lease.ExpiresAt), lease.Server, entry.Record.FullName, lease.Verified, Family: FamilyName(entry.Record.Family), Duid: entry.Record.Duid);
+            Utc(lease.ExpiresAt), lease.Server, entry.Record.FullName, lease.Verified, Family: FamilyName(entry.Record.Family), Duid: entry.Record.Duid,
+            SharesMac: TrueOrNull(entry.Record.SharesMac));
     }
 
     private LeaseAnswer Describe(LeaseEntry entry)
@@ -346,10 +347,12 @@ internal sealed partial class LeaseKeeper
             StateName(entry), record.FullName, lease?.Server,
             lease is not { Seconds: not DhcpLease.Infinite and var seconds } ? null : seconds, lease is null ? null : record.ObtainedAt,
             Utc(lease?.T1), Utc(lease?.T2), Utc(lease?.ExpiresAt), lease?.Verified ?? false, entry.Client.UnansweredRenewals, entry.LastError,
-            Utc(entry.OrphanedAt), entry.Link.Name, FamilyName(record.Family), record.Duid);
+            Utc(entry.OrphanedAt), entry.Link.Name, FamilyName(record.Family), record.Duid, TrueOrNull(record.SharesMac));
     }
 
     internal static string FamilyName(LeaseFamily family) => family == LeaseFamily.IPv6 ? AddressFamilies.IPv6 : AddressFamilies.IPv4;
+
+    private static bool? TrueOrNull(bool value) => value ? true : null;
 
     private static string? NullIfEmpty(string text) => text.Length == 0 ? null : text;
 

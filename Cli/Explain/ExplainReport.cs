@@ -30,6 +30,8 @@ internal static class ExplainReport
             text.Append(!address.IsAnswered ? "not answered here"
                 : address.LastAsked is not { } asked ? "answered here, nobody has asked yet"
                 : $"last asked {Time(asked)} by {address.LastAsker}, last answered {(address.LastAnswered is { } answered ? Time(answered) : "never")}");
+            if (address.Mac is { } mac)
+                text.Append(CultureInfo.InvariantCulture, $"; with the MAC of its lease, {mac}");
             if (address.Conflict is { } other)
                 text.Append(CultureInfo.InvariantCulture, $"; {other} says that it has the address");
             text.Append('\n');

@@ -64,7 +64,7 @@ internal sealed partial class LeaseBroker
             var view = happened.Type switch
             {
                 LeaseEventType.Lost or LeaseEventType.Releasing or LeaseEventType.Released => LeaseView.Lost($"the lease was lost: {happened.Detail ?? happened.Type}"),
-                LeaseEventType.Bound or LeaseEventType.Renewed or LeaseEventType.Changed or LeaseEventType.Recovered => ViewOf(happened.Ip, happened.ValidUntil, happened.Type),
+                LeaseEventType.Bound or LeaseEventType.Renewed or LeaseEventType.Changed or LeaseEventType.Recovered => ViewOf(happened.Ip, happened.ValidUntil, happened.Type, entry.View.Mac),
                 _ => entry.View,
             };
             if (!Set_NeedsLock(lease, entry, view))

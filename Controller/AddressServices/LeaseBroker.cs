@@ -142,7 +142,7 @@ internal sealed partial class LeaseBroker : IAsyncDisposable
                 // It looks ownerless from there: asking for it again says that it is not.
                 if (lease.OrphanedSince is not null)
                     _queue.Add(id);
-                if (entry.View.Phase == LeasePhase.Leased && Set_NeedsLock(id, entry, ViewOf(lease.Ip, lease.ValidUntil, lease.LastError ?? lease.State)))
+                if (entry.View.Phase == LeasePhase.Leased && Set_NeedsLock(id, entry, ViewOf(lease.Ip, lease.ValidUntil, lease.LastError ?? lease.State, OwnMac(lease.Mac, lease.SharesMac))))
                     changed.Add(name);
             }
             // A lease of ours that the address service does not know (its store was lost): ask again.
@@ -277,7 +277,7 @@ internal sealed partial class LeaseBroker : IAsyncDisposable
             view = answer.Status != AnswerStatus.Success ? LeaseView.Failed(answer.Detail ?? answer.Status)
                 : !IPAddress.TryParse(answer.Ip, out var address) || address.AddressFamily != lease.Family ? LeaseView.Failed($"answered with \"{answer.Ip}\", which is not an address of the family")
                 : RefusalOf(address) is { } refusal ? LeaseView.Failed(refusal)
-                : LeaseView.Leased(address, answer.ValidUntil);
+                : LeaseView.Leased(address, answer.ValidUntil, OwnMac(answer.Mac, answer.SharesMac));
         }
         catch (AddressServiceUnavailableException e)
         {
@@ -310,10 +310,12 @@ internal sealed partial class LeaseBroker : IAsyncDisposable
     private static AddressFamily FamilyOf(string? family) => family == AddressFamilies.IPv6 ? AddressFamily.InterNetworkV6 : AddressFamily.InterNetwork;
 
     /// <summary>What the address service says of a lease that was one; when it is none any more, it is lost.</summary>
-    private LeaseView ViewOf(string? ip, DateTimeOffset? validUntil, string cause) =>
+    private LeaseView ViewOf(string? ip, DateTimeOffset? validUntil, string cause, string? mac) =>
         !IPAddress.TryParse(ip, out var address) ? LeaseView.Lost($"the lease was lost: {cause}")
         : RefusalOf(address) is { } refusal ? LeaseView.Lost(refusal)
-        : LeaseView.Leased(address, validUntil);
+        : LeaseView.Leased(address, validUntil, mac);
+
+    private static string? OwnMac(string? mac, bool? isShared) => isShared == true || string.IsNullOrEmpty(mac) ? null : mac;
 
     /// <summary>Whether it is news.</summary>
     private bool Set_NeedsLock(LeaseId lease, Entry entry, LeaseView view)

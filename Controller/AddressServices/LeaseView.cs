@@ -35,9 +35,12 @@ internal enum LeasePhase
 /// <param name="Cause">Why there is none, in <see cref="LeasePhase.Failed"/> and <see cref="LeasePhase.Lost"/>.</param>
 internal sealed record LeaseView(LeasePhase Phase, IPAddress? Address, DateTimeOffset? ValidUntil, string? Cause)
 {
+    /// <summary>The MAC that is the lease's alone; null where it has none: by DHCPv6, and where leases are told apart by client identifiers.</summary>
+    public string? Mac { get; init; }
+
     public static LeaseView Pending { get; } = new(LeasePhase.Pending, null, null, null);
 
-    public static LeaseView Leased(IPAddress address, DateTimeOffset? validUntil) => new(LeasePhase.Leased, address, validUntil, null);
+    public static LeaseView Leased(IPAddress address, DateTimeOffset? validUntil, string? mac = null) => new(LeasePhase.Leased, address, validUntil, null) { Mac = mac };
 
     public static LeaseView Failed(string cause) => new(LeasePhase.Failed, null, null, cause);
 

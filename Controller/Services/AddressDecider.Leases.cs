@@ -98,6 +98,7 @@ internal sealed partial class AddressDecider
             Tell(service, name, "ClearAssignment", $"current IP {others} of \"{name}\" is not acceptable any more, a new one will be attempted: Services that it cannot share with have it");
         var failed = FailedLeases(service) is { Source: { } failing } known && failing == source ? known.Addresses : [];
         var (addresses, failures) = (new List<IPAddress>(), new List<IPAddress>());
+        var macs = new List<LeasedMac>();
         DateTimeOffset? validUntil = null, lookAgain = null;
         string? cause = null;
         bool isPending = false, isUnable = false;
@@ -125,12 +126,15 @@ internal sealed partial class AddressDecider
             if (tenure.Address is not { } address)
                 continue;
             addresses.Add(address);
+            // While nobody can say what it is, it is what it was.
+            if (source.AnnouncedMac == AnnouncedMac.Lease && (address.Equals(view.Address) ? view.Mac : LeasedMac.Find(service, address)) is { } mac)
+                macs.Add(new LeasedMac(address, mac));
             lookAgain = Earlier(lookAgain, tenure.ValidUntil);
             validUntil = Earlier(validUntil, tenure.ValidUntil);
         }
         foreach (var family in new[] { AddressFamily.InterNetwork, AddressFamily.InterNetworkV6 }.Except(families))
             broker.Release(new LeaseId(lease.Name, family));
-        return Conclude(service, applicant, request, source, current, addresses, failures, quiet, new Conclusion(lease, ours, families.Count, isPending, isUnable, cause, validUntil, lookAgain));
+        return Conclude(service, applicant, request, source, current, addresses, failures, quiet, new Conclusion(lease, ours, families.Count, isPending, isUnable, cause, validUntil, lookAgain, macs));
     }
 
     private Outcome Conclude(
@@ -179,6 +183,7 @@ internal sealed partial class AddressDecider
             FailedLease = failures.Count == 0 ? null : string.Join(',', failures.Select(address => $"{source.Name}/{address}")),
             Cause = found.Cause,
             LookAgain = found.LookAgain,
+            LeaseMacs = LeasedMac.Write(found.Macs.Where(entry => addresses.Contains(entry.Address))),
         };
 
         int Place(IPAddress address) => current.Contains(address) ? 0 : 1;
@@ -220,6 +225,7 @@ internal sealed partial class AddressDecider
     {
         Lease = service.Metadata.Annotation(Annotations.Lease),
         FailedLease = service.Metadata.Annotation(Annotations.FailedLease),
+        LeaseMacs = current.Count == 0 ? null : service.Metadata.Annotation(Annotations.LeaseMacs),
     };
 
     private static DateTimeOffset? WrittenEnd(Service service) => DateTimeOffset.TryParse(
@@ -262,5 +268,5 @@ internal sealed partial class AddressDecider
     }
 
     private sealed record Conclusion(
-        HeldLease Lease, bool Ours, int Wanted, bool IsPending, bool IsUnable, string? Cause, DateTimeOffset? ValidUntil, DateTimeOffset? LookAgain);
+        HeldLease Lease, bool Ours, int Wanted, bool IsPending, bool IsUnable, string? Cause, DateTimeOffset? ValidUntil, DateTimeOffset? LookAgain, IReadOnlyList<LeasedMac> Macs);
 }

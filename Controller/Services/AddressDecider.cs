@@ -23,6 +23,9 @@ internal sealed record Outcome(IReadOnlyList<IPAddress> Addresses, string? Pool,
     /// <summary>What it lost and is not replaced (<see cref="Annotations.FailedLease"/>).</summary>
     public string? FailedLease { get; init; }
 
+    /// <summary>The MACs of leases that its addresses are announced with (<see cref="Annotations.LeaseMacs"/>).</summary>
+    public string? LeaseMacs { get; init; }
+
     /// <summary>Why it was lost, in words.</summary>
     public string? Cause { get; init; }
 

@@ -136,6 +136,7 @@ internal sealed class ServiceStatusWriter(IKubernetesClient client, TimeProvider
         Compare(Annotations.AllocatedFromPool, outcome.Pool);
         Compare(Annotations.Lease, outcome.Lease);
         Compare(Annotations.FailedLease, outcome.FailedLease);
+        Compare(Annotations.LeaseMacs, outcome.LeaseMacs);
         string? written = service.Metadata.Annotation(Annotations.ValidUntil);
         if (written is null || outcome.ValidUntil is not { } wanted
             || !DateTimeOffset.TryParse(written, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var end) || (end - wanted).Duration() > Noticeable)

@@ -1,3 +1,4 @@
+using System.Collections.Frozen;
 using System.Globalization;
 using System.Net;
 using DynamicLb.Contracts;
@@ -29,6 +30,12 @@ internal enum SilenceReason
     /// <summary>Another machine has the address.</summary>
     AddressConflict,
 
+    /// <summary>It is to be announced with the MAC of its lease, and nobody has said what that is.</summary>
+    NoLeaseMac,
+
+    /// <summary>It is to be announced with the MAC of its lease, which this node cannot do.</summary>
+    LeaseMacUnusable,
+
     /// <summary>No configuration has been read yet; in explanations only.</summary>
     NoConfiguration,
 }
@@ -43,10 +50,17 @@ internal sealed record Decision(SilenceReason Reason, IReadOnlyList<HostAddress>
     /// <summary>Interfaces to announce on; null for all.</summary>
     public IReadOnlySet<string>? Interfaces { get; init; }
 
+    /// <summary>Hardware addresses of those that are announced with that of their lease.</summary>
+    public IReadOnlyDictionary<HostAddress, MacAddress> Macs { get; init; } = FrozenDictionary<HostAddress, MacAddress>.Empty;
+
+    /// <summary>More about the reason, in words; null where it says all.</summary>
+    public string? Detail { get; init; }
+
     public static Decision Silent(SilenceReason reason, string? owner = null) => new(reason, [], null, owner);
 
     /// <summary>Whether the same is announced, by the same node, for the same cause.</summary>
     public bool IsLike(Decision? other) => other is not null && Reason == other.Reason && Owner == other.Owner && Addresses.SequenceEqual(other.Addresses)
+        && Macs.Count == other.Macs.Count && Macs.All(entry => other.Macs.TryGetValue(entry.Key, out var mac) && mac == entry.Value)
         && (Interfaces is null ? other.Interfaces is null : other.Interfaces is not null && Interfaces.SetEquals(other.Interfaces));
 }
 
@@ -113,9 +127,27 @@ internal static partial class AnnouncementRules
         }
         // Both addresses of a dual-stack Service go to one node: the first decides, as with MetalLB.
         string? owner = Election.Winner(StayingOf(service, MostPreferred(candidates, advertisements, surroundings), surroundings), addresses[0]);
-        return owner is not null && owner == surroundings.Me
-            ? new Decision(SilenceReason.None, announceable, validUntil, owner) { Interfaces = interfaces }
-            : Decision.Silent(SilenceReason.NotOwner, owner);
+        if (owner is null || owner != surroundings.Me)
+            return Decision.Silent(SilenceReason.NotOwner, owner);
+        var macs = MacsOf(service, announceable, source);
+        // DHCPv6 knows no MACs.
+        return source is AddressServiceSource { AnnouncedMac: AnnouncedMac.Lease } && announceable.Find(address => address.IsIPv4 && !macs.ContainsKey(address)) is { IsIPv4: true } without
+            ? Decision.Silent(SilenceReason.NoLeaseMac, owner) with { Detail = $"the MAC of the lease of {without} is not known" }
+            : new Decision(SilenceReason.None, announceable, validUntil, owner) { Interfaces = interfaces, Macs = macs };
+    }
+
+    /// <summary>The hardware addresses that a Service's addresses have by their leases, where they are to be announced with them.</summary>
+    private static FrozenDictionary<HostAddress, MacAddress> MacsOf(Service service, List<HostAddress> addresses, AddressSource source)
+    {
+        if (source is not AddressServiceSource { AnnouncedMac: AnnouncedMac.Lease })
+            return FrozenDictionary<HostAddress, MacAddress>.Empty;
+        var macs = new Dictionary<HostAddress, MacAddress>();
+        foreach (var (address, text) in LeasedMac.Of(service))
+        {
+            if (IPv4Address.TryFrom(address, out var ip) && addresses.Contains(ip) && MacAddress.TryParse(text, out var mac) && !mac.IsMulticast && mac != MacAddress.Zero)
+                macs[ip] = mac;
+        }
+        return macs.ToFrozenDictionary();
     }
 
     private static bool Selects(Layer2Advertisement ad, string node, Surroundings surroundings) =>

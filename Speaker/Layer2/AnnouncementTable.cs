@@ -13,6 +13,9 @@ internal sealed record Announced(HostAddress Address, DateTimeOffset? ValidUntil
     /// <summary>Interfaces that it is announced on; null for all.</summary>
     public IReadOnlySet<string>? Interfaces { get; init; }
 
+    /// <summary>The hardware address that is its own, wherever it is announced; null for that of the interface.</summary>
+    public MacAddress? Mac { get; init; }
+
     /// <summary>What neighbours asked and were told; goes with the address, not with the entry.</summary>
     public NeighborTraffic Traffic { get; init; } = new();
 
@@ -64,8 +67,10 @@ internal sealed class AnnouncementTable(TimeProvider time)
     /// <summary>Replaces everything. Those that are new, or on other interfaces, of which the neighbours need to be told.</summary>
     /// <param name="wanted">The addresses, and when they end.</param>
     /// <param name="interfaces">Interfaces of those that are not announced on all.</param>
+    /// <param name="macs">Hardware addresses of those that have their own.</param>
     public IReadOnlyList<HostAddress> Replace(
-        IReadOnlyDictionary<HostAddress, DateTimeOffset?> wanted, IReadOnlyDictionary<HostAddress, IReadOnlySet<string>>? interfaces = null)
+        IReadOnlyDictionary<HostAddress, DateTimeOffset?> wanted, IReadOnlyDictionary<HostAddress, IReadOnlySet<string>>? interfaces = null,
+        IReadOnlyDictionary<HostAddress, MacAddress>? macs = null)
     {
         var before = _byAddress;
         var table = new Dictionary<HostAddress, Announced>(wanted.Count);
@@ -73,8 +78,11 @@ internal sealed class AnnouncementTable(TimeProvider time)
         foreach (var (address, end) in wanted)
         {
             var on = interfaces?.GetValueOrDefault(address);
-            bool known = before.TryGetValue(address, out var current) && (on is null ? current.Interfaces is null : current.Interfaces?.SetEquals(on) == true);
-            table[address] = known && current!.ValidUntil == end ? current : new Announced(address, end, Deadline(end), address.ToString()) { Interfaces = on, Traffic = current?.Traffic ?? new NeighborTraffic() };
+            MacAddress? mac = macs is not null && macs.TryGetValue(address, out var own) ? own : null;
+            bool known = before.TryGetValue(address, out var current) && current.Mac == mac && (on is null ? current.Interfaces is null : current.Interfaces?.SetEquals(on) == true);
+            table[address] = known && current!.ValidUntil == end
+                ? current
+                : new Announced(address, end, Deadline(end), address.ToString()) { Interfaces = on, Mac = mac, Traffic = current?.Traffic ?? new NeighborTraffic() };
             if (!known)
                 arrived.Add(address);
         }

@@ -23,7 +23,7 @@ internal static class ArpRules
         if (!ArpPacket.TryParse(frame, out var destination, out packet))
             return FrameVerdict.Malformed;
         // Broadcast requests, and the unicast ones by which neighbours confirm what they know (RFC 4861 §7.3 in the form of ARP).
-        if (destination != MacAddress.Broadcast && destination != own)
+        if (destination != MacAddress.Broadcast && destination != own && !(announced.TryGetValue(packet.TargetAddress, out var asked) && asked.Mac == destination))
             return FrameVerdict.ForAnotherStation;
         // RFC 5227 §2.4: who sends with an address has it, or believes so.
         return FrameVerdicts.Judge(

@@ -3,6 +3,7 @@ using System.Text.RegularExpressions;
 using System.Threading.Channels;
 using DynamicLb.Networking.Addresses;
 using DynamicLb.Networking.Netlink;
+using DynamicLb.Networking.Nftables;
 
 namespace DynamicLb.Speaker.Layer2;
 
@@ -11,7 +12,7 @@ namespace DynamicLb.Speaker.Layer2;
 /// messages. An address that is withdrawn is simply answered for no more.
 /// </summary>
 internal sealed partial class Layer2Announcer(
-    SpeakerOptions options, ResponderContext context, ILinkMonitor links, ResponderSockets sockets, TimeProvider time,
+    SpeakerOptions options, ResponderContext context, ILinkMonitor links, ResponderSockets sockets, IAddressMacs macs, TimeProvider time,
     ILogger<Layer2Announcer> logger)
 {
     // An interface whose socket could not be opened is tried again.
@@ -181,6 +182,7 @@ internal sealed partial class Layer2Announcer(
         _count = _members.Count;
         context.OwnMacs = _members.Values.Select(static member => member.Link.Mac).ToHashSet();
         FollowGroups();
+        FollowMacs();
         if (!tell)
             return;
         foreach (var address in context.Table.Snapshot.Keys)

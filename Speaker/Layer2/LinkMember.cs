@@ -1,3 +1,4 @@
+using DynamicLb.Networking.Addresses;
 using DynamicLb.Networking.Ndp;
 using DynamicLb.Networking.PacketSocket;
 
@@ -9,6 +10,7 @@ internal sealed class LinkMember(LinkInfo link, bool hasCarrier) : IAsyncDisposa
     private Responder? _arp;
     private Responder? _ndp;
     private ISolicitedNodeGroups? _groups;
+    private readonly HashSet<MacAddress> _macs = [];
 
     public LinkInfo Link => link;
 
@@ -36,6 +38,22 @@ internal sealed class LinkMember(LinkInfo link, bool hasCarrier) : IAsyncDisposa
     /// <summary>Joins the groups of the addresses that are announced here. Whether that is done.</summary>
     public bool FollowGroups(IEnumerable<Announced> addresses) =>
         _groups!.Follow(addresses.Where(item => item.IsOn(link.Name)).Select(static item => item.Address.IPv6));
+
+    /// <summary>Lets frames to these hardware addresses through, and to no others but the interface's own.</summary>
+    /// <exception cref="System.Net.Sockets.SocketException">The interface is gone.</exception>
+    public void FollowMacs(IReadOnlyCollection<MacAddress> wanted)
+    {
+        foreach (var mac in _macs.Except(wanted).ToList())
+        {
+            _macs.Remove(mac);
+            _arp!.Leave(mac);
+        }
+        foreach (var mac in wanted.Where(mac => !_macs.Contains(mac)))
+        {
+            _arp!.Join(mac);
+            _macs.Add(mac);
+        }
+    }
 
     /// <summary>Tells all neighbours that an address is here.</summary>
     public async ValueTask SendGratuitousAsync(Announced item, CancellationToken cancellationToken)

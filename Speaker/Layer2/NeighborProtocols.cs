@@ -55,7 +55,7 @@ internal sealed class ArpProtocol : INeighborProtocol
     {
         var verdict = ArpRules.Judge(frame, own, context.OwnMacs, context.Table.Snapshot, context.Time, out var packet, out var item);
         if (verdict == FrameVerdict.Answer)
-            ArpRules.WriteAnswer(answer, packet, own);
+            ArpRules.WriteAnswer(answer, packet, item!.Mac ?? own);
         if (verdict is FrameVerdict.NotARequest or FrameVerdict.NotAnnounced)
             context.Probes.Hear(packet.ClaimedAddress, packet.SenderMac);
         heard = new HeardFrame(item, packet.SenderMac, verdict == FrameVerdict.Answer ? ArpPacket.FrameLength : 0);

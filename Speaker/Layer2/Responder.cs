@@ -22,11 +22,11 @@ internal sealed partial class Responder(INeighborProtocol protocol, ILinkChannel
     /// <summary>Tells all neighbours that an address is here, if it is of this protocol's family and on this interface. One caller at a time.</summary>
     public async ValueTask SendGratuitousAsync(Announced item, CancellationToken cancellationToken)
     {
-        if (!protocol.IsFor(item.Address) || !item.IsValid(context.Time) || !item.IsOn(Link.Name) || context.Guard.IsPaused)
+        if (!protocol.IsFor(item.Address) || !item.IsValid(context.Time) || !item.IsOn(Link.Name) || !context.CanUseMacOf(item) || context.Guard.IsPaused)
             return;
         for (int form = 0; form < protocol.GratuitousForms; form++)
         {
-            int length = protocol.WriteGratuitous(_gratuitous, form, item.Address, Link.Mac);
+            int length = protocol.WriteGratuitous(_gratuitous, form, item.Address, item.Mac ?? Link.Mac);
             if (await TrySendAsync(_gratuitous.AsMemory(0, length), cancellationToken))
                 context.Metrics.GratuitousSent(item.Label);
         }
@@ -40,6 +40,14 @@ internal sealed partial class Responder(INeighborProtocol protocol, ILinkChannel
         int length = protocol.WriteProbe(_gratuitous, address, Link.Mac);
         await TrySendAsync(_gratuitous.AsMemory(0, length), cancellationToken);
     }
+
+    /// <summary>Lets frames to an address of ours through to this host that is not the interface's.</summary>
+    /// <exception cref="SocketException">The interface is gone.</exception>
+    public void Join(MacAddress mac) => channel.JoinUnicast(mac);
+
+    /// <summary>No longer.</summary>
+    /// <exception cref="SocketException">The interface is gone.</exception>
+    public void Leave(MacAddress mac) => channel.LeaveUnicast(mac);
 
     /// <summary>Frames that the kernel dropped since the last call, since we were too slow.</summary>
     public uint TakeDropped()
@@ -95,7 +103,7 @@ internal sealed partial class Responder(INeighborProtocol protocol, ILinkChannel
     internal HeardFrame Handle(ReadOnlySpan<byte> frame, Span<byte> answer)
     {
         var verdict = protocol.Judge(frame, Link.Mac, context, answer, out var heard);
-        if (verdict == FrameVerdict.Answer && !heard.Item!.IsOn(Link.Name))
+        if (verdict == FrameVerdict.Answer && !(heard.Item!.IsOn(Link.Name) && context.CanUseMacOf(heard.Item)))
             verdict = FrameVerdict.NotAnnounced;
         bool isLate = HasWaitedThroughPause() || context.Guard.IsPaused;
         if (verdict == FrameVerdict.Answer && isLate)

@@ -1,3 +1,4 @@
+using System.Collections.Frozen;
 using DynamicLb.Networking.Addresses;
 using DynamicLb.Networking.Ndp;
 using DynamicLb.Networking.PacketSocket;
@@ -13,6 +14,7 @@ namespace DynamicLb.Speaker.Layer2;
 /// <param name="time">The clock.</param>
 internal sealed class ResponderContext(AnnouncementTable table, PauseGuard guard, SpeakerMetrics metrics, TimeProvider time)
 {
+    private volatile FrozenDictionary<IPv4Address, MacAddress> _macsInPlace = FrozenDictionary<IPv4Address, MacAddress>.Empty;
     private volatile IReadOnlySet<MacAddress> _ownMacs = new HashSet<MacAddress>();
 
     public AnnouncementTable Table => table;
@@ -32,6 +34,16 @@ internal sealed class ResponderContext(AnnouncementTable table, PauseGuard guard
         get => _ownMacs;
         set => _ownMacs = value;
     }
+
+    /// <summary>Addresses whose frames come and go with hardware addresses of their own, as far as the kernel does it.</summary>
+    public FrozenDictionary<IPv4Address, MacAddress> MacsInPlace
+    {
+        get => _macsInPlace;
+        set => _macsInPlace = value;
+    }
+
+    /// <summary>Whether an address can be answered for: with the interface's hardware address always, with its own only when traffic uses that too.</summary>
+    public bool CanUseMacOf(Announced item) => item.Mac is not { } mac || (_macsInPlace.TryGetValue(item.Address.IPv4, out var used) && used == mac);
 
     /// <summary>Called when another machine says that an address of ours is its own. Must be quick.</summary>
     public Action<HostAddress, MacAddress>? Claimed { get; set; }

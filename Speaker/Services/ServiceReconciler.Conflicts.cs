@@ -68,6 +68,8 @@ internal sealed partial class ServiceReconciler
         bool isServed = service is not null && decision.Reason != SilenceReason.NotLoadBalancer;
         var addresses = isServed ? AnnouncementRules.AddressesOf(service!).Select(static ip => HostAddress.TryFrom(ip, out var host) ? host : default).ToList() : [];
         _conflicts.Assign(name, addresses, isServed && AnnouncementRules.IsLeased(service!, surroundings.Config));
+        if (decision is { Reason: SilenceReason.None, Macs.Count: > 0 } && _announcer.MacFault is { } fault)
+            decision = Decision.Silent(SilenceReason.LeaseMacUnusable, decision.Owner) with { Detail = fault };
         if (decision.Owner is { } owner && owner != _options.NodeName)
             _conflicts.AnnouncedElsewhere(addresses);
         if (decision.Reason == SilenceReason.None)

@@ -203,7 +203,9 @@ internal sealed partial class ServiceReconciler
             return;
         }
         _membership.SeenOtherwise(mac);
-        if (!_membership.IsSpeaker(mac) && _conflicts.Claimed(address, mac, Elapsed))
+        // With the MAC of its lease another speaker looks like this one.
+        bool isTwin = _table.Snapshot.TryGetValue(address, out var item) && item.Mac == mac;
+        if (!isTwin && !_membership.IsSpeaker(mac) && _conflicts.Claimed(address, mac, Elapsed))
             TellConflict(address);
         if (_defended.TryGetValue(address, out long last) && _time.GetElapsedTime(last) < DefendEvery)
             return;
@@ -218,6 +220,7 @@ internal sealed partial class ServiceReconciler
     {
         var wanted = new Dictionary<HostAddress, DateTimeOffset?>();
         var interfaces = new Dictionary<HostAddress, IReadOnlySet<string>>();
+        var macs = new Dictionary<HostAddress, MacAddress>();
         var listed = new List<(string Service, HostAddress Address)>();
         foreach (var (name, decision) in _decisions)
         {
@@ -232,10 +235,12 @@ internal sealed partial class ServiceReconciler
                     interfaces[address] = only;
                 else if (decision.Interfaces is null)
                     interfaces.Remove(address);
+                if (decision.Macs.TryGetValue(address, out var mac))
+                    macs[address] = mac;
                 listed.Add((name.ToString(), address));
             }
         }
-        var arrived = _table.Replace(wanted, interfaces);
+        var arrived = _table.Replace(wanted, interfaces, macs);
         _metrics.Announced(listed);
         if (tellAll)
             _announcer.Tell(wanted.Keys);

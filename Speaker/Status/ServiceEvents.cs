@@ -26,6 +26,8 @@ internal sealed partial class ServiceEvents(SpeakerOptions options, IEventRecord
                 Failed(service!, $"announcing {string.Join(", ", decision.Addresses)} from node \"{options.NodeName}\" with protocol \"layer2\" failed: no interface takes part");
             return;
         }
+        if (decision is { Reason: SilenceReason.NoLeaseMac or SilenceReason.LeaseMacUnusable, Detail: { } detail } && before?.Reason != decision.Reason && service is not null)
+            Failed(service, $"announcing from node \"{options.NodeName}\" with protocol \"layer2\" failed: {detail}");
         if (before?.Reason == SilenceReason.None)
         {
             LogWithdrawn(logger, name.ToString(), string.Join(", ", before.Addresses), decision.Reason, decision.Owner ?? "nobody");

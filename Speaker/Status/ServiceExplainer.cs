@@ -50,6 +50,7 @@ internal sealed class ServiceExplainer(SpeakerOptions options, ServiceReconciler
             LastAsked = traffic.LastAsked,
             LastAsker = traffic.LastAsked is null ? null : traffic.LastAsker.ToString(),
             LastAnswered = traffic.LastAnswered,
+            Mac = item.Mac?.ToString(),
             Conflict = conflict,
         };
     }
@@ -93,6 +94,8 @@ internal sealed class ServiceExplainer(SpeakerOptions options, ServiceReconciler
         SilenceReason.SharedIPWithServiceSelector => "its address is shared, which does not go with an L2Advertisement that selects Services",
         SilenceReason.LeaseExpired => "its lease has ended and was not renewed",
         SilenceReason.NoEndpoints => "has no endpoint that takes traffic",
+        SilenceReason.NoLeaseMac => $"it is to be announced with the MAC of its lease, and {decision.Detail}",
+        SilenceReason.LeaseMacUnusable => $"it is to be announced with the MAC of its lease by this node, {options.NodeName}, and {decision.Detail}",
         SilenceReason.Probing => "its address is new: this node looks whether another machine has it",
         SilenceReason.AddressConflict => $"another machine has its address: {string.Join(", ", addresses.Where(static a => a.Conflict is not null).Select(static a => $"{a.Address} is at {a.Conflict}"))}",
         SilenceReason.NotOwner when decision.Owner is null => "no node can announce it: see the nodes",

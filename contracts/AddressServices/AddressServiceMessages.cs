@@ -51,6 +51,7 @@ public sealed record AcquireAddressRequest(
 /// <param name="Detail">The cause, unless successful.</param>
 /// <param name="Family"><c>ipv4</c> or <c>ipv6</c>; null unless successful.</param>
 /// <param name="Duid">The DHCPv6 client's DUID in hexadecimal; null for IPv4.</param>
+/// <param name="SharesMac">True where the MAC is the interface's own, and the lease told apart by its client identifier; null otherwise.</param>
 public sealed record AcquireAddressAnswer(
     string Status,
     string Ip,
@@ -63,7 +64,8 @@ public sealed record AcquireAddressAnswer(
     bool? Verified = null,
     string? Detail = null,
     string? Family = null,
-    string? Duid = null);
+    string? Duid = null,
+    bool? SharesMac = null);
 
 /// <summary>Body of <c>DELETE /v1/ip</c>: give an address back. One of the two, or both when they belong together.</summary>
 /// <param name="Ip">The leased address.</param>
@@ -161,6 +163,7 @@ public sealed record InterfaceAnswer(
 /// <param name="Interface">Name of the interface that it is leased on.</param>
 /// <param name="Family"><c>ipv4</c> or <c>ipv6</c>.</param>
 /// <param name="Duid">The DHCPv6 client's DUID in hexadecimal; null for IPv4.</param>
+/// <param name="SharesMac">True where the MAC is the interface's own, and the lease told apart by its client identifier; null otherwise.</param>
 public sealed record LeaseAnswer(
     string Service,
     string? Uid,
@@ -181,7 +184,8 @@ public sealed record LeaseAnswer(
     DateTimeOffset? OrphanedSince = null,
     string? Interface = null,
     string? Family = null,
-    string? Duid = null);
+    string? Duid = null,
+    bool? SharesMac = null);
 
 /// <summary>Body of <c>POST /v1/ip/orphans</c>: the leases that have no owner as far as the caller knows, all of them.</summary>
 /// <param name="Services">The services as <c>namespace/name</c>. One that was named before and is not any more has its owner again.</param>

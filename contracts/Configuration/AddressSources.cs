@@ -52,6 +52,16 @@ public enum LeaseChangePolicy
     Fail,
 }
 
+/// <summary>The hardware address that an address is announced with by ARP.</summary>
+public enum AnnouncedMac
+{
+    /// <summary>That of the announcing node's interface, as MetalLB does.</summary>
+    Node = 0,
+
+    /// <summary>That of the lease, which moves with the address from node to node.</summary>
+    Lease,
+}
+
 /// <summary>Where addresses come from: an address pool or an address service. Names are unique among both. Immutable.</summary>
 /// <param name="Name">The name that annotations and metrics use.</param>
 /// <param name="Protocol">How its addresses are announced.</param>
@@ -110,6 +120,9 @@ public sealed record AddressServiceSource(
 
     /// <summary>What becomes of an address whose lease is lost or changes.</summary>
     public LeaseChangePolicy OnLeaseChange { get; init; }
+
+    /// <summary>The hardware address that its IPv4 addresses are announced with by ARP.</summary>
+    public AnnouncedMac AnnouncedMac { get; init; }
 
     /// <summary>Whether it is asked for addresses of a family.</summary>
     public bool Leases(AddressFamily family) => family == AddressFamily.InterNetwork ? LeasesIPv4 : LeasesIPv6;

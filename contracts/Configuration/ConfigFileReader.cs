@@ -158,6 +158,7 @@ public static partial class ConfigFileReader
                 Families = section.Texts("families").ToList() is { Count: > 0 } families ? families : null,
                 Interface = section.Text("interface"),
                 OnLeaseChange = section.Text("on-lease-change"),
+                AnnouncedMac = section.Text("announced-mac"),
                 ServiceAllocation = Allocation(section),
                 TokenSecretRef = secret is null ? null : new SecretKeySpec { Name = secret.Text("name"), Key = secret.Text("key") },
                 Timeouts = new AddressServiceTimeouts { Request = section.Text("timeout") },

@@ -46,6 +46,9 @@ public sealed record ExplainedAddress(string Address, bool IsAnswered)
     /// <summary>When this node answered last.</summary>
     public DateTimeOffset? LastAnswered { get; init; }
 
+    /// <summary>The MAC of its lease, where it is announced with that; null where it is with the interface's.</summary>
+    public string? Mac { get; init; }
+
     /// <summary>Another machine that has the address; null for none.</summary>
     public string? Conflict { get; init; }
 }

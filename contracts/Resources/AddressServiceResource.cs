@@ -48,6 +48,9 @@ public sealed record AddressServiceSpec
     /// <summary><c>Adopt</c>, <c>Hold</c> or <c>Fail</c>; null is <c>Adopt</c>.</summary>
     public string? OnLeaseChange { get; init; }
 
+    /// <summary>The MAC that its addresses are announced with by ARP, <c>Node</c> or <c>Lease</c>; null is <c>Node</c>.</summary>
+    public string? AnnouncedMac { get; init; }
+
     /// <summary>How long to wait for it.</summary>
     public AddressServiceTimeouts? Timeouts { get; init; }
 

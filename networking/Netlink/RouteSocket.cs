@@ -5,7 +5,7 @@ using System.Runtime.InteropServices;
 namespace DynamicLb.Networking.Netlink;
 
 /// <summary>
-/// Opens rtnetlink sockets (rtnetlink(7)). The base class library refuses the address family, so socket(2) and bind(2) are called directly; all the rest is an
+/// Opens netlink sockets, mostly of rtnetlink (rtnetlink(7)). The base class library refuses the address family, so socket(2) and bind(2) are called directly; all the rest is an
 /// ordinary <see cref="Socket"/> over the handle, asynchronous operations and cancellation included.
 /// </summary>
 internal static partial class RouteSocket
@@ -25,10 +25,12 @@ internal static partial class RouteSocket
     private const int NetlinkRoute = 0;
 
     /// <summary>Opens a socket that hears of the given groups.</summary>
+    /// <param name="groups">The groups.</param>
+    /// <param name="protocol">Which part of the kernel it speaks to: NETLINK_ROUTE unless told otherwise.</param>
     /// <exception cref="Win32Exception">The kernel refused.</exception>
-    public static Socket Open(uint groups)
+    public static Socket Open(uint groups, int protocol = NetlinkRoute)
     {
-        int handle = OpenSocket(AddressFamilyNetlink, SocketRaw | CloseOnExec, NetlinkRoute);
+        int handle = OpenSocket(AddressFamilyNetlink, SocketRaw | CloseOnExec, protocol);
         if (handle < 0)
             throw new Win32Exception(Marshal.GetLastPInvokeError());
         var owned = new SafeSocketHandle(handle, ownsHandle: true);

@@ -76,6 +76,9 @@ internal sealed class SourceRules(ConfigPass pass)
         var onLeaseChange = LeaseChangePolicy.Adopt;
         if (spec.OnLeaseChange is { } policy && (!Enum.TryParse(policy, ignoreCase: true, out onLeaseChange) || !char.IsLetter(policy[0])))
             pass.Fault(origin, "onLeaseChange", $"'{policy}' is neither Adopt nor Hold nor Fail");
+        var announcedMac = AnnouncedMac.Node;
+        if (spec.AnnouncedMac is { } mac && (!Enum.TryParse(mac, ignoreCase: true, out announcedMac) || mac.Length == 0 || !char.IsLetter(mac[0])))
+            pass.Fault(origin, "announcedMac", $"'{mac}' is neither Node nor Lease");
         var ranges = Ranges(origin, "cidrs", spec.Cidrs);
         var allocation = Allocation(origin, spec.ServiceAllocation);
         var tls = Tls(origin, spec, url);
@@ -91,6 +94,7 @@ internal sealed class SourceRules(ConfigPass pass)
             LeasesIPv6 = families.Contains(AddressFamilies.IPv6),
             Interface = spec.Interface,
             OnLeaseChange = onLeaseChange,
+            AnnouncedMac = announcedMac,
         };
         return new Read<AddressServiceSource>(origin, source, item.Labels);
     }

@@ -80,6 +80,8 @@ public class ConfigFileReaderTests
     [InlineData("{name: a, protocol: layer2, url: http://x, families: [ipv4, ipv5]}", "families", "neither ipv4 nor ipv6")]
     [InlineData("{name: a, protocol: layer2, url: http://x, interface: 'a b'}", "interface", "not the name")]
     [InlineData("{name: a, protocol: layer2, url: http://x, on-lease-change: ignore}", "on-lease-change", "neither Adopt nor Hold nor Fail")]
+    [InlineData("{name: a, protocol: layer2, url: http://x, announced-mac: both}", "announced-mac", "neither Node nor Lease")]
+    [InlineData("{name: a, protocol: layer2, url: http://x, announced-mac: '1'}", "announced-mac", "neither Node nor Lease")]
     [InlineData("{name: a, protocol: layer2, url: http://x, on-lease-change: '1'}", "on-lease-change", "neither Adopt nor Hold nor Fail")]
     public void A_bad_address_service_is_refused_with_its_field(string service, string field, string reason)
     {

@@ -50,6 +50,9 @@ internal sealed class FakeAddressService : IAsyncDisposable
 
     public DateTimeOffset? ValidUntil { get; set; } = new DateTimeOffset(2030, 1, 1, 0, 0, 0, TimeSpan.Zero);
 
+    /// <summary>Whether leases have no MACs of their own.</summary>
+    public bool? SharesMac { get; set; }
+
     public static async Task<FakeAddressService> StartAsync()
     {
         var builder = WebApplication.CreateSlimBuilder();
@@ -67,7 +70,7 @@ internal sealed class FakeAddressService : IAsyncDisposable
         bool isIPv6 = ip.Contains(':');
         return Leases[Key(service, isIPv6)] = new LeaseAnswer(
             service, uid, ip, Guid.NewGuid().ToString(), "02:4c:42:00:00:01", "bound", null, "10.20.0.1", 600, null, null, null, ValidUntil, true, 0, null,
-            Family: isIPv6 ? AddressFamilies.IPv6 : null);
+            Family: isIPv6 ? AddressFamilies.IPv6 : null, SharesMac: SharesMac);
     }
 
     /// <summary>The lease is lost: the search for an address goes on.</summary>
@@ -112,7 +115,7 @@ internal sealed class FakeAddressService : IAsyncDisposable
                     : Add(
                         wanted.Service!, Choose?.Invoke(wanted) ?? wanted.Ip ?? $"{(isIPv6 ? "fd20::" : "10.20.0.")}{Interlocked.Increment(ref _next)}", wanted.Uid);
                 await context.Response.WriteAsJsonAsync(
-                    new AcquireAddressAnswer("success", lease.Ip, lease.Id, lease.Mac, 600, lease.ValidUntil), Json.AcquireAddressAnswer);
+                    new AcquireAddressAnswer("success", lease.Ip, lease.Id, lease.Mac, 600, lease.ValidUntil, SharesMac: lease.SharesMac), Json.AcquireAddressAnswer);
                 break;
             case ("POST", "/v1/ip/orphans"):
                 var ownerless = (await context.Request.ReadFromJsonAsync(Json.OrphansRequest))!.Services!;

@@ -19,6 +19,21 @@ public class LeasedAddressTests
         Assert.Equal("2030-01-01T00:00:00Z", service.Metadata.Annotation(Annotations.ValidUntil));
     }
 
+    [Theory]
+    [InlineData("announced-mac: Lease", null, "10.20.0.11=02:4c:42:00:00:01")]
+    [InlineData("announced-mac: Node", null, null)]
+    // Told apart by client identifiers: the MAC is that of the address service's node.
+    [InlineData("announced-mac: Lease", true, null)]
+    public async Task The_MAC_of_a_lease_is_told_where_addresses_are_announced_with_it(string setting, bool? shared, string? annotation)
+    {
+        await using var dhcp = await FakeAddressService.StartAsync();
+        dhcp.SharesMac = shared;
+        await using var lab = await ControllerLab.StartAsync(Config(dhcp, setting));
+        await lab.CreateAsync("web");
+
+        Assert.Equal(annotation, (await lab.HasAsync("web", "10.20.0.11")).Metadata.Annotation(Annotations.LeaseMacs));
+    }
+
     [Fact]
     public async Task The_end_of_a_lease_is_kept_fresh_and_a_changed_address_taken_up()
     {

@@ -10,6 +10,7 @@ using DynamicLb.Kubernetes.Resources;
 using DynamicLb.Networking.Addresses;
 using DynamicLb.Networking.Ndp;
 using DynamicLb.Networking.Netlink;
+using DynamicLb.Networking.Nftables;
 using DynamicLb.Networking.PacketSocket;
 using DynamicLb.Speaker;
 using DynamicLb.Speaker.Layer2;
@@ -43,7 +44,7 @@ internal sealed class SpeakerParts
         Announcer = new Layer2Announcer(Options, context, Links,
             new ResponderSockets(
                 link => Channels[link.Name] = new FakeChannel(link), link => Ndp[link.Name] = new FakeChannel(link), link => Groups[link.Name] = new FakeGroups()),
-            Time, NullLogger<Layer2Announcer>.Instance);
+            Macs, Time, NullLogger<Layer2Announcer>.Instance);
         Reconciler = new ServiceReconciler(
             Options, Services, Nodes, Slices, Membership, Table, Announcer, context, new ServiceEvents(Options, Events, NullLogger<ServiceEvents>.Instance), metrics, Time,
             NullLogger<ServiceReconciler>.Instance);
@@ -87,6 +88,8 @@ internal sealed class SpeakerParts
     public Dictionary<string, FakeChannel> Ndp { get; } = [];
 
     public Dictionary<string, FakeGroups> Groups { get; } = [];
+
+    public FakeAddressMacs Macs { get; } = new();
 
     public FakeEvents Events { get; } = new();
 
@@ -221,18 +224,44 @@ internal sealed class FakeChannel(LinkInfo link) : ILinkChannel
         return frame.Length;
     }
 
-    public void JoinUnicast(MacAddress address)
-    {
-    }
+    /// <summary>Further hardware addresses that frames may be to.</summary>
+    public HashSet<MacAddress> Joined { get; } = [];
 
-    public void LeaveUnicast(MacAddress address)
-    {
-    }
+    public void JoinUnicast(MacAddress address) => Joined.Add(address);
+
+    public void LeaveUnicast(MacAddress address) => Joined.Remove(address);
 
     public ValueTask DisposeAsync()
     {
         IsDisposed = true;
         return ValueTask.CompletedTask;
+    }
+}
+
+/// <summary>The kernel's part in hardware addresses of leases.</summary>
+internal sealed class FakeAddressMacs : IAddressMacs
+{
+    public string? Fault { get; set; }
+
+    /// <summary>What was asked for last; null for nothing.</summary>
+    public volatile IReadOnlyDictionary<IPv4Address, MacAddress>? Applied;
+
+    /// <summary>Interfaces of that.</summary>
+    public IReadOnlyList<string> Interfaces { get; private set; } = [];
+
+    /// <summary>Refuses what is asked for.</summary>
+    public bool Refuses { get; set; }
+
+    public void Apply(IReadOnlyCollection<LinkInfo> interfaces, IReadOnlyDictionary<IPv4Address, MacAddress> macs)
+    {
+        if (Refuses)
+            throw new System.ComponentModel.Win32Exception(2);
+        Interfaces = [.. interfaces.Select(static link => link.Name).Order(StringComparer.Ordinal)];
+        Applied = macs;
+    }
+
+    public void Dispose()
+    {
     }
 }
 

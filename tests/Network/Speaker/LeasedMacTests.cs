@@ -1,0 +1,123 @@
+using System.ComponentModel;
+using DynamicLb.Lab;
+using DynamicLb.Lab.Networks;
+using DynamicLb.Networking.Addresses;
+using DynamicLb.Networking.Nftables;
+using DynamicLb.Networking.PacketSocket;
+using DynamicLb.Tests.Network.Support;
+
+namespace DynamicLb.Tests.Network.Speaker;
+
+/// <summary>Addresses that are announced with the MAC of their lease, on a switch that inspects.</summary>
+[Collection(Bfd.MeasuredAlone.Name)]
+public sealed class LeasedMacTests
+{
+    private static CancellationToken Cancelled => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task A_switch_that_inspects_lets_the_MAC_of_the_lease_through_and_not_that_of_the_node()
+    {
+        await using var lab = await InspectedLab.StartAsync("node");
+        await lab.WaitForAnnouncerAsync();
+        await lab.TakeDroppedAsync();
+        Assert.Null(await lab.FetchAsync());
+        Assert.True((await lab.TakeDroppedAsync()).Arp > 0, "no answer was dropped");
+
+        await lab.ConfigureAsync("lease");
+        Assert.Contains("node2", await lab.WaitForPageAsync(), StringComparison.Ordinal);
+        Assert.Equal(lab.LeasedMac, await lab.KnownMacAsync());
+        string first = await lab.WaitForAnnouncerAsync();
+        Assert.True(await lab.HasTableAsync(first));
+        await lab.TakeDroppedAsync();
+        for (int i = 0; i < 20; i++)
+            Assert.NotNull(await lab.FetchAsync());
+        Assert.Equal((0, 0), await lab.TakeDroppedAsync());
+
+        // Killed: what its kernel did for it is gone with it, the client goes on with what it knows.
+        await using var dialer = lab.Network.Start(lab.Client, "dial", "dotnet", Programs.PathOf("Lab"), "dial", lab.Ip, "80");
+        string dialed = Path.Combine(lab.Network.Folder, "dial.log");
+        var begun = TimeProvider.System.GetUtcNow();
+        await Wait.UntilAsync(() => Task.FromResult(File.Exists(dialed) && Dialer.LongestGap(dialed, begun) < TimeSpan.FromSeconds(1)), TimeSpan.FromSeconds(10), "connections", Cancelled);
+        var since = TimeProvider.System.GetUtcNow();
+        lab.Speaker(first).Signal("KILL");
+        await lab.Speaker(first).WaitForExitAsync(Cancelled);
+        string second = await lab.WaitForAnnouncerAsync(first);
+        await lab.WaitForPageAsync();
+        Assert.Equal(lab.LeasedMac, await lab.KnownMacAsync());
+        Assert.False(await lab.HasTableAsync(first));
+        Assert.DoesNotContain(lab.LeasedMac, await lab.FurtherMacsAsync(first), StringComparison.Ordinal);
+        Assert.True(await lab.HasTableAsync(second));
+        await Task.Delay(TimeSpan.FromSeconds(1.2), TimeProvider.System, Cancelled);
+        Console.WriteLine($"MEASURED failover with the MAC of the lease, killed: {Dialer.LongestGap(dialed, since - TimeSpan.FromMilliseconds(100)).TotalMilliseconds:0} ms without a connection");
+
+        // It takes back what it is elected for; told to stop, it undoes everything, and another has the address.
+        lab.StartSpeaker(first);
+        await lab.WaitForReadyAsync(first);
+        await lab.WaitForAnnouncerAsync(second);
+        await lab.WaitForPageAsync();
+        lab.Speaker(first).Signal("TERM");
+        await lab.Speaker(first).WaitForExitAsync(Cancelled);
+        Assert.False(await lab.HasTableAsync(first));
+        await lab.WaitForAnnouncerAsync(first);
+        await lab.WaitForPageAsync();
+        Assert.Equal(lab.LeasedMac, await lab.KnownMacAsync());
+
+        // Without the capability it says so, and does not put another MAC in the place of the lease's.
+        lab.StartSpeaker(first, without: "net_admin");
+        await lab.WaitForReadyAsync(first);
+        await Wait.UntilAsync(async () => await lab.EventCountAsync("announceFailed") > 0, TimeSpan.FromSeconds(40), $"an Event\n{lab.Logs()}", Cancelled);
+        Assert.Contains("NET_ADMIN", await ExplainAsync(lab, first), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task The_kernel_keeps_the_table_only_as_long_as_its_owner_lives()
+    {
+        Assert.SkipUnless(Environment.IsPrivilegedProcess, "network namespaces need root");
+        await using var network = await LabNetwork.CreateAsync(Cancelled);
+        var host = await network.AddHostAsync("node1", 11, Cancelled);
+        var mac = MacAddress.Parse("02:4c:42:00:00:01");
+        var many = Enumerable.Range(0, 3000).ToDictionary(static i => new IPv4Address(0x0a000000 + (uint)i), static i => new MacAddress(0x024c42000000 + (ulong)i));
+        var (eth0, mgmt0) = (new LinkInfo(2, "eth0", mac), new LinkInfo(3, "mgmt0", mac));
+        using var macs = new AddressMacs();
+        Task<string> ListAsync() => host.Namespace.RunAsync("nft", ["list", "ruleset"], Cancelled);
+
+        host.Namespace.Inside(() =>
+        {
+            macs.Apply([], new Dictionary<IPv4Address, MacAddress>());
+            return true;
+        });
+        Assert.DoesNotContain("dynamiclb", await ListAsync(), StringComparison.Ordinal);
+
+        Assert.Equal("", host.Namespace.Inside(() => macs.Fault ?? ""));
+        macs.Apply([eth0, mgmt0], many);
+        string table = await ListAsync();
+        Assert.Contains("device \"eth0\"", table, StringComparison.Ordinal);
+        Assert.Contains("device \"mgmt0\"", table, StringComparison.Ordinal);
+        Assert.Contains("10.0.11.183", table, StringComparison.Ordinal);
+        Assert.Contains("meta pkttype set host", table, StringComparison.Ordinal);
+
+        // Another address, another MAC, one interface less.
+        macs.Apply([eth0], new Dictionary<IPv4Address, MacAddress> { [IPv4Address.Parse("10.0.0.0")] = mac, [IPv4Address.Parse("10.9.9.9")] = mac });
+        table = await ListAsync();
+        Assert.DoesNotContain("mgmt0", table, StringComparison.Ordinal);
+        Assert.DoesNotContain("10.0.11.183", table, StringComparison.Ordinal);
+        Assert.Contains("10.0.0.0 : 02:4c:42:00:00:01", table, StringComparison.Ordinal);
+        Assert.Contains("10.9.9.9 : 02:4c:42:00:00:01", table, StringComparison.Ordinal);
+
+        // Somebody flushes everything; an interface goes, and is wanted before it is back.
+        await host.Namespace.RunAsync("nft", ["flush", "ruleset"], Cancelled);
+        Assert.Contains("10.9.9.9 : 02:4c:42:00:00:01", await ListAsync(), StringComparison.Ordinal);
+        await network.Switch.IpAsync("link delete p-node1", Cancelled);
+        var some = new Dictionary<IPv4Address, MacAddress> { [IPv4Address.Parse("10.9.9.9")] = mac };
+        macs.Apply([mgmt0], some);
+        // Newer kernels wait for it.
+        Assert.True(Record.Exception(() => macs.Apply([eth0, mgmt0], some)) is null or Win32Exception);
+        Assert.Contains("device \"mgmt0\"", await ListAsync(), StringComparison.Ordinal);
+
+        macs.Dispose();
+        Assert.DoesNotContain("dynamiclb", await ListAsync(), StringComparison.Ordinal);
+    }
+
+    private static Task<string> ExplainAsync(InspectedLab lab, string node) =>
+        lab.Network[node].Namespace.RunAsync("sh", ["-c", $"dotnet {Programs.PathOf("Cli")} explain default/web --output text || test $? = 1"], Cancelled);
+}

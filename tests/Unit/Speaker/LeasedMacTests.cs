@@ -1,0 +1,169 @@
+using DynamicLb.Contracts;
+using DynamicLb.Kubernetes;
+using DynamicLb.Kubernetes.Resources;
+using DynamicLb.Networking.Addresses;
+using DynamicLb.Networking.Arp;
+using DynamicLb.Networking.Netlink;
+using DynamicLb.Networking.PacketSocket;
+using DynamicLb.Speaker.Layer2;
+
+namespace DynamicLb.Tests.Unit.Speaker;
+
+/// <summary>Addresses that are announced with the MAC of their lease.</summary>
+public sealed class LeasedMacTests
+{
+    private const string Yaml = "address-services: [{name: dhcp, protocol: layer2, url: http://x, announced-mac: lease}]";
+    private static readonly IPv4Address Ip = IPv4Address.Parse("10.0.0.1");
+    private static readonly MacAddress Leased = MacAddress.Parse("02:4c:42:00:00:01");
+    private static readonly MacAddress Own = MacAddress.Parse("02:00:00:00:00:0a");
+    private static readonly MacAddress Client = MacAddress.Parse("02:00:00:00:00:99");
+    private readonly SpeakerParts _parts = new();
+
+    [Fact]
+    public async Task Neighbours_hear_of_the_leased_MAC_once_the_kernel_uses_it()
+    {
+        using var stop = new CancellationTokenSource();
+        _parts.Links.Set(Eth0);
+        var running = _parts.Announcer.RunAsync(stop.Token);
+        _parts.Links.Set(Eth0);
+        Announce(Leased.ToString());
+
+        var eth0 = await ChannelAsync();
+        Assert.Equal((Leased, Leased), Senders(await eth0.NextAsync()));
+        Assert.Equal((Leased, Leased), Senders(await eth0.NextAsync()));
+        Assert.Equal(Leased, Assert.Single(_parts.Macs.Applied!, static entry => entry.Key == Ip).Value);
+        Assert.Equal("eth0", Assert.Single(_parts.Macs.Interfaces));
+        Assert.Contains(Leased, eth0.Joined);
+
+        // Who knows it asks for it there; who does not, everybody.
+        foreach (var destination in new[] { Leased, MacAddress.Broadcast })
+        {
+            eth0.Deliver(Request(destination));
+            Assert.Equal((Leased, Leased), Senders(await eth0.NextAsync()));
+        }
+
+        Silence();
+        while (_parts.Macs.Applied is not { Count: 0 } || eth0.Joined.Count > 0)
+            await Task.Yield();
+        await stop.CancelAsync();
+        await running;
+    }
+
+    [Fact]
+    public void Without_the_kernel_nothing_is_answered()
+    {
+        _parts.Table.Replace(new Dictionary<HostAddress, DateTimeOffset?> { [Ip] = null }, macs: new Dictionary<HostAddress, MacAddress> { [Ip] = Leased });
+        var responder = new Responder(ArpProtocol.Instance, new FakeChannel(Eth0.Link), _parts.Context, Microsoft.Extensions.Logging.Abstractions.NullLogger.Instance);
+        Assert.Null(responder.Handle(Request(MacAddress.Broadcast), new byte[ArpPacket.FrameLength]).Item);
+
+        _parts.Context.MacsInPlace = System.Collections.Frozen.FrozenDictionary.ToFrozenDictionary([new KeyValuePair<IPv4Address, MacAddress>(Ip, Leased)]);
+        Assert.NotNull(responder.Handle(Request(MacAddress.Broadcast), new byte[ArpPacket.FrameLength]).Item);
+        Assert.Null(responder.Handle(Request(Client), new byte[ArpPacket.FrameLength]).Item);
+    }
+
+    [Theory]
+    [InlineData(null)]
+    [InlineData("")]
+    [InlineData("nonsense")]
+    [InlineData("ff:ff:ff:ff:ff:ff")]
+    [InlineData("00:00:00:00:00:00")]
+    public void An_address_without_a_MAC_of_its_lease_is_not_announced_and_that_is_told(string? mac)
+    {
+        Announce(mac);
+
+        Assert.Empty(_parts.Table.Snapshot);
+        Assert.Equal(["web announceFailed"], _parts.Events.Told);
+        Announce(Leased.ToString());
+        Assert.Equal(Leased, _parts.Table.Snapshot[Ip].Mac);
+    }
+
+    [Fact]
+    public void A_node_that_cannot_do_it_says_why()
+    {
+        _parts.Macs.Fault = "the capability NET_ADMIN is needed";
+        Announce(Leased.ToString());
+
+        Assert.Empty(_parts.Table.Snapshot);
+        Assert.Equal(["web announceFailed"], _parts.Events.Told);
+        Assert.Equal("the capability NET_ADMIN is needed", _parts.Reconciler.DecisionOf(new NamespacedName("demo", "web"))!.Detail);
+    }
+
+    [Fact]
+    public void Another_MAC_is_told_anew_and_by_default_that_of_the_node_is_used()
+    {
+        Announce(Leased.ToString());
+        Assert.Empty(_parts.Table.Replace(Wanted, macs: Macs(Leased)));
+        Assert.Equal([Ip], _parts.Table.Replace(Wanted, macs: Macs(Client)));
+        Assert.Equal([Ip], _parts.Table.Replace(Wanted));
+
+        Announce(Leased.ToString(), Yaml.Replace(", announced-mac: lease", "", StringComparison.Ordinal));
+        Assert.Null(_parts.Table.Snapshot[Ip].Mac);
+    }
+
+    [Fact]
+    public void Another_speaker_with_the_same_MAC_is_no_conflict()
+    {
+        Announce(Leased.ToString());
+        for (int i = 0; i < 10; i++)
+        {
+            _parts.Claim(Ip, Leased);
+            _parts.Reconciler.Work();
+            _parts.Time.Advance(TimeSpan.FromSeconds(1));
+        }
+        Assert.Empty(_parts.Conditions);
+    }
+
+    private static InterfaceState Eth0 => new(new LinkInfo(2, "eth0", Own), true, true, true, false) { HasCarrier = true };
+
+    private static Dictionary<HostAddress, DateTimeOffset?> Wanted => new() { [Ip] = null };
+
+    private static Dictionary<HostAddress, MacAddress> Macs(MacAddress mac) => new() { [Ip] = mac };
+
+    private void Announce(string? mac, string yaml = Yaml)
+    {
+        var annotations = new Dictionary<string, string> { [Annotations.AllocatedFromPool] = "dhcp" };
+        if (mac is not null)
+            annotations[Annotations.LeaseMacs] = $"{Ip}={mac}";
+        _parts.Slices.Set(new EndpointSlice
+        {
+            Metadata = new ObjectMeta { Namespace = "demo", Name = "web-1", Labels = new Dictionary<string, string> { [EndpointSlice.ServiceNameLabel] = "web" } },
+            Endpoints = [new Endpoint { Addresses = ["10.1.0.1"] }],
+        });
+        _parts.Services.Set(new Service
+        {
+            Metadata = new ObjectMeta { Namespace = "demo", Name = "web", Annotations = annotations },
+            Spec = new ServiceSpec { Type = "LoadBalancer" },
+            Status = new ServiceStatus { LoadBalancer = new LoadBalancerStatus { Ingress = [new LoadBalancerIngress { Ip = Ip.ToString() }] } },
+        });
+        _parts.Configure(yaml);
+        _parts.Reconciler.Work();
+    }
+
+    private void Silence()
+    {
+        _parts.Services.Remove(_parts.Services.Items.Single());
+        _parts.Reconciler.Work();
+    }
+
+    private async Task<FakeChannel> ChannelAsync()
+    {
+        while (_parts.Announcer.InterfaceCount == 0)
+            await Task.Yield();
+        return _parts.Channels["eth0"];
+    }
+
+    private static byte[] Request(MacAddress destination)
+    {
+        var frame = new byte[ArpPacket.FrameLength];
+        new ArpPacket(ArpOperation.Request, Client, IPv4Address.Parse("10.0.0.9"), MacAddress.Zero, Ip).Write(frame, Client, destination);
+        return frame;
+    }
+
+    /// <summary>Who sent a frame: by its header, and by what it says.</summary>
+    private static (MacAddress Frame, MacAddress Arp) Senders(byte[] frame)
+    {
+        Assert.True(ArpPacket.TryParse(frame, out _, out var packet));
+        Assert.Equal(Ip, packet.SenderAddress);
+        return (MacAddress.Read(frame.AsSpan(6)), packet.SenderMac);
+    }
+}
