@@ -59,11 +59,19 @@ internal static class ControllerExtensions
 
         // What it deals with
         services.AddSingleton<TokenSecret>();
-        services.AddSingleton(provider => new LeaseBrokers(
-            provider.GetRequiredService<IKubernetesClient>(), options, provider.GetRequiredService<TimeProvider>(), Random.Shared, provider.GetRequiredService<ILogger<LeaseBrokers>>())
+        services.AddSingleton(provider =>
         {
-            MayAct = () => NotLeading(provider, options) is null,
+            var metrics = provider.GetRequiredService<AddressServiceMetrics>();
+            var brokers = new LeaseBrokers(
+                provider.GetRequiredService<IKubernetesClient>(), options, provider.GetRequiredService<TimeProvider>(), Random.Shared, provider.GetRequiredService<ILogger<LeaseBrokers>>(), metrics)
+            {
+                MayAct = () => NotLeading(provider, options) is null,
+            };
+            // Who leads no more knows nothing of them that is worth telling.
+            metrics.Brokers = () => brokers.MayAct() ? brokers.All : [];
+            return brokers;
         });
+        services.AddSingleton<AddressServiceMetrics>();
         services.AddSingleton<AddressDecider>();
 
         // What it does

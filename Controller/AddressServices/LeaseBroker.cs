@@ -8,14 +8,11 @@ using DynamicLb.Kubernetes;
 namespace DynamicLb.Controller.AddressServices;
 
 /// <summary>
-/// Deals with one address service, so that nobody else waits for it: a wish is noted, calls run beside each other up to <see cref="Concurrency"/>, and whoever is
+/// Deals with one address service, so that nobody else waits for it: a wish is noted, calls run beside each other up to <see cref="AddressServiceSource.Concurrency"/>, and whoever is
 /// concerned by an answer is told the lease's name. Whatever is no longer wished for is given back, and asked again until it is. Thread-safe.
 /// </summary>
 internal sealed partial class LeaseBroker : IAsyncDisposable
 {
-    /// <summary>Calls to one address service at a time.</summary>
-    public const int Concurrency = 32;
-
     private static readonly TimeSpan FirstPause = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan ConfigEvery = TimeSpan.FromMinutes(1);
     private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(30);
@@ -24,6 +21,7 @@ internal sealed partial class LeaseBroker : IAsyncDisposable
     private readonly Action<NamespacedName> _changed;
     private readonly Func<bool> _mayAct;
     private readonly ILogger _logger;
+    private readonly AddressServiceMetrics? _metrics;
     private readonly Lock _lock = new();
     private readonly Dictionary<LeaseId, Entry> _entries = [];
     private readonly HashSet<LeaseId> _releasing = [];
@@ -35,16 +33,17 @@ internal sealed partial class LeaseBroker : IAsyncDisposable
 
     public LeaseBroker(
         AddressServiceSource source, IAddressServiceClient client, Action<NamespacedName> changed, TimeProvider time, Random random, ILogger logger,
-        Func<bool>? mayAct = null)
+        Func<bool>? mayAct = null, AddressServiceMetrics? metrics = null)
     {
         Source = source;
-        _client = client;
+        _client = metrics is null ? client : new MeteredClient(client, source.Name, metrics, time);
+        _metrics = metrics;
         _changed = changed;
         _mayAct = mayAct ?? (static () => true);
         _logger = logger;
         _queue = new Kubernetes.Queues.WorkQueue<LeaseId>(time, random, FirstPause, LongestPause);
         _time = time;
-        _working = Task.WhenAll(Enumerable.Range(0, Concurrency).Select(_ => Task.Run(() => WorkAsync(_stop.Token))).Append(Task.Run(() => WatchAsync(_stop.Token))));
+        _working = Task.WhenAll(Enumerable.Range(0, source.Concurrency).Select(_ => Task.Run(() => WorkAsync(_stop.Token))).Append(Task.Run(() => WatchAsync(_stop.Token))));
     }
 
     /// <summary>The address service as configured. What concerns the way there does not change.</summary>
@@ -55,6 +54,13 @@ internal sealed partial class LeaseBroker : IAsyncDisposable
 
     /// <summary>Whether the last call reached the address service.</summary>
     public bool IsReachable { get; private set; } = true;
+
+    /// <summary>How many leases stand where.</summary>
+    public IReadOnlyList<(LeasePhase Phase, int Count)> CountPhases()
+    {
+        lock (_lock)
+            return [.. Enum.GetValues<LeasePhase>().Select(phase => (phase, _entries.Values.Count(entry => entry.View.Phase == phase)))];
+    }
 
     /// <summary>Notes that a lease is wanted, and says where it stands. The same wish again asks nothing new.</summary>
     /// <param name="lease">The lease.</param>
@@ -274,10 +280,13 @@ internal sealed partial class LeaseBroker : IAsyncDisposable
                     lease.Family == AddressFamily.InterNetworkV6 ? AddressFamilies.IPv6 : null),
                 cancellationToken);
             IsReachable = true;
+            string? refusal = null;
             view = answer.Status != AnswerStatus.Success ? LeaseView.Failed(answer.Detail ?? answer.Status)
                 : !IPAddress.TryParse(answer.Ip, out var address) || address.AddressFamily != lease.Family ? LeaseView.Failed($"answered with \"{answer.Ip}\", which is not an address of the family")
-                : RefusalOf(address) is { } refusal ? LeaseView.Failed(refusal)
+                : (refusal = RefusalOf(address)) is not null ? LeaseView.Failed(refusal)
                 : LeaseView.Leased(address, answer.ValidUntil, OwnMac(answer.Mac, answer.SharesMac));
+            if (refusal is not null)
+                _metrics?.Outside(Source.Name);
         }
         catch (AddressServiceUnavailableException e)
         {

@@ -9,7 +9,7 @@ using DynamicLb.Kubernetes.Resources;
 namespace DynamicLb.Controller.AddressServices;
 
 /// <summary>One broker for each address service of the configuration, and the regular look at what they hold.</summary>
-internal sealed partial class LeaseBrokers(IKubernetesClient kubernetes, ControllerOptions options, TimeProvider time, Random random, ILogger<LeaseBrokers> logger)
+internal sealed partial class LeaseBrokers(IKubernetesClient kubernetes, ControllerOptions options, TimeProvider time, Random random, ILogger<LeaseBrokers> logger, AddressServiceMetrics? metrics = null)
     : IAsyncDisposable
 {
     private readonly ConcurrentDictionary<string, LeaseBroker> _brokers = new();
@@ -52,7 +52,7 @@ internal sealed partial class LeaseBrokers(IKubernetesClient kubernetes, Control
             };
             _clients.Add(http);
             var client = new AddressServiceClient(http, token => TokenAsync(source, token), source.Timeout, time);
-            _brokers[source.Name] = new LeaseBroker(source, client, lease => Changed(source.Name, lease), time, random, logger, () => MayAct());
+            _brokers[source.Name] = new LeaseBroker(source, client, lease => Changed(source.Name, lease), time, random, logger, () => MayAct(), metrics);
         }
     }
 
@@ -101,7 +101,7 @@ internal sealed partial class LeaseBrokers(IKubernetesClient kubernetes, Control
 
     private static bool IsSameWay(AddressServiceSource left, AddressServiceSource right) =>
         left.Name == right.Name && left.Url == right.Url && left.TokenFile == right.TokenFile && left.TokenSecret == right.TokenSecret && left.Timeout == right.Timeout
-        && left.Tls == right.Tls;
+        && left.Concurrency == right.Concurrency && left.Tls == right.Tls;
 
     private async Task PollAsync(LeaseBroker broker, CancellationToken cancellationToken)
     {

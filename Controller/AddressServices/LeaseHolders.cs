@@ -1,5 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
+using System.Security.Cryptography;
+using System.Text;
 using DynamicLb.Controller.Allocation;
 using DynamicLb.Kubernetes;
 
@@ -19,13 +21,31 @@ internal sealed record HeldLease(string Source, NamespacedName Name, string? Uid
     /// <summary>Another one for a Service whose name is taken, by what others share since a Service of that name was there.</summary>
     public static HeldLease Other(string source, NamespacedName service, string? uid)
     {
-        string mark = $"-{(uid ?? "").Replace("-", "", StringComparison.Ordinal).PadRight(8, '0')[..8]}";
-        string name = service.Name.Length + mark.Length <= LongestName ? service.Name : service.Name[..(LongestName - mark.Length)].TrimEnd('-');
-        return new HeldLease(source, service with { Name = name + mark }, uid is null ? null : $"{uid}/2");
+        var other = Marked(source, service, uid, (uid ?? "").Replace("-", "", StringComparison.Ordinal).PadRight(8, '0')[..8]);
+        return other with { Uid = uid is null ? null : $"{uid}/2" };
+    }
+
+    /// <summary>One beside the lease that a Service has, for an address that it asks for. The same again after a restart.</summary>
+    /// <param name="source">The address service.</param>
+    /// <param name="service">The Service.</param>
+    /// <param name="uid">Its UID.</param>
+    /// <param name="asked">What it asks for.</param>
+    /// <param name="taken">The name of the lease it has.</param>
+    public static HeldLease Trial(string source, NamespacedName service, string? uid, string asked, NamespacedName? taken)
+    {
+        string hash = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes($"{uid} {asked}")));
+        var first = Marked(source, service, uid, hash[..8]);
+        return first.Name == taken ? Marked(source, service, uid, hash[8..16]) : first;
     }
 
     /// <summary>As it is written to a Service that goes by it, unless it goes by the Service's own name; else null.</summary>
     public string? Annotation(NamespacedName service) => Name == service ? null : $"{Name}@{Uid}";
+
+    private static HeldLease Marked(string source, NamespacedName service, string? uid, string mark)
+    {
+        string name = service.Name.Length + mark.Length < LongestName ? service.Name : service.Name[..(LongestName - mark.Length - 1)].TrimEnd('-');
+        return new HeldLease(source, service with { Name = $"{name}-{mark}" }, uid is null ? null : $"{uid}/{mark}");
+    }
 
     /// <summary>Reads what <see cref="Annotation"/> wrote; null when there is nothing to read.</summary>
     public static HeldLease? Parse(string source, string? annotation)
@@ -105,6 +125,11 @@ internal sealed class LeaseHolders
             Claim(use, family, address);
         return null;
     }
+
+    /// <summary>Whether an address is already that of a lease which a Service has, or may share.</summary>
+    public bool MayHave(Applicant applicant, string source, IPAddress address) =>
+        _addresses.TryGetValue(address, out var lease) && lease.Source == source
+        && (lease == Get(applicant.Name) || (applicant.Sharing is not null && _uses.TryGetValue((source, lease.Name), out var use) && use.Permits(applicant)));
 
     /// <summary>Whether an address is that of another lease.</summary>
     public bool IsOthers(HeldLease lease, IPAddress address) => _addresses.TryGetValue(address, out var other) && other.Name != lease.Name;

@@ -106,7 +106,7 @@ internal sealed class RangeState(PoolState pool, AddressRange range)
     /// <summary>Null when the applicant can have an address, else why not. What it has itself does not stand in its way.</summary>
     public Refusal? Check(IPAddress address, Applicant applicant)
     {
-        if (!_uses.TryGetValue(AddressRange.ToNumber(address), out var use) || (use.Owners.Count == 1 && use.Owners.ContainsKey(applicant.Name)))
+        if (!_uses.TryGetValue(AddressRange.ToNumber(address), out var use) || use.IsOnlyOf(applicant.Name))
             return null;
         if (applicant.Sharing is null || use.Group != applicant.Sharing)
             return new Refusal(RefusalReason.InUse, $"can't change sharing key for \"{applicant.Name}\", address {address} also in use by {use.Others(applicant.Name)}");
@@ -135,7 +135,7 @@ internal sealed class RangeState(PoolState pool, AddressRange range)
                 added.Add(number - range.First);
             }
         }
-        use.Owners[applicant.Name] = applicant;
+        use.Add(applicant);
         if (applicant.Sharing is not { } own)
             return;
         foreach (var port in applicant.Ports)
@@ -148,14 +148,14 @@ internal sealed class RangeState(PoolState pool, AddressRange range)
     {
         var number = AddressRange.ToNumber(address);
         var use = _uses[number];
-        use.Owners.Remove(owner, out var applicant);
+        var applicant = use.Remove(owner);
         if (use.Group is { } group)
         {
-            foreach (var port in applicant!.Ports)
+            foreach (var port in applicant.Ports)
                 use.Ports.Remove(port);
             _shared[group].Free(number - range.First, applicant.Ports);
         }
-        if (use.Owners.Count > 0)
+        if (use.HasOwner)
             return;
         _uses.Remove(number);
         _free.Return(number);
@@ -169,17 +169,39 @@ internal sealed class RangeState(PoolState pool, AddressRange range)
 
     private static int Bits(UInt128 largest) => 128 - (int)UInt128.LeadingZeroCount(largest);
 
-    /// <summary>Who has an address, and which of its ports.</summary>
+    /// <summary>Who has an address, and which of its ports. Most addresses are not shared, and there is one of these for each: they take no tables.</summary>
     private sealed class AddressUse(SharingGroup? group)
     {
-        public SharingGroup? Group => group;
+        private readonly Dictionary<NamespacedName, Applicant>? _owners = group is null ? null : [];
+        private Applicant? _only;
 
-        public Dictionary<NamespacedName, Applicant> Owners { get; } = new(1);
+        public SharingGroup? Group => group;
 
         public Dictionary<SharedPort, NamespacedName> Ports { get; } = group is null ? NoPorts : [];
 
-        public string Others(NamespacedName but) =>
-            string.Join(", ", Owners.Keys.Where(owner => owner != but).Select(static owner => owner.ToString()).Order(StringComparer.Ordinal).Take(10));
+        public bool HasOwner => _only is not null || _owners is { Count: > 0 };
+
+        public bool IsOnlyOf(NamespacedName name) => _owners is null ? _only?.Name == name : _owners.Count == 1 && _owners.ContainsKey(name);
+
+        public void Add(Applicant applicant)
+        {
+            if (_owners is null)
+                _only = applicant;
+            else
+                _owners[applicant.Name] = applicant;
+        }
+
+        /// <summary>Takes it from an owner.</summary>
+        public Applicant Remove(NamespacedName owner)
+        {
+            Applicant? applicant = _only;
+            _only = null;
+            _owners?.Remove(owner, out applicant);
+            return applicant!;
+        }
+
+        public string Others(NamespacedName but) => string.Join(
+            ", ", (_owners?.Keys ?? (IEnumerable<NamespacedName>)[_only!.Name]).Where(owner => owner != but).Select(static owner => owner.ToString()).Order(StringComparer.Ordinal).Take(10));
 
         private static readonly Dictionary<SharedPort, NamespacedName> NoPorts = [];
     }

@@ -22,7 +22,7 @@ internal sealed partial class AddressDecider
     public IReadOnlyCollection<NamespacedName> HoldersOf(string source, NamespacedName lease)
     {
         lock (_lock)
-            return _holders.Of(source, lease);
+            return [.. _holders.Of(source, lease), .. _trials.Where(trial => trial.Value.Source == source && trial.Value.Name == lease).Select(static trial => trial.Key)];
     }
 
     /// <summary>Takes up the lease that a Service has by its annotations, before anything is given out.</summary>
@@ -169,7 +169,10 @@ internal sealed partial class AddressDecider
             _unable.Remove(name);
             var named = request.Addresses.FirstOrDefault(asked => !addresses.Contains(asked));
             if (named is not null && addresses.Find(address => address.AddressFamily == named.AddressFamily) is { } given)
+            {
                 Tell(service, name, "AddressDiffers", $"asked for {named}, but DHCP gave {given} through \"{source.Name}\"");
+                _refused.TryAdd(name, (string.Join(", ", request.Addresses), time.GetTimestamp()));
+            }
             else if (!found.Ours || !addresses.TrueForAll(current.Contains))
                 TellAssigned(service, name, addresses);
             else if (!quiet)
@@ -257,6 +260,8 @@ internal sealed partial class AddressDecider
         lock (_lock)
         {
             _unable.Remove(name);
+            _refused.Remove(name);
+            DropTrial(name);
             GiveBack(_holders.Leave(name));
         }
     }

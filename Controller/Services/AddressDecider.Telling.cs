@@ -77,6 +77,8 @@ internal sealed partial class AddressDecider
         if (_told.TryGetValue((name, slot), out int before) && before == told)
             return;
         _told[(name, slot)] = told;
+        if (warning && logger is not null)
+            LogTold(logger, name.ToString(), reason, message);
         if (warning)
             events.Warning(service, reason, message);
         else
@@ -93,4 +95,7 @@ internal sealed partial class AddressDecider
         Forgive(name, "v6");
         Forgive(name, "second");
     }
+
+    [LoggerMessage(1, LogLevel.Information, "{Service}: {Reason}: {Message}")]
+    private static partial void LogTold(ILogger logger, string service, string reason, string message);
 }

@@ -43,7 +43,7 @@ internal delegate IReadOnlyDictionary<string, string>? NamespaceLabels(string @n
 /// Decides the addresses of a Service from what it asks for, what it has, the pools and the address services. It only decides: no call here waits for anybody, and deciding twice comes
 /// to the same. Thread-safe: one decision at a time, under a lock that is never held over I/O.
 /// </summary>
-internal sealed partial class AddressDecider(LeaseBrokers brokers, NamespaceLabels namespaces, IEventRecorder events, TimeProvider time)
+internal sealed partial class AddressDecider(LeaseBrokers brokers, NamespaceLabels namespaces, IEventRecorder events, TimeProvider time, ILogger<AddressDecider>? logger = null)
 {
     private readonly Lock _lock = new();
     private Allocator _allocator = new();
@@ -69,6 +69,8 @@ internal sealed partial class AddressDecider(LeaseBrokers brokers, NamespaceLabe
         {
             _allocator = new Allocator();
             _holders = new LeaseHolders();
+            _trials.Clear();
+            _refused.Clear();
             _unable.Clear();
             _told.Clear();
             _config = LoadBalancerConfig.Empty;
@@ -82,7 +84,10 @@ internal sealed partial class AddressDecider(LeaseBrokers brokers, NamespaceLabe
         {
             _config = config;
             _allocator.SetSources(config.AddressPools, config.AddressServices);
-            _holders.Keep(config.AddressServices.Select(static source => source.Name).ToHashSet());
+            var names = config.AddressServices.Select(static source => source.Name).ToHashSet();
+            _holders.Keep(names);
+            foreach (var (name, trial) in _trials.Where(trial => !names.Contains(trial.Value.Source)).ToList())
+                _trials.Remove(name);
             // Those with more addresses first, as MetalLB does: a second holder of an address has to look for another.
             foreach (var service in assigned.OrderByDescending(static service => ServiceStatusWriter.AddressesOf(service).Count))
             {
@@ -147,9 +152,11 @@ internal sealed partial class AddressDecider(LeaseBrokers brokers, NamespaceLabe
                     TellFailed(service, name, $"pool \"{request.Pool}\" has faults");
                 return Keep(service, current, false);
             }
-            return ServiceFor(service, applicant, request, current) is { } source
-                ? Lease(service, applicant, request, source, current)
-                : Allocate(service, applicant, request, current);
+            var source = ServiceFor(service, applicant, request, current);
+            if (source is not null && AsksForAnother(applicant, request, source, current))
+                return Try(service, applicant, request, source, current);
+            DropTrial(name);
+            return source is not null ? Lease(service, applicant, request, source, current) : Allocate(service, applicant, request, current);
         }
     }
 

@@ -54,7 +54,7 @@ internal sealed class ServiceStatusWriter(IKubernetesClient client, TimeProvider
             json.WriteEndObject();
         }
         await client.PatchAsync(
-            ResourceTypes.Services, service.Metadata.Namespace, service.Metadata.Name!, PatchType.Merge, buffer.WrittenMemory, "status", cancellationToken);
+            ResourceTypes.ServiceHeads, service.Metadata.Namespace, service.Metadata.Name!, PatchType.Merge, buffer.WrittenMemory, "status", cancellationToken);
         return true;
     }
 
@@ -75,14 +75,17 @@ internal sealed class ServiceStatusWriter(IKubernetesClient client, TimeProvider
             json.WriteEndObject();
         }
         return client.PatchAsync(
-            ResourceTypes.Services, service.Metadata.Namespace, service.Metadata.Name!, PatchType.Merge, buffer.WrittenMemory, "status", cancellationToken);
+            ResourceTypes.ServiceHeads, service.Metadata.Namespace, service.Metadata.Name!, PatchType.Merge, buffer.WrittenMemory, "status", cancellationToken);
     }
 
     /// <summary>The addresses in a Service's status; those by name are left out.</summary>
     public static IReadOnlyList<IPAddress> AddressesOf(Service service)
     {
-        var addresses = new List<IPAddress>();
-        foreach (var entry in service.Status.LoadBalancer.Ingress ?? [])
+        if (service.Status.LoadBalancer.Ingress is not { Count: > 0 } ingress)
+            return [];
+        // What comes of it is kept for each Service: no larger than need be.
+        var addresses = new List<IPAddress>(ingress.Count);
+        foreach (var entry in ingress)
         {
             if (IPAddress.TryParse(entry.Ip, out var address))
                 addresses.Add(address);

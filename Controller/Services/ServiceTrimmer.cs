@@ -16,6 +16,9 @@ internal static class ServiceTrimmer
 
     // Texts that many Services have in common. Who overwrites another's entry loses nothing but the saving.
     private static readonly string?[] s_common = new string?[Cached];
+    private static readonly ServicePort[]?[] s_ports = new ServicePort[]?[256];
+    private static readonly string[] s_v4 = ["IPv4"];
+    private static readonly string[] s_v6 = ["IPv6"];
 
     public static Service Trim(Service service)
     {
@@ -34,7 +37,7 @@ internal static class ServiceTrimmer
             {
                 Metadata = metadata,
                 Spec = new ServiceSpec { Type = Common(service.Spec.Type) },
-                Status = service.Status.LoadBalancer.Ingress is null ? s_noStatus : service.Status,
+                Status = StatusOf(service.Status),
             };
         }
         return new Service
@@ -43,17 +46,43 @@ internal static class ServiceTrimmer
             Spec = service.Spec with
             {
                 Type = Common(service.Spec.Type),
-                IpFamilies = service.Spec.IpFamilies?.Select(Common).ToArray()!,
+                IpFamilies = FamiliesOf(service.Spec.IpFamilies),
                 IpFamilyPolicy = Common(service.Spec.IpFamilyPolicy),
                 ClusterIPs = service.Spec.ClusterIPs is [var only] && only == service.Spec.ClusterIP ? null : service.Spec.ClusterIPs,
                 LoadBalancerClass = Common(service.Spec.LoadBalancerClass),
                 ExternalTrafficPolicy = Common(service.Spec.ExternalTrafficPolicy),
-                Ports = service.Spec.Ports?.Select(static port => new ServicePort { Protocol = Common(port.Protocol), Port = port.Port }).ToArray(),
+                Ports = PortsOf(service.Spec.Ports),
                 // Only traffic that stays on the node is bound to Pods.
                 Selector = service.Spec.ExternalTrafficPolicy == "Local" ? FewStrings.Of(service.Spec.Selector, static _ => true) : null,
             },
-            Status = service.Status.LoadBalancer.Ingress is null && service.Status.Conditions is null ? s_noStatus : service.Status,
+            Status = StatusOf(service.Status),
         };
+    }
+
+    private static ServiceStatus StatusOf(ServiceStatus status) => status.LoadBalancer.Ingress is null && status.Conditions is null ? s_noStatus : new ServiceStatus
+    {
+        Conditions = status.Conditions,
+        LoadBalancer = new LoadBalancerStatus
+        {
+            Ingress = status.LoadBalancer.Ingress?.Select(static entry => new LoadBalancerIngress { Ip = entry.Ip, Hostname = entry.Hostname, IpMode = Common(entry.IpMode) }).ToArray(),
+        },
+    };
+
+    private static string[]? FamiliesOf(IReadOnlyList<string>? families) => families switch
+    {
+        ["IPv4"] => s_v4,
+        ["IPv6"] => s_v6,
+        _ => families?.Select(static family => Common(family)).ToArray(),
+    };
+
+    private static ServicePort[]? PortsOf(IReadOnlyList<ServicePort>? ports)
+    {
+        if (ports is not [var only])
+            return ports?.Select(static port => new ServicePort { Protocol = Common(port.Protocol), Port = port.Port }).ToArray();
+        ref var entry = ref s_ports[only.Port % s_ports.Length];
+        if (entry is [var common] && common.Port == only.Port && common.Protocol == only.Protocol)
+            return entry;
+        return entry = [new ServicePort { Protocol = Common(only.Protocol), Port = only.Port }];
     }
 
     [return: NotNullIfNotNull(nameof(text))]

@@ -92,11 +92,11 @@ public sealed partial class AddressServiceClient : IAddressServiceClient
         }
         catch (TimeoutRejectedException e)
         {
-            throw new AddressServiceUnavailableException($"{_http.BaseAddress}{path}: no answer within {e.Timeout.TotalSeconds:0} s", e);
+            throw new AddressServiceUnavailableException($"{_http.BaseAddress}{path}: no answer within {e.Timeout.TotalSeconds:0} s", e) { Fault = AddressServiceFault.Timeout };
         }
         catch (BrokenCircuitException e)
         {
-            throw new AddressServiceUnavailableException($"{_http.BaseAddress} failed repeatedly and is left alone for {BreakDuration.TotalSeconds:0} s", e);
+            throw new AddressServiceUnavailableException($"{_http.BaseAddress} failed repeatedly and is left alone for {BreakDuration.TotalSeconds:0} s", e) { Fault = AddressServiceFault.CircuitOpen };
         }
         catch (Exception e) when (e is JsonException or IOException)
         {

@@ -42,6 +42,19 @@ public interface IAddressServiceClient
     IAsyncEnumerable<LeaseWatchEvent> WatchLeasesAsync(string? lastEventId, CancellationToken cancellationToken);
 }
 
+/// <summary>Why a call to an address service had no answer.</summary>
+public enum AddressServiceFault
+{
+    /// <summary>No connection, or an answer that is not the API's.</summary>
+    Unreachable = 0,
+
+    /// <summary>No answer in time.</summary>
+    Timeout,
+
+    /// <summary>It failed repeatedly, and is left alone for a while.</summary>
+    CircuitOpen,
+}
+
 /// <summary>The address service could not be reached, or did not answer in the API's form.</summary>
 public sealed class AddressServiceUnavailableException : Exception
 {
@@ -61,4 +74,7 @@ public sealed class AddressServiceUnavailableException : Exception
         : base(message, innerException)
     {
     }
+
+    /// <summary>The kind of cause.</summary>
+    public AddressServiceFault Fault { get; init; }
 }

@@ -106,6 +106,12 @@ public sealed record AddressServiceSource(
     SecretKeyReference? TokenSecret, TimeSpan Timeout, AddressServiceTls? Tls = null)
     : AddressSource(Name, Protocol, AutoAssign)
 {
+    /// <summary>The concurrency where nothing is said: half of what an address service has under way at DHCP servers at a time.</summary>
+    public const int DefaultConcurrency = 32;
+
+    /// <summary>How many calls for leases it is sent at a time, 1 to 256; the others wait with us.</summary>
+    public int Concurrency { get; init; } = DefaultConcurrency;
+
     /// <summary>Whether IPv4 addresses that end in .0 or .255 are refused.</summary>
     public bool AvoidBuggyIPs { get; init; }
 

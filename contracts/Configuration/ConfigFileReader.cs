@@ -159,6 +159,7 @@ public static partial class ConfigFileReader
                 Interface = section.Text("interface"),
                 OnLeaseChange = section.Text("on-lease-change"),
                 AnnouncedMac = section.Text("announced-mac"),
+                Concurrency = section.Number("concurrency", long.MinValue, long.MaxValue),
                 ServiceAllocation = Allocation(section),
                 TokenSecretRef = secret is null ? null : new SecretKeySpec { Name = secret.Text("name"), Key = secret.Text("key") },
                 Timeouts = new AddressServiceTimeouts { Request = section.Text("timeout") },

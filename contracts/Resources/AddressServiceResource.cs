@@ -51,6 +51,9 @@ public sealed record AddressServiceSpec
     /// <summary>The MAC that its addresses are announced with by ARP, <c>Node</c> or <c>Lease</c>; null is <c>Node</c>.</summary>
     public string? AnnouncedMac { get; init; }
 
+    /// <summary>How many calls for leases it is sent at a time; null is 32.</summary>
+    public long? Concurrency { get; init; }
+
     /// <summary>How long to wait for it.</summary>
     public AddressServiceTimeouts? Timeouts { get; init; }
 

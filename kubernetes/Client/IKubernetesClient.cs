@@ -1,4 +1,5 @@
 using System.Net;
+using System.Runtime.CompilerServices;
 using DynamicLb.Kubernetes.Resources;
 
 namespace DynamicLb.Kubernetes.Client;
@@ -35,6 +36,12 @@ public enum WatchEventType
 /// <summary>One report of a watch.</summary>
 public readonly record struct WatchEvent<T>(WatchEventType Type, T Object);
 
+/// <summary>A part of a list.</summary>
+/// <param name="Items">The objects.</param>
+/// <param name="ResourceVersion">The version from which to watch, once all pages are there; the same on each.</param>
+/// <param name="IsFirst">Whether the list begins with it.</param>
+public readonly record struct ListPage<T>(IReadOnlyList<T> Items, string? ResourceVersion, bool IsFirst);
+
 /// <summary>
 /// The Kubernetes API, as far as the programs need it. Thread-safe. A refusal by the server is a <see cref="KubernetesApiException"/>; a server
 /// that cannot be reached an <see cref="HttpRequestException"/> or <see cref="IOException"/>. Answers of 429 and 503 that carry Retry-After are
@@ -49,6 +56,17 @@ public interface IKubernetesClient
     /// <summary>Reads a whole collection, page by page. No namespace means all.</summary>
     Task<ResourceList<T>> ListAsync<T>(ResourceType<T> type, string? @namespace, CancellationToken cancellationToken)
         where T : KubernetesObject;
+
+    /// <summary>
+    /// Reads a whole collection like <see cref="ListAsync"/>, and hands on each page when it has come, so that nobody needs all of it in memory at once. A page that
+    /// <see cref="ListPage{T}.IsFirst"/> begins anew: what came before it was a list that could not be ended, and counts no more. No namespace means all.
+    /// </summary>
+    async IAsyncEnumerable<ListPage<T>> ListPagesAsync<T>(ResourceType<T> type, string? @namespace, [EnumeratorCancellation] CancellationToken cancellationToken)
+        where T : KubernetesObject
+    {
+        var list = await ListAsync(type, @namespace, cancellationToken);
+        yield return new ListPage<T>(list.Items, list.Metadata.ResourceVersion, true);
+    }
 
     /// <summary>
     /// Follows a collection from a version on, bookmarks included. Ends without an exception when the server ends it after

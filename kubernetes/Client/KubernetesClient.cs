@@ -61,15 +61,45 @@ public sealed class KubernetesClient : IKubernetesClient, IDisposable
     public async Task<ResourceList<T>> ListAsync<T>(ResourceType<T> type, string? @namespace, CancellationToken cancellationToken)
         where T : KubernetesObject
     {
+        var items = new List<T>();
+        string? version = null;
+        await foreach (var page in ListPagesAsync(type, @namespace, cancellationToken))
+        {
+            if (page.IsFirst)
+                items.Clear();
+            items.AddRange(page.Items);
+            version = page.ResourceVersion;
+        }
+        return new ResourceList<T> { Metadata = new ListMeta { ResourceVersion = version }, Items = items };
+    }
+
+    /// <inheritdoc/>
+    public async IAsyncEnumerable<ListPage<T>> ListPagesAsync<T>(ResourceType<T> type, string? @namespace, [EnumeratorCancellation] CancellationToken cancellationToken)
+        where T : KubernetesObject
+    {
         // A list that takes long may outlive its continue token (410): start over, at last without pages.
         for (int restarts = 0; ; restarts++)
         {
-            try
+            bool isFirst = true;
+            for (var coming = ListPageAsync(type, @namespace, restarts < MaxListRestarts ? PageSize : 0, null, cancellationToken); ; isFirst = false)
             {
-                return await ListOnceAsync(type, @namespace, restarts < MaxListRestarts ? PageSize : 0, cancellationToken);
-            }
-            catch (KubernetesApiException e) when (e.StatusCode == HttpStatusCode.Gone && restarts < MaxListRestarts)
-            {
+                ResourceList<T> page;
+                try
+                {
+                    page = await coming;
+                }
+                catch (KubernetesApiException e) when (e.StatusCode == HttpStatusCode.Gone && restarts < MaxListRestarts)
+                {
+                    break;
+                }
+                bool isLast = string.IsNullOrEmpty(page.Metadata.ContinueToken);
+                // The server works on the next page while this one is used.
+                if (!isLast)
+                    coming = ListPageAsync(type, @namespace, PageSize, page.Metadata.ContinueToken, cancellationToken);
+                // Go writes an empty list as null here and there.
+                yield return new ListPage<T>(page.Items ?? [], page.Metadata.ResourceVersion, isFirst);
+                if (isLast)
+                    yield break;
             }
         }
     }
@@ -195,25 +225,11 @@ public sealed class KubernetesClient : IKubernetesClient, IDisposable
     /// <inheritdoc/>
     public void Dispose() => _http.Dispose();
 
-    private async Task<ResourceList<T>> ListOnceAsync<T>(
-        ResourceType<T> type, string? @namespace, int pageSize, CancellationToken cancellationToken)
-        where T : KubernetesObject
-    {
-        var items = new List<T>();
-        string? next = null;
-        while (true)
-        {
-            string path = type.Path(@namespace) + (pageSize > 0 ? $"?limit={pageSize}" : "?");
-            if (next is not null)
-                path += $"&continue={Uri.EscapeDataString(next)}";
-            var page = await SendAsync(HttpMethod.Get, path, null, type.ListTypeInfo, cancellationToken);
-            // Go writes an empty list as null here and there.
-            items.AddRange(page.Items ?? []);
-            next = page.Metadata.ContinueToken;
-            if (string.IsNullOrEmpty(next))
-                return new ResourceList<T> { Metadata = page.Metadata, Items = items };
-        }
-    }
+    private Task<ResourceList<T>> ListPageAsync<T>(ResourceType<T> type, string? @namespace, int size, string? token, CancellationToken cancellationToken)
+        where T : KubernetesObject =>
+        SendAsync(
+            HttpMethod.Get, $"{type.Path(@namespace)}?{(size > 0 ? $"limit={size}" : "")}{(token is null ? "" : $"&continue={Uri.EscapeDataString(token)}")}", null, type.ListTypeInfo,
+            cancellationToken);
 
     private async Task<TResult> SendAsync<TResult>(
         HttpMethod method, string path, Payload? payload, JsonTypeInfo<TResult> typeInfo, CancellationToken cancellationToken)
@@ -298,12 +314,26 @@ public sealed class KubernetesClient : IKubernetesClient, IDisposable
     {
         try
         {
-            using var document = JsonDocument.Parse(line);
-            string? kind = document.RootElement.GetProperty("type").GetString();
-            var body = document.RootElement.GetProperty("object");
+            // The type comes first as a rule; the object is read where it stands.
+            var reader = new Utf8JsonReader(line);
+            Utf8JsonReader body = default;
+            string? kind = null;
+            reader.Read();
+            while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+            {
+                bool isType = reader.ValueTextEquals("type"u8), isBody = reader.ValueTextEquals("object"u8);
+                reader.Read();
+                if (isType)
+                    kind = reader.GetString();
+                if (isBody)
+                    body = reader;
+                if (isBody && kind is not null)
+                    break;
+                reader.Skip();
+            }
             if (kind == "ERROR")
             {
-                var status = body.Deserialize(KubernetesJsonContext.Default.Status);
+                var status = JsonSerializer.Deserialize(ref body, KubernetesJsonContext.Default.Status);
                 throw new KubernetesApiException(
                     (HttpStatusCode)(status?.Code ?? 500), status?.Reason, $"watch of {type.Plural}: {status?.Code} {status?.Message}");
             }
@@ -315,7 +345,7 @@ public sealed class KubernetesClient : IKubernetesClient, IDisposable
                 "BOOKMARK" => WatchEventType.Bookmark,
                 _ => throw new IOException($"A watch of {type.Plural} sent an event of type '{kind}'."),
             };
-            return new WatchEvent<T>(eventType, body.Deserialize(type.TypeInfo) ?? throw new IOException($"A watch of {type.Plural} sent null."));
+            return new WatchEvent<T>(eventType, JsonSerializer.Deserialize(ref body, type.TypeInfo) ?? throw new IOException($"A watch of {type.Plural} sent null."));
         }
         catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException)
         {

@@ -170,12 +170,15 @@ public sealed partial class Informer<T> : IInformer<T>
         int awaited;
         lock (_lock)
             awaited = _awaited.Count;
-        var list = await _client.ListAsync(type, _namespace, cancellationToken);
-        var present = new HashSet<NamespacedName>(list.Items.Count);
-        foreach (var item in list.Items)
+        var present = new HashSet<NamespacedName>(_items.Count);
+        string? version = null;
+        await foreach (var page in _client.ListPagesAsync(type, _namespace, cancellationToken))
         {
-            present.Add(NamespacedName.Of(item));
-            Set(item);
+            if (page.IsFirst)
+                present.Clear();
+            foreach (var item in page.Items)
+                present.Add(Set(item));
+            version = page.ResourceVersion;
         }
         foreach (var name in _items.Keys)
         {
@@ -189,7 +192,7 @@ public sealed partial class Informer<T> : IInformer<T>
             _awaited.GetRange(0, awaited).ForEach(static waiter => waiter.TrySetResult());
             _awaited.RemoveRange(0, awaited);
         }
-        return list.Metadata.ResourceVersion ?? "0";
+        return version ?? "0";
     }
 
     private void Apply(in WatchEvent<T> change)
@@ -200,15 +203,18 @@ public sealed partial class Informer<T> : IInformer<T>
             Set(change.Object);
     }
 
-    private void Set(T item)
+    /// <summary>The name, of the copy that is kept: the whole object is not.</summary>
+    private NamespacedName Set(T item)
     {
         var name = NamespacedName.Of(item);
         var old = _items.GetValueOrDefault(name);
         if (old is not null && old.Metadata.ResourceVersion == item.Metadata.ResourceVersion)
-            return;
+            return NamespacedName.Of(old);
         item = Trim(item);
+        name = NamespacedName.Of(item);
         _items[name] = item;
         Tell(old, item);
+        return name;
     }
 
     private void Remove(NamespacedName name)

@@ -18,6 +18,9 @@ public abstract record KubernetesObject
     public ObjectMeta Metadata { get => field ?? new(); init; }
 }
 
+/// <summary>An object of any kind, of which nothing but what all have is of interest, such as in the answer to a patch.</summary>
+public sealed record ObjectHead : KubernetesObject;
+
 /// <summary>Object metadata (Kubernetes API, meta/v1 ObjectMeta).</summary>
 public sealed record ObjectMeta
 {

@@ -45,6 +45,9 @@ public static class ResourceTypes
     /// <summary>Services (core/v1).</summary>
     public static ResourceType<Service> Services { get; } = new("", "v1", "services", "Service", true, Json.Service, Json.ResourceListService);
 
+    /// <summary>Services, of which only the metadata is read.</summary>
+    public static ResourceType<ObjectHead> ServiceHeads { get; } = new("", "v1", "services", "Service", true, Json.ObjectHead, Json.ResourceListObjectHead);
+
     /// <summary>Nodes (core/v1).</summary>
     public static ResourceType<Node> Nodes { get; } = new("", "v1", "nodes", "Node", false, Json.Node, Json.ResourceListNode);
 
@@ -87,6 +90,7 @@ public static class ResourceTypes
     PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
     DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
 [JsonSerializable(typeof(ResourceList<Service>))]
+[JsonSerializable(typeof(ResourceList<ObjectHead>))]
 [JsonSerializable(typeof(ResourceList<Node>))]
 [JsonSerializable(typeof(ResourceList<Namespace>))]
 [JsonSerializable(typeof(ResourceList<Secret>))]

@@ -11,6 +11,7 @@ namespace DynamicLb.Contracts.Configuration.Rules;
 internal sealed class SourceRules(ConfigPass pass)
 {
     private const int LongestInterface = 128;
+    private const int MostConcurrency = 256;
     private static readonly TimeSpan DefaultTimeout = TimeSpan.FromSeconds(40);
     private static readonly TimeSpan ShortestTimeout = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan LongestTimeout = TimeSpan.FromMinutes(10);
@@ -70,6 +71,9 @@ internal sealed class SourceRules(ConfigPass pass)
             else if (timeout < ShortestTimeout || timeout > LongestTimeout)
                 pass.Fault(origin, "timeouts.request", $"'{text}' is not between 1s and 10m");
         }
+        long concurrency = spec.Concurrency ?? AddressServiceSource.DefaultConcurrency;
+        if (concurrency is < 1 or > MostConcurrency)
+            pass.Fault(origin, "concurrency", $"{concurrency} is not between 1 and {MostConcurrency}");
         var families = Families(origin, spec.Families);
         if (spec.Interface is { } name && (name.Length is 0 or > LongestInterface || name.Any(char.IsWhiteSpace)))
             pass.Fault(origin, "interface", $"'{name}' is not the name of an interface");
@@ -95,6 +99,7 @@ internal sealed class SourceRules(ConfigPass pass)
             Interface = spec.Interface,
             OnLeaseChange = onLeaseChange,
             AnnouncedMac = announcedMac,
+            Concurrency = (int)Math.Clamp(concurrency, 1, MostConcurrency),
         };
         return new Read<AddressServiceSource>(origin, source, item.Labels);
     }

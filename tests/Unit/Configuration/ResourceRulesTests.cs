@@ -49,6 +49,8 @@ public sealed class ResourceRulesTests
     [InlineData("AddressService: {url: 'http://a', interface: 'eth 0'}", "spec.interface", "'eth 0' is not the name of an interface")]
     [InlineData("AddressService: {url: 'http://a', onLeaseChange: Ignore}", "spec.onLeaseChange", "'Ignore' is none of 'Adopt'")]
     [InlineData("AddressService: {url: 'http://a', announcedMac: Both}", "spec.announcedMac", "'Both' is none of 'Node'")]
+    [InlineData("AddressService: {url: 'http://a', concurrency: 0}", "spec.concurrency", "1")]
+    [InlineData("AddressService: {url: 'http://a', concurrency: 257}", "spec.concurrency", "256")]
     [InlineData("AddressService: {url: 'http://a', tokenSecretRef: {key: k}}", "spec.tokenSecretRef.name", "is required")]
     [InlineData("AddressService: {url: 'http://a', cidrs: [x]}", "spec.cidrs", "neither a CIDR nor a range")]
     [InlineData("AddressService: {url: 'http://a', timeouts: {request: soon}}", "spec.timeouts.request", "not a duration")]

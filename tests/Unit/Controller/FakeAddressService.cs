@@ -16,6 +16,7 @@ internal sealed class FakeAddressService : IAsyncDisposable
     private static readonly AddressServiceJsonContext Json = AddressServiceJsonContext.Default;
     private readonly WebApplication _app;
     private int _next = 10;
+    private int _atOnce;
 
     private FakeAddressService(WebApplication app) => _app = app;
 
@@ -44,6 +45,9 @@ internal sealed class FakeAddressService : IAsyncDisposable
 
     /// <summary>Refuses to lease IPv6 addresses, with this cause.</summary>
     public string? RefusalOfIPv6 { get; set; }
+
+    /// <summary>How many calls for leases were under way at once, at most.</summary>
+    public int MostAtOnce { get; private set; }
 
     /// <summary>The addresses to lease; null counts up.</summary>
     public Func<AcquireAddressRequest, string>? Choose { get; set; }
@@ -86,7 +90,18 @@ internal sealed class FakeAddressService : IAsyncDisposable
 
     private async Task HandleAsync(HttpContext context)
     {
-        await Gate.WaitAsync(context.RequestAborted);
+        bool isForLease = context.Request.Method == "POST" && context.Request.Path == "/v1/ip";
+        if (isForLease)
+            MostAtOnce = Math.Max(MostAtOnce, Interlocked.Increment(ref _atOnce));
+        try
+        {
+            await Gate.WaitAsync(context.RequestAborted);
+        }
+        finally
+        {
+            if (isForLease)
+                Interlocked.Decrement(ref _atOnce);
+        }
         if (Token is not null && context.Request.Headers["X-Auth-Token"] != Token)
         {
             context.Response.StatusCode = 401;

@@ -114,6 +114,106 @@ public class LeasedAddressTests
     }
 
     [Fact]
+    public async Task A_Service_with_an_address_that_asks_for_another_gets_it_from_DHCP_and_gives_the_first_back()
+    {
+        await using var dhcp = await FakeAddressService.StartAsync();
+        await using var lab = await ControllerLab.StartAsync(Config(dhcp, "cidrs: [10.20.0.0/24]"));
+        await lab.CreateAsync("web");
+        await lab.HasAsync("web", "10.20.0.11");
+
+        await AskAsync(lab, "web", "10.20.0.50");
+
+        var service = await lab.HasAsync("web", "10.20.0.50");
+        await ControllerLab.Until(() => Task.FromResult(dhcp.Leases.Count == 1), () => $"leases of {string.Join(' ', dhcp.Leases.Keys)}");
+        var lease = Assert.Single(dhcp.Leases.Values);
+        Assert.Equal("10.20.0.50", lease.Ip);
+        Assert.Equal($"{lease.Service}@{lease.Uid}", service.Metadata.Annotation(Annotations.Lease));
+
+        // After a restart it is the same lease.
+        await lab.StopAsync();
+        await using var second = await ControllerLab.StartAsync(Config(dhcp, "cidrs: [10.20.0.0/24]"), lab.Api);
+        int asked = dhcp.Acquired;
+        await ControllerLab.Until(() => Task.FromResult(dhcp.Acquired > asked || dhcp.Asked.Last().Service == lease.Service), () => "the lease was not confirmed");
+        await second.HasAsync("web", "10.20.0.50");
+        Assert.Equal([lease.Service], dhcp.Leases.Values.Select(static held => held.Service));
+        await second.StopAsync();
+    }
+
+    [Fact]
+    public async Task A_Service_that_asks_for_an_address_that_DHCP_gives_nobody_keeps_the_one_that_works()
+    {
+        await using var dhcp = await FakeAddressService.StartAsync();
+        await using var lab = await ControllerLab.StartAsync(Config(dhcp, "cidrs: [10.20.0.0/24]"));
+        await lab.CreateAsync("web");
+        await lab.HasAsync("web", "10.20.0.11");
+        dhcp.Choose = static _ => "10.20.0.77";
+
+        await AskAsync(lab, "web", "10.20.0.50");
+
+        await lab.ToldAsync("AddressDiffers", "asked for 10.20.0.50, but DHCP gave 10.20.0.77 through \"dhcp\": 10.20.0.11 is kept");
+        await ControllerLab.Until(() => Task.FromResult(dhcp.Leases.Count == 1), () => "the other lease was not given back");
+        Assert.Equal("10.20.0.11", dhcp.Leases["default/web"].Ip);
+        await lab.HasAsync("web", "10.20.0.11");
+    }
+
+    [Fact]
+    public async Task A_Service_keeps_its_address_while_the_one_it_asks_for_is_not_to_be_had_and_may_think_better_of_it()
+    {
+        await using var dhcp = await FakeAddressService.StartAsync();
+        await using var lab = await ControllerLab.StartAsync(Config(dhcp, "cidrs: [10.20.0.0/24]"));
+        await lab.CreateAsync("web");
+        await lab.HasAsync("web", "10.20.0.11");
+        dhcp.Refusal = "no OFFER from any server";
+
+        await AskAsync(lab, "web", "10.20.0.50");
+        await lab.ToldAsync("AddressPending", "waiting for 10.20.0.50 from \"dhcp\", 10.20.0.11 is kept until then: no OFFER from any server");
+        await lab.HasAsync("web", "10.20.0.11");
+
+        dhcp.Refusal = null;
+        await lab.HasAsync("web", "10.20.0.50");
+        await AskAsync(lab, "web", "10.20.0.51");
+        await lab.HasAsync("web", "10.20.0.51");
+        await ControllerLab.Until(() => Task.FromResult(dhcp.Leases.Count == 1), () => $"leases of {string.Join(' ', dhcp.Leases.Keys)}");
+    }
+
+    [Fact]
+    public async Task A_Service_with_an_address_of_a_pool_keeps_it_until_DHCP_has_given_the_one_it_asks_for()
+    {
+        await using var dhcp = await FakeAddressService.StartAsync();
+        dhcp.Choose = static _ => "10.20.0.77";
+        await using var lab = await ControllerLab.StartAsync(
+            Config(dhcp, "cidrs: [10.20.0.0/24]") + "\naddress-pools: [{name: static, protocol: layer2, addresses: [10.0.0.0/24]}]");
+        await lab.CreateAsync("web", (Annotations.AddressPool, "static"));
+        await lab.HasAsync("web", "10.0.0.0");
+
+        await lab.PatchAsync(
+            "web", $$$$"""{"metadata":{"annotations":{"{{{{Annotations.AddressPool}}}}":null,"{{{{Annotations.LoadBalancerIPs}}}}":"10.20.0.50"}}}""");
+        await lab.ToldAsync("AddressDiffers", "10.0.0.0 is kept");
+        await lab.HasAsync("web", "10.0.0.0");
+        dhcp.Choose = null;
+        await AskAsync(lab, "web", "10.20.0.51");
+
+        await lab.HasAsync("web", "10.20.0.51");
+    }
+
+    [Fact]
+    public async Task No_more_calls_are_made_at_once_than_the_configuration_says()
+    {
+        await using var dhcp = await FakeAddressService.StartAsync();
+        var gate = new TaskCompletionSource();
+        dhcp.Gate = gate.Task;
+        await using var lab = await ControllerLab.StartAsync(Config(dhcp, "concurrency: 3"));
+        for (int i = 0; i < 20; i++)
+            await lab.CreateAsync($"web{i}");
+        await ControllerLab.Until(() => Task.FromResult(dhcp.MostAtOnce == 3), () => $"{dhcp.MostAtOnce} calls at once");
+
+        gate.SetResult();
+
+        await ControllerLab.Until(() => Task.FromResult(dhcp.Leases.Count == 20), () => $"{dhcp.Leases.Count} leases");
+        Assert.Equal(3, dhcp.MostAtOnce);
+    }
+
+    [Fact]
     public async Task F1_an_address_outside_the_cidrs_is_refused_without_draining_the_service()
     {
         await using var dhcp = await FakeAddressService.StartAsync();
@@ -206,6 +306,9 @@ public class LeasedAddressTests
         Assert.Null((await lab.HasAsync("web", "10.0.0.0")).Metadata.Annotation(Annotations.ValidUntil));
         await Empty(dhcp);
     }
+
+    private static Task AskAsync(ControllerLab lab, string service, string address) =>
+        lab.PatchAsync(service, $$$$"""{"metadata":{"annotations":{"{{{{Annotations.LoadBalancerIPs}}}}":"{{{{address}}}}"}}}""");
 
     private static Task Empty(FakeAddressService dhcp) =>
         ControllerLab.Until(() => Task.FromResult(dhcp.Leases.IsEmpty), () => $"{dhcp.Leases.Count} leases are still there");

@@ -51,6 +51,12 @@ public sealed class FencingTests
         var time = TimeProvider.System;
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(Token);
         var informer = new Informer<ConfigMap>(api.Client, ResourceTypes.ConfigMaps, "default", time, new Random(1), NullLogger.Instance);
+        var followed = new TaskCompletionSource();
+        informer.Subscribe((_, map) =>
+        {
+            if (map?.Metadata.Name == "b")
+                followed.SetResult();
+        });
         long start = time.GetTimestamp();
         var running = informer.RunAsync(stop.Token);
         await informer.WaitForSyncAsync(Token);
@@ -61,8 +67,8 @@ public sealed class FencingTests
         Assert.Single(informer.Items);
         // And it goes on following.
         await api.Client.CreateAsync(ResourceTypes.ConfigMaps, New("b"), Token);
-        while (informer.Items.Count < 2)
-            await Task.Delay(TimeSpan.FromMilliseconds(5), time, Token);
+        await followed.Task.WaitAsync(Token);
+        Assert.Equal(2, informer.Items.Count);
         await stop.CancelAsync();
         await running;
     }

@@ -6,6 +6,7 @@ using DynamicLb.AddressService.Metrics;
 using DynamicLb.AddressService.Replicas;
 using DynamicLb.Contracts.Configuration;
 using DynamicLb.Contracts.Metrics;
+using DynamicLb.Controller.AddressServices;
 using DynamicLb.Controller.Status;
 using DynamicLb.Speaker;
 using DynamicLb.Speaker.Bfd;
@@ -68,6 +69,17 @@ public sealed partial class MonitoringManifestTests
     }
 
     [Fact]
+    public void Every_metric_of_address_services_is_documented()
+    {
+        string documentation = Read("docs/operations.md").Replace("`…_", "`dynamiclb_address_service_", StringComparison.Ordinal)
+            .Replace("`dynamiclb_address_service_received_total`", "`dynamiclb_address_service_dhcp_received_total`", StringComparison.Ordinal);
+        var families = Exposed().Where(static name => name.StartsWith("dynamiclb_address_service_", StringComparison.Ordinal))
+            .Select(static name => HistogramPart().Replace(name, "")).Distinct(StringComparer.Ordinal).ToList();
+        Assert.True(families.Count >= 20, string.Join(' ', families));
+        Assert.All(families, family => Assert.Contains($"`{family}`", documentation, StringComparison.Ordinal));
+    }
+
+    [Fact]
     public void Every_alert_is_documented_and_says_what_to_do()
     {
         string documentation = Read("docs/operations.md");
@@ -116,6 +128,7 @@ public sealed partial class MonitoringManifestTests
         _ = new LeaseMetrics(factory);
         _ = new Leadership(new AddressServiceOptions(), [], null!, factory, NullLogger<Leadership>.Instance);
         _ = new ControllerMetrics(factory, null!, null!);
+        _ = new AddressServiceMetrics(factory);
         var options = new SpeakerOptions(null!, "node1", MetricName(), false, TimeSpan.FromSeconds(3), null, TimeSpan.FromMilliseconds(100));
         var metrics = new SpeakerMetrics(factory, options, new ConfigFileWatcher("none", TimeProvider.System, NullLogger<ConfigFileWatcher>.Instance));
         var peers = new BgpPeers(options, [], TimeProvider.System, Random.Shared, NullLogger<BgpPeers>.Instance);
