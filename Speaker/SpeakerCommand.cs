@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Text.RegularExpressions;
 using DynamicLb.Contracts.Hosting;
+using DynamicLb.Speaker.Bgp;
 using DynamicLb.Speaker.Layer2;
 
 namespace DynamicLb.Speaker;
@@ -26,11 +27,8 @@ internal sealed record SpeakerOptions(
     /// <summary>Whether who announces a Service goes on as long as it can, even when another would be elected anew.</summary>
     public bool StickyOwners { get; init; }
 
-    /// <summary>Whether routers are left to FRR, by way of FRR-K8s.</summary>
-    public bool UsesFrrK8s { get; init; }
-
-    /// <summary>The namespace of FRR-K8s; null for our own.</summary>
-    public string? FrrNamespace { get; init; }
+    /// <summary>How BGP is spoken.</summary>
+    public BgpOptions Bgp { get; init; } = new();
 }
 
 /// <summary>The command line.</summary>
@@ -98,6 +96,21 @@ internal static class SpeakerCommand
         {
             Description = "Namespace of FRR-K8s, where METALLB_BGP_TYPE is frr-k8s; without it FRRK8S_NAMESPACE, then our own.",
         };
+        var frrSecrets = new Option<bool>("--frrk8s-secret-passthrough")
+        {
+            Description = "Name the Secrets of passwords to FRR-K8s, which has them in its own namespace, without reading them.",
+        };
+        var bgpPort = new Option<int>("--bgp-listen") { Description = "Port on which connections of routers are taken, 1 to 65535; 0 for none: then we always connect." };
+        bgpPort.Validators.Add(static result =>
+        {
+            if (result.GetValueOrDefault<int>() is < 0 or > ushort.MaxValue)
+                result.AddError("--bgp-listen: must be from 0 to 65535.");
+        });
+        var bgpPassive = new Option<bool>("--bgp-passive") { Description = "Wait for routers to connect, with --bgp-listen." };
+        var ttlSecurity = new Option<bool>("--bgp-ttl-security")
+        {
+            Description = "Take packets of routers of another AS, without ebgpMultiHop, only with TTL 255 (RFC 5082); the routers must send so.",
+        };
         leaseSeconds.Validators.Add(static result =>
         {
             if (result.GetValueOrDefault<int>() is < 1 or > 300)
@@ -126,11 +139,14 @@ internal static class SpeakerCommand
         command.Options.Add(refresh);
         command.Options.Add(conflicts);
         command.Options.Add(sticky);
-        command.Options.Add(frrNamespace);
+        foreach (var option in (Option[])[frrNamespace, frrSecrets, bgpPort, bgpPassive, ttlSecurity])
+            command.Options.Add(option);
         command.Validators.Add(result =>
         {
             if (NodeName(result.GetValue(node)) is null)
                 result.AddError("--node-name: is required (or METALLB_NODE_NAME in the environment).");
+            if (result.GetValue(bgpPassive) && result.GetValue(bgpPort) == 0)
+                result.AddError("--bgp-passive: needs --bgp-listen, else there is nobody to begin.");
             if (BgpType is not ("native" or "frr" or FrrK8s))
                 result.AddError($"METALLB_BGP_TYPE: {BgpType} is none of native, frr and {FrrK8s}.");
         });
@@ -142,8 +158,15 @@ internal static class SpeakerCommand
                 GratuitousRefresh = TimeSpan.FromSeconds(result.GetValue(refresh)),
                 ConflictPolicy = Enum.Parse<ConflictPolicy>(result.GetValue(conflicts)!, ignoreCase: true),
                 StickyOwners = result.GetValue(sticky),
-                UsesFrrK8s = BgpType == FrrK8s,
-                FrrNamespace = new[] { result.GetValue(frrNamespace), Environment.GetEnvironmentVariable("FRRK8S_NAMESPACE") }.FirstOrDefault(static name => !string.IsNullOrEmpty(name)),
+                Bgp = new BgpOptions
+                {
+                    ListenPort = result.GetValue(bgpPort),
+                    IsPassive = result.GetValue(bgpPassive),
+                    TtlSecurity = result.GetValue(ttlSecurity),
+                    UsesFrrK8s = BgpType == FrrK8s,
+                    FrrNamespace = new[] { result.GetValue(frrNamespace), Environment.GetEnvironmentVariable("FRRK8S_NAMESPACE") }.FirstOrDefault(static name => !string.IsNullOrEmpty(name)),
+                    PassesFrrSecrets = result.GetValue(frrSecrets),
+                },
             },
             cancellationToken));
         return command;

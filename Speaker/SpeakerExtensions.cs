@@ -43,7 +43,7 @@ internal static class SpeakerExtensions
         services.AddSingleton<IInformer<EndpointSlice>>(static provider => provider.GetRequiredService<Informer<EndpointSlice>>());
         services.AddSingleton<IConfigSource>(provider => options.Common.UsesResources
             ? new ResourceConfigSource(
-                provider.GetRequiredService<IKubernetesClient>(), space, ConfigScope.OfSpeaker(options.NodeName), provider.GetRequiredService<Informer<Node>>(),
+                provider.GetRequiredService<IKubernetesClient>(), space, ConfigScope.OfSpeaker(options.NodeName, !options.Bgp.PassesFrrSecrets), provider.GetRequiredService<Informer<Node>>(),
                 provider.GetRequiredService<TimeProvider>(), Random.Shared, provider.GetRequiredService<ILogger<ResourceConfigSource>>())
             : new ConfigFileWatcher(options.Common.ConfigFile, provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<ConfigFileWatcher>>()));
         services.AddSingleton(ConfigurationStateTarget.OfSpeaker(space, options.NodeName) with { Owner = OwnerReference.OwnPod(Environment.GetEnvironmentVariable) });

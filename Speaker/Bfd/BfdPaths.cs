@@ -1,8 +1,6 @@
 using System.Net;
 using DynamicLb.Contracts.Resources;
-using DynamicLb.Networking.Addresses;
 using DynamicLb.Networking.Bfd;
-using DynamicLb.Networking.Netlink;
 
 namespace DynamicLb.Speaker.Bfd;
 
@@ -35,13 +33,4 @@ internal static class BfdPaths
         IsPassive = spec.PassiveMode == true,
         MinimumTimeToLive = spec.MinimumTtl ?? 254,
     };
-
-    /// <summary>Whether an address lies in a network that this node has an interface in, as the kernel tells now.</summary>
-    public static bool IsOnLink(IPAddress address)
-    {
-        if (!HostAddress.TryFrom(address, out var host))
-            return false;
-        var links = NetworkInterfaces.Read();
-        return host.IsIPv4 ? links.Any(link => link.Addresses.Any(own => own.Contains(host.IPv4))) : links.Any(link => link.IPv6Networks.Any(network => network.Contains(host.IPv6)));
-    }
 }

@@ -93,6 +93,12 @@ internal sealed record BgpPeerPlan(string Name, IPAddress? Address, string? Inte
 
     public BfdProfile? Bfd { get; private init; }
 
+    /// <summary>Whether the router is waited for.</summary>
+    public bool IsPassive { get; private init; }
+
+    /// <summary>Whether only segments with TTL 255 are taken of the router, which a neighbour alone can send.</summary>
+    public bool RequiresNeighborTtl { get; private init; }
+
     /// <summary>The peer in metrics: address or interface, and port.</summary>
     public string Label => Address is null ? $"{Interface}:{Port}" : new IPEndPoint(Address, Port).ToString();
 
@@ -100,7 +106,7 @@ internal sealed record BgpPeerPlan(string Name, IPAddress? Address, string? Inte
     public string VrfLabel => Vrf ?? "default";
 
     /// <summary>Works out a plan.</summary>
-    public static BgpPeerPlan Of(BgpPeer peer, BgpPassword password, IReadOnlyList<BfdProfile> profiles)
+    public static BgpPeerPlan Of(BgpPeer peer, BgpPassword password, IReadOnlyList<BfdProfile> profiles, BgpOptions options)
     {
         var spec = peer.Spec;
         bool isUnnumbered = peer.PeerAddress is null, isV6 = isUnnumbered || peer.PeerAddress!.AddressFamily == AddressFamily.InterNetworkV6;
@@ -113,7 +119,9 @@ internal sealed record BgpPeerPlan(string Name, IPAddress? Address, string? Inte
             _ => BgpPeerAs.Configured,
         };
         uint peerAsn = kind == BgpPeerAs.Configured ? (uint)(spec.PeerASN ?? 0) : 0;
-        return new BgpPeerPlan(peer.Name, peer.PeerAddress, isUnnumbered ? spec.Interface : null, spec.PeerPort ?? BgpWire.Port, password)
+        // Routers of our own AS may be anywhere.
+        bool isMultihop = spec.EbgpMultiHop == true || kind == BgpPeerAs.Internal || peerAsn == asn;
+        var plan = new BgpPeerPlan(peer.Name, peer.PeerAddress, isUnnumbered ? spec.Interface : null, spec.PeerPort ?? BgpWire.Port, password)
         {
             LocalAsn = asn,
             PeerAs = kind,
@@ -125,13 +133,14 @@ internal sealed record BgpPeerPlan(string Name, IPAddress? Address, string? Inte
             Keepalive = peer.KeepaliveTime,
             ConnectTime = peer.ConnectTime,
             GracefulRestart = spec.EnableGracefulRestart == true,
-            // Routers of our own AS may be anywhere.
-            IsMultihop = spec.EbgpMultiHop == true || kind == BgpPeerAs.Internal || peerAsn == asn,
+            IsMultihop = isMultihop,
             Source = string.IsNullOrEmpty(spec.SourceAddress) ? null : IPAddress.Parse(spec.SourceAddress),
             Vrf = string.IsNullOrEmpty(spec.Vrf) ? null : spec.Vrf,
             RouterId = string.IsNullOrEmpty(spec.RouterID) ? null : Networking.Addresses.IPv4Address.Parse(spec.RouterID).Value,
             Bfd = profiles.FirstOrDefault(profile => profile.Name == spec.BfdProfile),
+            RequiresNeighborTtl = options.TtlSecurity && !isMultihop,
         };
+        return plan with { IsPassive = options.IsPassive && BgpListening.Serves(plan) };
     }
 
     /// <summary>The session's settings.</summary>
@@ -144,6 +153,7 @@ internal sealed record BgpPeerPlan(string Name, IPAddress? Address, string? Inte
         MultiProtocol = MultiProtocol,
         ExtendedNextHop = CarriesV4 && (Address is null || Address.AddressFamily == AddressFamily.InterNetworkV6),
         RestartSeconds = GracefulRestart ? RestartSeconds : 0,
+        IsPassive = IsPassive,
     };
 
     /// <summary>The transport's settings.</summary>
@@ -153,6 +163,7 @@ internal sealed record BgpPeerPlan(string Name, IPAddress? Address, string? Inte
         Source = Source,
         Device = Interface ?? Vrf,
         MustBeConnected = !IsMultihop && Address is not null,
+        LeastTimeToLive = RequiresNeighborTtl ? BgpTcp.TimeToLive : 0,
         Authentication = Password.Kind,
         Key = Encoding.UTF8.GetBytes(Password.Key),
         SendId = Password.SendId,

@@ -1,4 +1,6 @@
+using System.ComponentModel;
 using System.Net;
+using System.Net.Sockets;
 using System.Security.Cryptography;
 using System.Text;
 using DynamicLb.Networking.Bgp;
@@ -35,6 +37,23 @@ internal sealed partial class BgpPeerSession : IBgpSessionObserver, IAsyncDispos
     public BgpPeerPlan Plan { get; }
 
     public BgpSession Session { get; }
+
+    /// <summary>Takes a connection that the router made.</summary>
+    public void Accept(Socket socket)
+    {
+        try
+        {
+            BgpTcp.ConfigureAccepted(socket, Plan.Transport(Plan.Address!));
+            var connection = new BgpTcpConnection(socket, Plan.RouterId, _fallbackRouterId);
+            _peer = Plan.Address;
+            Session.Accept(connection);
+        }
+        catch (Exception e) when (e is SocketException or Win32Exception or ObjectDisposedException)
+        {
+            LogNotTaken(_logger, Plan.Name, Plan.Label, e.Message);
+            socket.Dispose();
+        }
+    }
 
     /// <summary>Ends the session.</summary>
     /// <param name="reason">Why; null to leave the routes to graceful restart.</param>
@@ -104,6 +123,9 @@ internal sealed partial class BgpPeerSession : IBgpSessionObserver, IAsyncDispos
 
     [LoggerMessage(4, LogLevel.Information, "BGP peer {Peer} ({Address}): NOTIFICATION sent: {Notification}")]
     private static partial void LogSent(ILogger logger, string peer, string address, string notification);
+
+    [LoggerMessage(6, LogLevel.Warning, "BGP peer {Peer} ({Address}): a connection of the router was not taken: {Cause}")]
+    private static partial void LogNotTaken(ILogger logger, string peer, string address, string cause);
 
     [LoggerMessage(5, LogLevel.Warning, "BGP peer {Peer} ({Address}): NOTIFICATION received: {Notification}")]
     private static partial void LogReceived(ILogger logger, string peer, string address, string notification);

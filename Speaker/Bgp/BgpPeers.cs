@@ -22,6 +22,7 @@ internal sealed partial class BgpPeers(SpeakerOptions options, IEnumerable<IBfdS
     private readonly ConcurrentDictionary<string, BgpPeerSession> _sessions = new();
     private readonly ConcurrentDictionary<string, string> _faults = new();
     private readonly List<Task> _ending = [];
+    private BgpListening? _listening;
     private volatile IReadOnlyDictionary<string, IReadOnlyDictionary<BgpPrefix, BgpRouteAttributes>>? _tables;
 
     /// <summary>Tells that a session came or went, or failed to come. Called by any thread.</summary>
@@ -58,7 +59,7 @@ internal sealed partial class BgpPeers(SpeakerOptions options, IEnumerable<IBfdS
         {
             var (key, fault) = password(peer);
             if (fault is null)
-                plans[peer.Name] = BgpPeerPlan.Of(peer, key, config.BfdProfiles);
+                plans[peer.Name] = BgpPeerPlan.Of(peer, key, config.BfdProfiles, options.Bgp);
             else
                 faults[peer.Name] = fault;
         }
@@ -70,6 +71,8 @@ internal sealed partial class BgpPeers(SpeakerOptions options, IEnumerable<IBfdS
                 LogNoPassword(logger, name, fault);
             _faults[name] = fault;
         }
+        if (options.Bgp.ListenPort != 0)
+            (_listening ??= new BgpListening(options.Bgp.ListenPort, () => _sessions.Values, time, logger)).Follow(plans.Values);
         bool changed = false;
         foreach (var (name, session) in _sessions)
         {
@@ -110,6 +113,8 @@ internal sealed partial class BgpPeers(SpeakerOptions options, IEnumerable<IBfdS
     /// <summary>Ends all sessions: those with graceful restart without a word, so that routers go on; the others withdraw first and say that we leave.</summary>
     public async Task StopAsync()
     {
+        if (_listening is not null)
+            await _listening.DisposeAsync();
         foreach (string name in _sessions.Keys)
         {
             if (!_sessions.TryRemove(name, out var session))

@@ -9,12 +9,12 @@ internal static class FrrK8sExtensions
     /// <summary>Leaves routers to FRR where the settings say so.</summary>
     public static void AddFrrK8s(this IServiceCollection services, SpeakerOptions options, string space)
     {
-        if (!options.UsesFrrK8s)
+        if (!options.Bgp.UsesFrrK8s)
         {
             services.AddSingleton<IBgpPeers>(static provider => provider.GetRequiredService<BgpPeers>());
             return;
         }
-        string frrSpace = options.FrrNamespace ?? space;
+        string frrSpace = options.Bgp.FrrNamespace ?? space;
         services.AddSingleton(provider => new FrrConfigurationWriter(
             provider.GetRequiredService<IKubernetesClient>(), frrSpace, options.NodeName, provider.GetRequiredService<TimeProvider>(),
             provider.GetRequiredService<ILogger<FrrConfigurationWriter>>()));

@@ -31,7 +31,8 @@ internal sealed partial class FrrPeers(SpeakerOptions options, string space, str
         _peers = new(StringComparer.Ordinal);
         foreach (var peer in config.BgpPeers.Where(peer => LabelSelector.AnyMatches(peer.Spec.NodeSelectors, labels)))
         {
-            var (key, fault) = password(peer);
+            // A Secret that is only named may be anywhere but here.
+            var (key, fault) = options.Bgp.PassesFrrSecrets && peer.Spec.PasswordSecret?.Name is { Length: > 0 } ? (BgpPassword.None, null) : password(peer);
             // FRR-K8s has no field for TCP-AO.
             if (fault is null && key.Kind is not (BgpAuthentication.None or BgpAuthentication.Md5))
                 fault = "FRR-K8s knows no TCP-AO";
@@ -67,7 +68,7 @@ internal sealed partial class FrrPeers(SpeakerOptions options, string space, str
         {
             string? secret = entry.Peer.Spec.PasswordSecret?.Name;
             // FRR-K8s reads Secrets of its own namespace; others are read for it.
-            bool isThere = !string.IsNullOrEmpty(secret) && space == frrSpace;
+            bool isThere = !string.IsNullOrEmpty(secret) && (space == frrSpace || options.Bgp.PassesFrrSecrets);
             return new FrrPeer(entry.Peer, isThere ? null : entry.Password.Key, isThere ? new FrrSecret(secret!, frrSpace) : null, Routes(_tables.GetValueOrDefault(entry.Peer.Name)));
         }),
         _profiles));

@@ -9,16 +9,18 @@ public sealed class ConfigScope
     private static readonly string[] _controllerKinds = ["IPAddressPool", "AddressService", "Community"];
     private readonly string? _node;
 
-    private ConfigScope(string? node) => _node = node;
+    private ConfigScope(string? node, bool checksPasswords) => (_node, ChecksPasswords) = (node, checksPasswords);
 
     /// <summary>That of the controller.</summary>
-    public static ConfigScope Controller { get; } = new(null);
+    public static ConfigScope Controller { get; } = new(null, false);
 
     /// <summary>That of the speaker of a node.</summary>
-    public static ConfigScope OfSpeaker(string node) => new(node);
+    /// <param name="node">The node.</param>
+    /// <param name="checksPasswords">Whether it needs the passwords of peers.</param>
+    public static ConfigScope OfSpeaker(string node, bool checksPasswords = true) => new(node, checksPasswords);
 
     /// <summary>Whether passwords of peers are looked at.</summary>
-    public bool ChecksPasswords => _node is not null;
+    public bool ChecksPasswords { get; }
 
     /// <summary>What is judged of all resources.</summary>
     public ConfigResources Of(ConfigResources all)

@@ -52,12 +52,12 @@ public sealed class FrrRouter
         return router;
     }
 
-    /// <summary>Asks vtysh.</summary>
+    /// <summary>Asks vtysh; several commands, such as those that configure, are lines.</summary>
     public async Task<string> ShowAsync(string command, CancellationToken cancellationToken)
     {
         try
         {
-            return await _host.Namespace.RunAsync("vtysh", ["--vty_socket", _sockets, "-c", command], cancellationToken);
+            return await _host.Namespace.RunAsync("vtysh", ["--vty_socket", _sockets, .. command.Split('\n').SelectMany(static line => (string[])["-c", line])], cancellationToken);
         }
         catch (InvalidOperationException e)
         {

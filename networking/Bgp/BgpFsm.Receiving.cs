@@ -102,7 +102,8 @@ public sealed partial class BgpFsm
         {
             // It restarted, and the old connection is dead (RFC 4724 §5).
             BgpState.Established => open.GracefulRestart is not null && other.Session!.KeepsRoutes,
-            BgpState.OpenConfirm => connection.IsOutgoing == oursWins,
+            // Of two that the peer made, the first is dead: it would not connect again.
+            BgpState.OpenConfirm => connection.IsOutgoing == other.IsOutgoing || connection.IsOutgoing == oursWins,
             // Its OPEN will tell the same of the other one; until then both go on.
             _ => true,
         };

@@ -4,66 +4,6 @@ using System.Threading.Channels;
 
 namespace DynamicLb.Networking.Bgp;
 
-/// <summary>How a session is doing. Immutable.</summary>
-/// <param name="State">The state of the machine.</param>
-/// <param name="LastError">Why there is no session, or why the last one ended; empty for no cause.</param>
-/// <param name="Told">Prefixes that the peer has been told of.</param>
-/// <param name="Pending">Prefixes that it has not been told of yet.</param>
-/// <param name="NotCarried">Prefixes that the session cannot carry.</param>
-public sealed record BgpSessionStatus(BgpState State, string LastError, int Told, int Pending, int NotCarried)
-{
-    /// <summary>What was agreed on; null without a session.</summary>
-    public BgpEstablished? Session { get; init; }
-
-    /// <summary>Our end; empty without a session.</summary>
-    public string Local { get; init; } = "";
-
-    /// <summary>Since when, UTC; null without a session.</summary>
-    public DateTimeOffset? Since { get; init; }
-}
-
-/// <summary>Messages of a session since the program began. Read by any thread.</summary>
-public sealed class BgpCounters
-{
-    private readonly long[] _sent = new long[6];
-    private readonly long[] _received = new long[6];
-    private long _treatedAsWithdraw;
-
-    /// <summary>Messages sent of a type.</summary>
-    public long Sent(BgpMessageType type) => Interlocked.Read(ref _sent[(int)type]);
-
-    /// <summary>Messages received of a type.</summary>
-    public long Received(BgpMessageType type) => Interlocked.Read(ref _received[(int)type]);
-
-    /// <summary>All messages sent.</summary>
-    public long TotalSent => _sent.Sum();
-
-    /// <summary>All messages received.</summary>
-    public long TotalReceived => _received.Sum();
-
-    /// <summary>UPDATEs received whose routes were taken for withdrawn (RFC 7606).</summary>
-    public long TreatedAsWithdraw => Interlocked.Read(ref _treatedAsWithdraw);
-
-    internal void CountSent(BgpMessageType type) => Interlocked.Increment(ref _sent[(int)type]);
-
-    internal void CountReceived(BgpMessageType type) => Interlocked.Increment(ref _received[(int)type]);
-
-    internal void CountFaulty() => Interlocked.Increment(ref _treatedAsWithdraw);
-}
-
-/// <summary>Who wants to know what a session does. Calls come from its loop: quick, and without exceptions.</summary>
-public interface IBgpSessionObserver
-{
-    /// <summary>Established.</summary>
-    void Up(BgpEstablished session, string local);
-
-    /// <summary>Ended, or an attempt failed.</summary>
-    void Down(string cause, bool wasEstablished);
-
-    /// <summary>A NOTIFICATION went out or came in.</summary>
-    void Notified(BgpNotification notification, bool isSent);
-}
-
 /// <summary>
 /// One BGP session: the machine, its connections, and what the peer has been told. One loop owns them; other threads only send it messages. Messages are written when the peer takes
 /// them, so that memory is bounded. What the peer announces is checked, counted and dropped.
@@ -84,6 +24,7 @@ public sealed class BgpSession : IBgpEffects, IAsyncDisposable
     private readonly ITimer _timer;
     private readonly Task _running;
     private CancellationTokenSource? _attempt;
+    private TaskCompletionSource? _withdrawn;
     private TimeSpan? _armed;
     private int _lastConnection;
     private bool _isEnding;
@@ -129,11 +70,12 @@ public sealed class BgpSession : IBgpEffects, IAsyncDisposable
     public void Reset(BgpNotification reason) => Post(() => _fsm.Reset(reason, Now));
 
     /// <summary>Hands over a connection that the peer made. Thread-safe; does not wait.</summary>
-    public void Accept(IBgpConnection connection) => Post(() =>
+    public void Accept(IBgpConnection connection)
     {
-        int id = Join(connection);
-        _fsm.Accepted(id, connection.RouterId, Now);
-    });
+        ArgumentNullException.ThrowIfNull(connection);
+        if (!_inbox.Writer.TryWrite(() => _fsm.Accepted(Join(connection), connection.RouterId, Now)))
+            connection.Dispose();
+    }
 
     /// <summary>Ends the session for good.</summary>
     /// <param name="reason">What the peer is told; null to end without a word, so that graceful restart keeps our routes where it was agreed on.</param>
@@ -142,14 +84,15 @@ public sealed class BgpSession : IBgpEffects, IAsyncDisposable
     {
         if (withdrawFirst && Status.State == BgpState.Established)
         {
+            var withdrawn = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
             Post(() =>
             {
                 _isEnding = true;
                 _rib.Want(new Dictionary<BgpPrefix, BgpRouteAttributes>());
+                _withdrawn = withdrawn;
             });
-            long since = _time.GetTimestamp();
-            while (Status is { State: BgpState.Established, Told: > 0 } && _time.GetElapsedTime(since) < Linger)
-                await Task.Delay(TimeSpan.FromMilliseconds(10), _time, CancellationToken.None);
+            // A peer that reads nothing more does not hold us up.
+            await ((Task)withdrawn.Task.WaitAsync(Linger, _time)).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
         Post(() =>
         {
@@ -239,6 +182,8 @@ public sealed class BgpSession : IBgpEffects, IAsyncDisposable
                 Pump(link);
             Arm();
             _status = new BgpSessionStatus(_fsm.State, _fsm.LastError, _rib.Told, _rib.Pending, _rib.NotCarried) { Session = _fsm.Session, Local = _local, Since = _since };
+            if (_fsm.State != BgpState.Established || _rib.Told == 0)
+                _withdrawn?.TrySetResult();
         }
         _status = new BgpSessionStatus(BgpState.Idle, _fsm.LastError, 0, 0, 0);
         await _timer.DisposeAsync();

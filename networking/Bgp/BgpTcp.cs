@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
+using DynamicLb.Networking.Netlink;
 
 namespace DynamicLb.Networking.Bgp;
 
@@ -32,8 +33,11 @@ public sealed record BgpTransportSettings(IPAddress Peer, int Port)
     /// <summary>Device that the socket is bound to: a VRF, or an interface; null for none (SO_BINDTODEVICE).</summary>
     public string? Device { get; init; }
 
-    /// <summary>Whether the router must be on a network of ours, as those of other ASs must without multihop. Enforced for IPv4 (SO_DONTROUTE).</summary>
+    /// <summary>Whether the router must be on a network of ours, as those of other ASs must without multihop.</summary>
     public bool MustBeConnected { get; init; }
+
+    /// <summary>Least TTL that the router's segments must arrive with, 1 to 255: 255 for a neighbour (GTSM, RFC 5082); 0 for any.</summary>
+    public int LeastTimeToLive { get; init; }
 
     /// <summary>How segments are signed.</summary>
     public BgpAuthentication Authentication { get; init; }
@@ -65,6 +69,8 @@ public static class BgpTcp
     private const int IpTtl = 2;
     private const int IpProtocolIPv6 = 41;
     private const int IPv6UnicastHops = 16;
+    private const int IpMinTtl = 21;
+    private const int IPv6MinHopCount = 73;
     private const int IpProtocolTcp = 6;
     private const int TcpMd5Sig = 14;
     private const int TcpAoAddKey = 38;
@@ -81,6 +87,7 @@ public static class BgpTcp
         try
         {
             Configure(socket, settings);
+            RequireConnected(settings);
             if (settings.Source is { } source)
                 socket.Bind(new IPEndPoint(source, 0));
             await socket.ConnectAsync(new IPEndPoint(settings.Peer, settings.Port), cancellationToken);
@@ -93,7 +100,17 @@ public static class BgpTcp
         }
     }
 
-    /// <summary>Sets the options of a socket that is to connect to the peer, or to take connections of it.</summary>
+    /// <summary>Sets the options of a connection that the peer made; its key and device came with the listening socket.</summary>
+    /// <exception cref="SocketException">It is not to be taken: the peer must be on a network of ours and is not.</exception>
+    public static void ConfigureAccepted(Socket socket, BgpTransportSettings settings)
+    {
+        ArgumentNullException.ThrowIfNull(socket);
+        ArgumentNullException.ThrowIfNull(settings);
+        Bound(socket, settings);
+        RequireConnected(settings);
+    }
+
+    /// <summary>Sets the options of a socket that is to connect to the peer, or to take connections.</summary>
     /// <exception cref="NotSupportedException">The kernel lacks what the settings ask for; the message names it.</exception>
     public static void Configure(Socket socket, BgpTransportSettings settings)
     {
@@ -103,8 +120,7 @@ public static class BgpTcp
         Span<byte> hops = stackalloc byte[sizeof(int)];
         BinaryPrimitives.WriteInt32LittleEndian(hops, TimeToLive);
         socket.SetRawSocketOption(isV4 ? IpProtocolIP : IpProtocolIPv6, isV4 ? IpTtl : IPv6UnicastHops, hops);
-        if (settings.MustBeConnected)
-            socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.DontRoute, true);
+        Bound(socket, settings);
         if (settings.Device is { Length: > 0 } device)
         {
             try
@@ -116,8 +132,14 @@ public static class BgpTcp
                 throw new NotSupportedException($"the socket cannot be bound to the device {device}: {e.Message}", e);
             }
         }
-        if (settings.Authentication == BgpAuthentication.None)
-            return;
+        if (settings.Authentication != BgpAuthentication.None)
+            SetKey(socket, settings);
+    }
+
+    /// <summary>Has the peer's segments signed. On a listening socket this goes for the connections of that peer.</summary>
+    /// <exception cref="NotSupportedException">The kernel lacks what the settings ask for, or refuses the key; the message says so.</exception>
+    internal static void SetKey(Socket socket, BgpTransportSettings settings)
+    {
         byte[] option = settings.Authentication == BgpAuthentication.Md5 ? Md5Option(settings) : AoOption(settings);
         try
         {
@@ -130,6 +152,41 @@ public static class BgpTcp
                 e.NativeErrorCode == NoSuchOption || e.SocketErrorCode == SocketError.ProtocolOption
                     ? $"this kernel has no {what}" : $"the kernel refuses the key for {what}: {e.Message}", e);
         }
+    }
+
+    /// <summary>Takes the key of a peer off a listening socket, if there is one.</summary>
+    internal static void RemoveMd5Key(Socket socket, IPAddress peer)
+    {
+        var option = new byte[SocketAddressStorage + 8 + LongestKey];
+        WriteAddress(option, peer);
+        try
+        {
+            // A key of no length is none.
+            socket.SetRawSocketOption(IpProtocolTcp, TcpMd5Sig, option);
+        }
+        catch (SocketException)
+        {
+            // There was none.
+        }
+    }
+
+    // Routes by a gateway are out of the question; the option is for IPv4 only, and IPv6 is looked up.
+    private static void Bound(Socket socket, BgpTransportSettings settings)
+    {
+        bool isV4 = settings.Peer.AddressFamily == AddressFamily.InterNetwork;
+        if (settings.MustBeConnected)
+            socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.DontRoute, true);
+        if (settings.LeastTimeToLive == 0)
+            return;
+        Span<byte> least = stackalloc byte[sizeof(int)];
+        BinaryPrimitives.WriteInt32LittleEndian(least, settings.LeastTimeToLive);
+        socket.SetRawSocketOption(isV4 ? IpProtocolIP : IpProtocolIPv6, isV4 ? IpMinTtl : IPv6MinHopCount, least);
+    }
+
+    private static void RequireConnected(BgpTransportSettings settings)
+    {
+        if (settings.MustBeConnected && settings.Peer is { AddressFamily: AddressFamily.InterNetworkV6, IsIPv6LinkLocal: false } && !ConnectedNetworks.Contain(settings.Peer))
+            throw new SocketException((int)SocketError.NetworkUnreachable);
     }
 
     /// <summary>struct tcp_md5sig: address (sockaddr_storage), flags, prefix length, length of the key, interface, key.</summary>

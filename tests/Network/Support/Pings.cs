@@ -15,10 +15,10 @@ internal sealed partial class Pings
 
     private Pings(string file) => _file = file;
 
-    public static async Task<Pings> StartAsync(SpeakerLab lab, string ip, CancellationToken cancellationToken)
+    public static async Task<Pings> StartAsync(SpeakerLab lab, string ip, CancellationToken cancellationToken, LabHost? from = null)
     {
         string log = $"ping{Guid.NewGuid():N}";
-        lab.Network.Start(lab.Client, log, "ping", "-n", "-D", "-i", "0.01", ip);
+        lab.Network.Start(from ?? lab.Client, log, "ping", "-n", "-D", "-i", "0.01", ip);
         var pings = new Pings(Path.Combine(lab.Network.Folder, $"{log}.log"));
         await Wait.UntilAsync(() => Task.FromResult(File.Exists(pings._file) && pings.Answers(default).Count > 10), TimeSpan.FromSeconds(10), $"{ip} to answer pings", cancellationToken);
         return pings;

@@ -16,7 +16,9 @@ internal sealed partial class SpeakerLab : IAsyncDisposable
 
     private bool _heartbeats;
 
-    private SpeakerLab(LabNetwork network, bool heartbeats) => (Network, _heartbeats) = (network, heartbeats);
+    private readonly string[] _arguments;
+
+    private SpeakerLab(LabNetwork network, bool heartbeats, string[] arguments) => (Network, _heartbeats, _arguments) = (network, heartbeats, arguments);
 
     public LabNetwork Network { get; }
 
@@ -28,10 +30,11 @@ internal sealed partial class SpeakerLab : IAsyncDisposable
 
     /// <param name="nodes">How many.</param>
     /// <param name="heartbeats">Whether the speakers exchange heartbeats.</param>
-    public static async Task<SpeakerLab> StartAsync(int nodes = 2, bool heartbeats = false)
+    /// <param name="arguments">More arguments of the speakers.</param>
+    public static async Task<SpeakerLab> StartAsync(int nodes = 2, bool heartbeats = false, params string[] arguments)
     {
         Assert.SkipUnless(Environment.IsPrivilegedProcess, "network namespaces need root");
-        var lab = new SpeakerLab(await LabNetwork.CreateAsync(Cancelled), heartbeats);
+        var lab = new SpeakerLab(await LabNetwork.CreateAsync(Cancelled), heartbeats, arguments);
         try
         {
             await lab.StartCoreAsync(nodes);
@@ -178,6 +181,7 @@ internal sealed partial class SpeakerLab : IAsyncDisposable
                 "--config", Path.Combine(Network.Folder, "config.yaml"), "--kubeconfig", Path.Combine(Network.Folder, "kubeconfig"), "--namespace", "default",
                 "--node-name", node, "--listen", "http://127.0.0.1:17473", "--exclude-interfaces", "^(lo|mgmt.*)$",
                 .. (string[])(_heartbeats ? ["--heartbeat-key-file", Path.Combine(Network.Folder, "heartbeat-key")] : []),
+                .. _arguments,
             ]);
 
     /// <summary>Waits until a node's speaker is ready.</summary>

@@ -121,6 +121,28 @@ public sealed class BgpFsmTests : IBgpEffects
     }
 
     [Theory]
+    [InlineData(0x0a000001u)]
+    [InlineData(0x0a000003u)]
+    public void Passive_side_waits_and_of_two_connections_of_the_peer_the_second_stays(uint ours)
+    {
+        _fsm = new BgpFsm(Settings with { IsPassive = true }, this, new Random(1));
+        _fsm.Start(_now);
+        Assert.Equal(BgpState.Active, _fsm.State);
+        Assert.Null(_fsm.NextDue);
+        _fsm.Accepted(1, ours, _now);
+        Receive(1, PeerOpen.ToMessage());
+        // The peer has gone and come back before its first connection is known to be dead.
+        _fsm.Accepted(2, ours, _now);
+        Receive(2, PeerOpen.ToMessage());
+        Receive(2, BgpWire.Keepalive());
+        Assert.Equal(2, _fsm.Session!.Connection);
+        Assert.Contains("close 1", _effects);
+        _fsm.Closed(2, "gone", _now);
+        Assert.Equal((BgpState.Active, null), (_fsm.State, _fsm.NextDue));
+        Assert.DoesNotContain("connect", _effects);
+    }
+
+    [Theory]
     [InlineData(0x0a000001u, 0x0a000002u, 2)] // the peer's identifier is higher: its connection stays
     [InlineData(0x0a000003u, 0x0a000002u, 1)]
     public void Of_two_connections_the_one_of_the_higher_identifier_stays(uint ours, uint theirs, int survivor)

@@ -57,6 +57,51 @@ public sealed class BgpTcpTests
         Assert.Equal("lo", Encoding.ASCII.GetString(name[..(length - 1)]));
     }
 
+    [Theory]
+    [InlineData("127.0.0.1", 0, 21)]
+    [InlineData("::1", 41, 73)]
+    public void Socket_takes_nothing_with_a_ttl_below_that_of_a_neighbour(string peer, int level, int option)
+    {
+        var settings = new BgpTransportSettings(IPAddress.Parse(peer), 179) { LeastTimeToLive = 255 };
+        using var socket = new Socket(settings.Peer.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
+        BgpTcp.Configure(socket, settings);
+        Span<byte> least = stackalloc byte[4];
+        socket.GetRawSocketOption(level, option, least);
+        Assert.Equal(255, BinaryPrimitives.ReadInt32LittleEndian(least));
+    }
+
+    [Fact]
+    public async Task Router_that_must_be_next_door_and_is_not_is_not_connected_to()
+    {
+        var settings = new BgpTransportSettings(IPAddress.Parse("2001:db8:77::1"), 179) { MustBeConnected = true };
+        var fault = await Assert.ThrowsAsync<SocketException>(() => BgpTcp.ConnectAsync(settings, TestContext.Current.CancellationToken));
+        Assert.Equal(SocketError.NetworkUnreachable, fault.SocketErrorCode);
+    }
+
+    [Fact]
+    public async Task Listener_takes_only_what_is_signed_once_a_peer_has_a_key()
+    {
+        using var listener = BgpListener.Open(AddressFamily.InterNetwork, 0, null);
+        var settings = new BgpTransportSettings(IPAddress.Loopback, listener.Port) { Authentication = BgpAuthentication.Md5, Key = "secret"u8.ToArray() };
+        try
+        {
+            listener.SetKey(settings);
+        }
+        catch (NotSupportedException e)
+        {
+            Assert.Skip(e.Message);
+        }
+        using (var signed = await BgpTcp.ConnectAsync(settings, TestContext.Current.CancellationToken))
+        using (var accepted = await listener.AcceptAsync(TestContext.Current.CancellationToken))
+            Assert.Equal(signed.LocalEndPoint, accepted.RemoteEndPoint);
+        using var patience = new CancellationTokenSource(TimeSpan.FromMilliseconds(200), TimeProvider.System);
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => BgpTcp.ConnectAsync(settings with { Authentication = BgpAuthentication.None }, patience.Token));
+        listener.RemoveKey(IPAddress.Loopback);
+        using var plain = await BgpTcp.ConnectAsync(settings with { Authentication = BgpAuthentication.None }, TestContext.Current.CancellationToken);
+        using var last = await listener.AcceptAsync(TestContext.Current.CancellationToken);
+        Assert.Equal(plain.LocalEndPoint, last.RemoteEndPoint);
+    }
+
     [Fact]
     public void Device_that_does_not_exist_is_named()
     {

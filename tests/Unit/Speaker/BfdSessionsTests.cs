@@ -3,6 +3,7 @@ using System.Net;
 using DynamicLb.Contracts.Configuration;
 using DynamicLb.Contracts.Resources;
 using DynamicLb.Networking.Bfd;
+using DynamicLb.Networking.Netlink;
 using DynamicLb.Speaker.Bfd;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -60,8 +61,8 @@ public sealed class BfdSessionsTests : IDisposable
     [Fact]
     public void Our_own_networks_are_on_a_link_and_others_are_not()
     {
-        Assert.False(BfdPaths.IsOnLink(IPAddress.Parse("203.0.113.77")));
-        Assert.False(BfdPaths.IsOnLink(IPAddress.Parse("2001:db8:77::1")));
+        Assert.False(ConnectedNetworks.Contain(IPAddress.Parse("203.0.113.77")));
+        Assert.False(ConnectedNetworks.Contain(IPAddress.Parse("2001:db8:77::1")));
     }
 
     [Fact]

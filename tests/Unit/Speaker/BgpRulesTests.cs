@@ -119,7 +119,7 @@ public sealed class BgpRulesTests
             """);
         var plans = config.BgpPeers.ToDictionary(
             static peer => peer.Name,
-            static peer => BgpPeerPlan.Of(peer, peer.Spec.Password is { } key ? new BgpPassword(BgpAuthentication.Md5, key) : BgpPassword.None, []));
+            static peer => BgpPeerPlan.Of(peer, peer.Spec.Password is { } key ? new BgpPassword(BgpAuthentication.Md5, key) : BgpPassword.None, [], new BgpOptions()));
         Assert.Equal(9, plans["peer1"].Settings.HoldSeconds);
         Assert.Equal(TimeSpan.FromSeconds(2), plans["peer1"].Settings.Keepalive);
         Assert.Equal(0x01020304u, plans["peer1"].RouterId);

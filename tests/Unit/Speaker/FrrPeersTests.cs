@@ -58,6 +58,27 @@ public sealed class FrrPeersTests
     }
 
     [Fact]
+    public void A_secret_that_is_passed_on_is_named_and_never_looked_at()
+    {
+        var peers = Peers("own", new BgpOptions { PassesFrrSecrets = true });
+        peers.Configure(
+            new LoadBalancerConfig([], [])
+            {
+                BgpPeers =
+                [
+                    Peer("named", "10.0.0.1", new BGPPeerSpec { MyASN = 1, PeerASN = 2, PasswordSecret = new SecretName { Name = "theirs" } }),
+                    Peer("plain", "10.0.0.2", new BGPPeerSpec { MyASN = 1, PeerASN = 2, Password = "word" }),
+                ],
+            },
+            null, static peer => peer.Name == "named" ? throw new InvalidOperationException("the Secret was asked for") : (new BgpPassword(BgpAuthentication.Md5, "word"), null),
+            static names => Tables(names, 300));
+
+        var neighbors = Assert.Single(_writer.Wanted!.Bgp.Routers).Neighbors.ToDictionary(static neighbor => neighbor.Address!);
+        Assert.Equal(("theirs", "frr", null), (neighbors["10.0.0.1"].PasswordSecret?.Name, neighbors["10.0.0.1"].PasswordSecret?.Namespace, neighbors["10.0.0.1"].Password));
+        Assert.Equal((null, "word"), (neighbors["10.0.0.2"].PasswordSecret?.Name, neighbors["10.0.0.2"].Password));
+    }
+
+    [Fact]
     public void The_default_preference_is_left_to_routers()
     {
         var peers = Peers("own");
@@ -92,7 +113,8 @@ public sealed class FrrPeersTests
 
     private static BgpPeer Peer(string name, string address, BGPPeerSpec spec) => new(name, spec, IPAddress.Parse(address), null, null, null);
 
-    private FrrPeers Peers(string ownSpace) => new(
-        new SpeakerOptions(null!, "node1", new Regex("^$", RegexOptions.None, TimeSpan.FromSeconds(1)), false, TimeSpan.FromSeconds(3), null, TimeSpan.FromMilliseconds(100)), ownSpace, "frr",
+    private FrrPeers Peers(string ownSpace, BgpOptions? options = null) => new(
+        new SpeakerOptions(null!, "node1", new Regex("^$", RegexOptions.None, TimeSpan.FromSeconds(1)), false, TimeSpan.FromSeconds(3), null, TimeSpan.FromMilliseconds(100)) { Bgp = options ?? new() },
+        ownSpace, "frr",
         _writer, NullLogger<FrrPeers>.Instance);
 }
