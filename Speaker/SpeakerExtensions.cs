@@ -5,6 +5,7 @@ using DynamicLb.Kubernetes.Events;
 using DynamicLb.Kubernetes.Informers;
 using DynamicLb.Kubernetes.Resources;
 using DynamicLb.Networking.Arp;
+using DynamicLb.Networking.Dhcp4;
 using DynamicLb.Networking.Ndp;
 using DynamicLb.Networking.Netlink;
 using DynamicLb.Networking.Nftables;
@@ -80,7 +81,10 @@ internal static class SpeakerExtensions
         services.AddSingleton<ILinkMonitor, LinkMonitor>();
         services.AddSingleton(new ResponderSockets(
             static link => PacketLinkChannel.Open(link, ArpPacket.ResponderFilter), static link => PacketLinkChannel.Open(link, NeighborFilter.Responder),
-            static link => new SolicitedNodeGroups(link.Index)));
+            static link => new SolicitedNodeGroups(link.Index))
+        {
+            Dhcp = static link => PacketLinkChannel.Open(link, DhcpFilter.Requests),
+        });
         services.AddSingleton<IAddressMacs, AddressMacs>();
         services.AddSingleton<Layer2Announcer>();
         services.AddSingleton(provider => new EventRecorder(

@@ -53,6 +53,7 @@ internal sealed partial class Layer2Announcer(
         void Look() => _messages.Writer.TryWrite(Message.Look);
         links.Changed += Look;
         context.Table.Changed += Look;
+        context.Displaced = address => Defend(address, LeaseTraffic.ReclaimAfter);
         var following = links.RunAsync(cancellationToken);
         try
         {

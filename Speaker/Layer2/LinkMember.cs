@@ -11,6 +11,8 @@ internal sealed class LinkMember(LinkInfo link, bool hasCarrier) : IAsyncDisposa
     private Responder? _ndp;
     private ISolicitedNodeGroups? _groups;
     private readonly HashSet<MacAddress> _macs = [];
+    private Func<LeaseTraffic>? _listen;
+    private LeaseTraffic? _traffic;
 
     public LinkInfo Link => link;
 
@@ -21,6 +23,7 @@ internal sealed class LinkMember(LinkInfo link, bool hasCarrier) : IAsyncDisposa
     /// <exception cref="System.Net.Sockets.SocketException">Not permitted, or the interface is gone: to be abandoned.</exception>
     public void Open(ResponderSockets sockets, ResponderContext context, ILogger logger)
     {
+        _listen = () => new LeaseTraffic(sockets.Dhcp(link), context);
         _groups = sockets.Groups(link);
         _arp = new Responder(ArpProtocol.Instance, sockets.Arp(link), context, logger);
         _ndp = new Responder(NdpProtocol.Instance, sockets.Ndp(link), context, logger);
@@ -52,6 +55,7 @@ internal sealed class LinkMember(LinkInfo link, bool hasCarrier) : IAsyncDisposa
         {
             _arp!.Join(mac);
             _macs.Add(mac);
+            _traffic ??= _listen!();
         }
     }
 
@@ -76,5 +80,7 @@ internal sealed class LinkMember(LinkInfo link, bool hasCarrier) : IAsyncDisposa
         _groups!.Dispose();
         await _arp!.DisposeAsync();
         await _ndp!.DisposeAsync();
+        if (_traffic is not null)
+            await _traffic.DisposeAsync();
     }
 }

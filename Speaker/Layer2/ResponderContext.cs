@@ -45,6 +45,9 @@ internal sealed class ResponderContext(AnnouncementTable table, PauseGuard guard
     /// <summary>Whether an address can be answered for: with the interface's hardware address always, with its own only when traffic uses that too.</summary>
     public bool CanUseMacOf(Announced item) => item.Mac is not { } mac || (_macsInPlace.TryGetValue(item.Address.IPv4, out var used) && used == mac);
 
+    /// <summary>Called when switches may have learnt the hardware address of an address of ours at another port. Must be quick.</summary>
+    public Action<HostAddress>? Displaced { get; set; }
+
     /// <summary>Called when another machine says that an address of ours is its own. Must be quick.</summary>
     public Action<HostAddress, MacAddress>? Claimed { get; set; }
 }
@@ -54,4 +57,8 @@ internal sealed class ResponderContext(AnnouncementTable table, PauseGuard guard
 /// <param name="Ndp">A channel for Neighbor Discovery.</param>
 /// <param name="Groups">The interface's solicited-node groups.</param>
 internal sealed record ResponderSockets(
-    Func<LinkInfo, ILinkChannel> Arp, Func<LinkInfo, ILinkChannel> Ndp, Func<LinkInfo, ISolicitedNodeGroups> Groups);
+    Func<LinkInfo, ILinkChannel> Arp, Func<LinkInfo, ILinkChannel> Ndp, Func<LinkInfo, ISolicitedNodeGroups> Groups)
+{
+    /// <summary>A channel for what other hosts ask DHCP servers.</summary>
+    public required Func<LinkInfo, ILinkChannel> Dhcp { get; init; }
+}

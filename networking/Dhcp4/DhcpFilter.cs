@@ -2,17 +2,35 @@ using DynamicLb.Networking.PacketSocket;
 
 namespace DynamicLb.Networking.Dhcp4;
 
-/// <summary>The kernel filter of a DHCP client: of one VLAN, not our own, IPv4, UDP, no later fragment, to port 68.</summary>
+/// <summary>Kernel filters of DHCP: IPv4, UDP, no later fragment, to a port of it.</summary>
 public static class DhcpFilter
 {
     private const ushort IPv4 = 0x0800;
     private const uint Udp = 17;
     private const uint ClientPort = 68;
+    private const uint ServerPort = 67;
+    private const uint Broadcast = 1;
+    private const uint HeaderOnly = 64;
     private const uint WholeFrame = 262144;
     private const uint Outgoing = 4;
     private const uint VlanMask = 0xfff;
 
-    /// <summary>The program.</summary>
+    /// <summary>For who wants to know that other hosts ask servers, by broadcast: the beginning of the frame.</summary>
+    public static BpfProgram Requests { get; } = new(
+        IPv4,
+        BpfInstruction.LoadPacketType(),
+        BpfInstruction.JumpIfEqual(Broadcast, 0, 8),
+        BpfInstruction.LoadByte(23),
+        BpfInstruction.JumpIfEqual(Udp, 0, 6),
+        BpfInstruction.LoadHalf(20),
+        BpfInstruction.JumpIfAnyBit(0x1fff, 4, 0),
+        BpfInstruction.LoadIPv4HeaderLength(14),
+        BpfInstruction.LoadHalfIndexed(16),
+        BpfInstruction.JumpIfEqual(ServerPort, 0, 1),
+        BpfInstruction.Return(HeaderOnly),
+        BpfInstruction.Return(0));
+
+    /// <summary>For a DHCP client: of one VLAN, not our own, to port 68.</summary>
     /// <param name="vlan">VLAN identifier, 1 to 4094; 0 for frames without a tag, or with one for the priority only.</param>
     /// <remarks>
     /// Bound to all Ethernet types: only such a socket sees a frame before the kernel has forgotten the tag of a VLAN that has no interface of its own,

@@ -34,14 +34,18 @@ internal sealed class InspectedLab : IAsyncDisposable
 
     private static CancellationToken Cancelled => TestContext.Current.CancellationToken;
 
+    /// <summary>The address service. It runs on none of the nodes.</summary>
+    public AddressServiceProcess Addresses => _addresses;
+
     /// <param name="mac">What addresses are announced with: <c>node</c> or <c>lease</c>.</param>
-    public static async Task<InspectedLab> StartAsync(string mac)
+    /// <param name="arguments">More flags of the address service.</param>
+    public static async Task<InspectedLab> StartAsync(string mac, params IReadOnlyList<string> arguments)
     {
         Assert.SkipUnless(Environment.IsPrivilegedProcess, "network namespaces need root");
         var lab = new InspectedLab(await LabNetwork.CreateAsync(Cancelled));
         try
         {
-            await lab.StartCoreAsync(mac);
+            await lab.StartCoreAsync(mac, arguments);
             return lab;
         }
         catch
@@ -117,6 +121,18 @@ internal sealed class InspectedLab : IAsyncDisposable
     /// <summary>Frames that the switch dropped since the last call, ARP and IPv4.</summary>
     public async Task<(long Arp, long IPv4)> TakeDroppedAsync() => (await TakeAsync("arp_drops"), await TakeAsync("ip_drops"));
 
+    /// <summary>Starts a client that connects to the Service all the time.</summary>
+    /// <returns>What tells the longest time without a connection since a moment.</returns>
+    public async Task<Func<DateTimeOffset, TimeSpan>> DialAsync()
+    {
+        Network.Start(Client, "dial", "dotnet", Programs.PathOf("Lab"), "dial", Ip, "80");
+        string dialed = Path.Combine(Network.Folder, "dial.log");
+        var begun = TimeProvider.System.GetUtcNow();
+        await Wait.UntilAsync(
+            () => Task.FromResult(File.Exists(dialed) && Dialer.LongestGap(dialed, begun) < TimeSpan.FromSeconds(1)), TimeSpan.FromSeconds(20), "connections", Cancelled);
+        return since => Dialer.LongestGap(dialed, since - TimeSpan.FromMilliseconds(100));
+    }
+
     /// <summary>Whether a node's kernel changes frames for a speaker.</summary>
     public async Task<bool> HasTableAsync(string node) =>
         (await Network[node].Namespace.RunAsync("nft", ["list", "tables"], Cancelled)).Contains("netdev dynamiclb", StringComparison.Ordinal);
@@ -141,7 +157,7 @@ internal sealed class InspectedLab : IAsyncDisposable
         await Network.DisposeAsync();
     }
 
-    private async Task StartCoreAsync(string mac)
+    private async Task StartCoreAsync(string mac, IReadOnlyList<string> arguments)
     {
         var bound = new List<string>();
         foreach (var (name, number) in new[] { ("router", 1), ("kube", 10), ("node1", 11), ("node2", 12), ("node3", 13), ("client", 50) })
@@ -163,7 +179,7 @@ internal sealed class InspectedLab : IAsyncDisposable
         await Wait.UntilAsync(
             async () => await kube.FetchAsync($"{Api}/api/v1/nodes", 2, Cancelled) is not null && File.Exists(Path.Combine(Network.Folder, "kubeconfig")), TimeSpan.FromSeconds(40), "the Kubernetes API",
             Cancelled);
-        _addresses = await AddressServiceProcess.StartAsync(Network, Network["node1"], Cancelled);
+        _addresses = await AddressServiceProcess.StartAsync(Network, kube, Cancelled, arguments);
         await ConfigureAsync(mac);
         await File.WriteAllTextAsync(Path.Combine(Network.Folder, "heartbeat-key"), "0123456789abcdef0123456789abcdef\n", Cancelled);
         Network.StartOurs(

@@ -50,6 +50,30 @@ public sealed class LeasedMacTests
     }
 
     [Fact]
+    public async Task A_renewal_from_the_leased_MAC_elsewhere_is_followed_by_a_gratuitous_packet()
+    {
+        using var stop = new CancellationTokenSource();
+        _parts.Links.Set(Eth0);
+        var running = _parts.Announcer.RunAsync(stop.Token);
+        _parts.Links.Set(Eth0);
+        Announce(Leased.ToString());
+        var eth0 = await ChannelAsync();
+        for (int i = 0; i < 2 * GratuitousSchedule.Rounds; i++)
+            await NextAsync(eth0);
+
+        foreach (var source in new[] { Client, Leased })
+        {
+            var frame = new byte[64];
+            MacAddress.Broadcast.Write(frame);
+            source.Write(frame.AsSpan(MacAddress.Length));
+            _parts.Dhcp["eth0"].Deliver(frame);
+        }
+        Assert.Equal((Leased, Leased), Senders(await NextAsync(eth0)));
+        await stop.CancelAsync();
+        await running;
+    }
+
+    [Fact]
     public void Without_the_kernel_nothing_is_answered()
     {
         _parts.Table.Replace(new Dictionary<HostAddress, DateTimeOffset?> { [Ip] = null }, macs: new Dictionary<HostAddress, MacAddress> { [Ip] = Leased });
@@ -137,6 +161,18 @@ public sealed class LeasedMacTests
         });
         _parts.Configure(yaml);
         _parts.Reconciler.Work();
+    }
+
+    /// <summary>The next frame, while time passes.</summary>
+    private async Task<byte[]> NextAsync(FakeChannel channel)
+    {
+        var next = channel.NextAsync();
+        while (!next.IsCompleted)
+        {
+            _parts.Time.Advance(TimeSpan.FromMilliseconds(20));
+            await Task.Yield();
+        }
+        return await next;
     }
 
     private void Silence()

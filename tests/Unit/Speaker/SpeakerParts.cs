@@ -43,7 +43,10 @@ internal sealed class SpeakerParts
         var context = Context = new ResponderContext(Table, Guard, metrics, Time);
         Announcer = new Layer2Announcer(Options, context, Links,
             new ResponderSockets(
-                link => Channels[link.Name] = new FakeChannel(link), link => Ndp[link.Name] = new FakeChannel(link), link => Groups[link.Name] = new FakeGroups()),
+                link => Channels[link.Name] = new FakeChannel(link), link => Ndp[link.Name] = new FakeChannel(link), link => Groups[link.Name] = new FakeGroups())
+            {
+                Dhcp = link => Dhcp[link.Name] = new FakeChannel(link),
+            },
             Macs, Time, NullLogger<Layer2Announcer>.Instance);
         Reconciler = new ServiceReconciler(
             Options, Services, Nodes, Slices, Membership, Table, Announcer, context, new ServiceEvents(Options, Events, NullLogger<ServiceEvents>.Instance), metrics, Time,
@@ -86,6 +89,9 @@ internal sealed class SpeakerParts
 
     /// <summary>Channels of Neighbor Discovery, by interface.</summary>
     public Dictionary<string, FakeChannel> Ndp { get; } = [];
+
+    /// <summary>Channels of what others ask DHCP servers, by interface.</summary>
+    public Dictionary<string, FakeChannel> Dhcp { get; } = [];
 
     public Dictionary<string, FakeGroups> Groups { get; } = [];
 
