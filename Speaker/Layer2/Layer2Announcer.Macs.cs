@@ -1,6 +1,7 @@
 using System.Collections.Frozen;
 using System.ComponentModel;
 using System.Net.Sockets;
+using DynamicLb.Networking.Netlink;
 
 namespace DynamicLb.Speaker.Layer2;
 
@@ -13,23 +14,36 @@ internal sealed partial class Layer2Announcer
     /// <summary>Has the kernel use the hardware addresses of what is announced, before it is answered for.</summary>
     private void FollowMacs()
     {
-        var items = context.Table.Snapshot.Values.Where(static item => item.Mac is not null).ToList();
-        var wanted = items.ToDictionary(static item => item.Address.IPv4, static item => item.Mac!.Value);
+        var states = links.Current.Where(state => _members.ContainsKey(state.Link.Index)).ToList();
+        var wanted = context.Table.Snapshot.Values.Where(static item => item.Mac is not null)
+            .ToDictionary(static item => item.Address.IPv4, item => new MacInPlace(item.Mac!.Value, LinksFor(item, states).ToFrozenSet()));
         try
         {
             foreach (var member in _members.Values)
-                member.FollowMacs([.. items.Where(item => item.IsOn(member.Link.Name)).Select(static item => item.Mac!.Value).Distinct()]);
-            var used = _members.Values.Select(static member => member.Link).Where(link => items.Exists(item => item.IsOn(link.Name))).ToList();
-            macs.Apply(used, wanted);
+                member.FollowMacs([.. wanted.Values.Where(entry => entry.Links.Contains(member.Link.Name)).Select(static entry => entry.Mac).Distinct()]);
+            var used = _members.Values.Select(static member => member.Link).Where(link => wanted.Values.Any(entry => entry.Links.Contains(link.Name))).ToList();
+            macs.Apply(used, wanted.ToDictionary(static entry => entry.Key, static entry => entry.Value.Mac));
             context.MacsInPlace = wanted.ToFrozenDictionary();
         }
         catch (Exception e) when (e is SocketException or Win32Exception)
         {
             // Those that were in place still are; what is new waits.
-            context.MacsInPlace = context.MacsInPlace.Where(entry => wanted.TryGetValue(entry.Key, out var mac) && mac == entry.Value).ToFrozenDictionary();
+            context.MacsInPlace = context.MacsInPlace.Where(entry => wanted.TryGetValue(entry.Key, out var now) && now.Mac == entry.Value.Mac).ToFrozenDictionary();
             LogMacsFailed(logger, e.Message);
             LookLater();
         }
+    }
+
+    /// <summary>
+    /// The interfaces on which an address has the hardware address of its lease: those of its network, or all, where none is. Ports on other networks see no MAC that is not for them.
+    /// </summary>
+    /// <param name="item">The address.</param>
+    /// <param name="eligible">The interfaces that take part.</param>
+    internal static IReadOnlyCollection<string> LinksFor(Announced item, IEnumerable<InterfaceState> eligible)
+    {
+        var on = eligible.Where(state => item.IsOn(state.Link.Name)).ToList();
+        var near = on.FindAll(state => state.Addresses.Any(own => own.Contains(item.Address.IPv4)));
+        return [.. (near.Count > 0 ? near : on).Select(static state => state.Link.Name)];
     }
 
     [LoggerMessage(4, LogLevel.Warning, "The MACs of leases are not in place yet: {Cause}")]

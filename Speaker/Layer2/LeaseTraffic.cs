@@ -62,9 +62,9 @@ internal sealed class LeaseTraffic : IAsyncDisposable
 
     private void Hear(MacAddress source)
     {
-        foreach (var (address, mac) in _context.MacsInPlace)
+        foreach (var (address, used) in _context.MacsInPlace)
         {
-            if (mac == source)
+            if (used.Mac == source)
                 _context.Displaced?.Invoke(address);
         }
     }

@@ -22,7 +22,7 @@ internal sealed partial class Responder(INeighborProtocol protocol, ILinkChannel
     /// <summary>Tells all neighbours that an address is here, if it is of this protocol's family and on this interface. One caller at a time.</summary>
     public async ValueTask SendGratuitousAsync(Announced item, CancellationToken cancellationToken)
     {
-        if (!protocol.IsFor(item.Address) || !item.IsValid(context.Time) || !item.IsOn(Link.Name) || !context.CanUseMacOf(item) || context.Guard.IsPaused)
+        if (!protocol.IsFor(item.Address) || !item.IsValid(context.Time) || !item.IsOn(Link.Name) || !context.CanUseMacOf(item, Link.Name) || context.Guard.IsPaused)
             return;
         for (int form = 0; form < protocol.GratuitousForms; form++)
         {
@@ -103,7 +103,7 @@ internal sealed partial class Responder(INeighborProtocol protocol, ILinkChannel
     internal HeardFrame Handle(ReadOnlySpan<byte> frame, Span<byte> answer)
     {
         var verdict = protocol.Judge(frame, Link.Mac, context, answer, out var heard);
-        if (verdict == FrameVerdict.Answer && !(heard.Item!.IsOn(Link.Name) && context.CanUseMacOf(heard.Item)))
+        if (verdict == FrameVerdict.Answer && !(heard.Item!.IsOn(Link.Name) && context.CanUseMacOf(heard.Item, Link.Name)))
             verdict = FrameVerdict.NotAnnounced;
         bool isLate = HasWaitedThroughPause() || context.Guard.IsPaused;
         if (verdict == FrameVerdict.Answer && isLate)

@@ -14,7 +14,7 @@ namespace DynamicLb.Speaker.Layer2;
 /// <param name="time">The clock.</param>
 internal sealed class ResponderContext(AnnouncementTable table, PauseGuard guard, SpeakerMetrics metrics, TimeProvider time)
 {
-    private volatile FrozenDictionary<IPv4Address, MacAddress> _macsInPlace = FrozenDictionary<IPv4Address, MacAddress>.Empty;
+    private volatile FrozenDictionary<IPv4Address, MacInPlace> _macsInPlace = FrozenDictionary<IPv4Address, MacInPlace>.Empty;
     private volatile IReadOnlySet<MacAddress> _ownMacs = new HashSet<MacAddress>();
 
     public AnnouncementTable Table => table;
@@ -36,14 +36,15 @@ internal sealed class ResponderContext(AnnouncementTable table, PauseGuard guard
     }
 
     /// <summary>Addresses whose frames come and go with hardware addresses of their own, as far as the kernel does it.</summary>
-    public FrozenDictionary<IPv4Address, MacAddress> MacsInPlace
+    public FrozenDictionary<IPv4Address, MacInPlace> MacsInPlace
     {
         get => _macsInPlace;
         set => _macsInPlace = value;
     }
 
-    /// <summary>Whether an address can be answered for: with the interface's hardware address always, with its own only when traffic uses that too.</summary>
-    public bool CanUseMacOf(Announced item) => item.Mac is not { } mac || (_macsInPlace.TryGetValue(item.Address.IPv4, out var used) && used == mac);
+    /// <summary>Whether an address can be answered for on an interface: with the interface's hardware address always, with its own only when traffic uses that too.</summary>
+    public bool CanUseMacOf(Announced item, string @interface) =>
+        item.Mac is not { } mac || (_macsInPlace.TryGetValue(item.Address.IPv4, out var used) && used.Mac == mac && used.Links.Contains(@interface));
 
     /// <summary>Called when switches may have learnt the hardware address of an address of ours at another port. Must be quick.</summary>
     public Action<HostAddress>? Displaced { get; set; }
@@ -51,6 +52,11 @@ internal sealed class ResponderContext(AnnouncementTable table, PauseGuard guard
     /// <summary>Called when another machine says that an address of ours is its own. Must be quick.</summary>
     public Action<HostAddress, MacAddress>? Claimed { get; set; }
 }
+
+/// <summary>The hardware address that an address has in the kernel.</summary>
+/// <param name="Mac">The hardware address.</param>
+/// <param name="Links">Names of the interfaces on which it has.</param>
+internal readonly record struct MacInPlace(MacAddress Mac, FrozenSet<string> Links);
 
 /// <summary>How the sockets of an interface are opened.</summary>
 /// <param name="Arp">A channel for ARP.</param>

@@ -33,7 +33,7 @@ internal sealed class ServiceExplainer(SpeakerOptions options, ServiceReconciler
             Advertisements = surroundings is null ? [] : [.. AnnouncementRules.AdvertisementsOf(service, surroundings.Config).Select(static ad => ad.Name)],
             Endpoints = [.. endpoints.SelectMany(static endpoint => (endpoint.Addresses ?? []).Select(address => new ExplainedEndpoint(address, endpoint.Node, AnnouncementRules.IsUsable(endpoint))))],
             Nodes = [.. standing.Select(Describe)],
-            Interfaces = [.. links.Current.Select(link => Describe(link, surroundings is null ? null : AnnouncementRules.InterfacesFor(service, surroundings)))],
+            Interfaces = DescribeInterfaces(service, surroundings),
         };
     }
 
@@ -73,10 +73,22 @@ internal sealed class ServiceExplainer(SpeakerOptions options, ServiceReconciler
         },
         standing.Verdict is StandingVerdict.Elected or StandingVerdict.LaterInOrder or StandingVerdict.LessPreferred or StandingVerdict.NotCurrent, standing.Score);
 
-    private ExplainedInterface Describe(InterfaceState state, IReadOnlySet<string>? only)
+    private List<ExplainedInterface> DescribeInterfaces(Service service, Surroundings? surroundings)
+    {
+        var only = surroundings is null ? null : AnnouncementRules.InterfacesFor(service, surroundings);
+        var eligible = links.Current.Where(state => Layer2Announcer.IsEligible(state, options.ExcludedInterfaces)).ToList();
+        var items = AnnouncementRules.AddressesOf(service)
+            .Select(ip => HostAddress.TryFrom(ip, out var address) && table.Snapshot.TryGetValue(address, out var item) ? item : null).OfType<Announced>().ToList();
+        // Where all its addresses have MACs of their own, other networks see nothing of it.
+        var near = items.Count > 0 && items.TrueForAll(static item => item.Mac is not null) ? items.SelectMany(item => Layer2Announcer.LinksFor(item, eligible)).ToHashSet() : null;
+        return [.. links.Current.Select(link => Describe(link, only, near))];
+    }
+
+    private ExplainedInterface Describe(InterfaceState state, IReadOnlySet<string>? only, HashSet<string>? near)
     {
         string? against = Layer2Announcer.WhyNot(state, options.ExcludedInterfaces)
-            ?? (only is not null && !only.Contains(state.Link.Name) ? "not among the interfaces of the L2Advertisements" : null);
+            ?? (only is not null && !only.Contains(state.Link.Name) ? "not among the interfaces of the L2Advertisements"
+                : near is not null && !near.Contains(state.Link.Name) ? "not of the address's network, which alone sees the MAC of its lease" : null);
         return new ExplainedInterface(state.Link.Name, state.Link.Mac.ToString(), against is null, against ?? (state.HasCarrier ? "announced on" : "announced on, but it has no carrier"));
     }
 

@@ -73,6 +73,29 @@ public sealed class LeaseLifeTests
     }
 
     [Fact]
+    public async Task The_MAC_of_a_lease_stays_while_nobody_can_confirm_it_and_goes_with_the_setting()
+    {
+        await using var dhcp = await FakeAddressService.StartAsync();
+        await using var lab = await ControllerLab.StartAsync(Config(dhcp, "announced-mac: Lease"));
+        await lab.CreateAsync("web");
+        string? macs = (await lab.HasAsync("web", "10.20.0.11")).Metadata.Annotation(Annotations.LeaseMacs);
+        Assert.Equal("10.20.0.11=02:4c:42:00:00:01", macs);
+
+        await lab.StopAsync();
+        dhcp.Refusal = "no server answers";
+        dhcp.Leases.Clear();
+        await using var second = await ControllerLab.StartAsync(Config(dhcp, "announced-mac: Lease"), lab.Api);
+        await second.ToldAsync("AddressUnconfirmed", "no server answers");
+        Assert.Equal(macs, (await second.HasAsync("web", "10.20.0.11")).Metadata.Annotation(Annotations.LeaseMacs));
+
+        await second.StopAsync();
+        await using var third = await ControllerLab.StartAsync(Config(dhcp), lab.Api);
+        await ControllerLab.Until(
+            async () => (await third.GetAsync("web")).Metadata.Annotation(Annotations.LeaseMacs) is null, static () => "the MAC stays");
+        await third.StopAsync();
+    }
+
+    [Fact]
     public async Task Fail_ends_when_the_old_address_is_leased_again()
     {
         await using var dhcp = await FakeAddressService.StartAsync();

@@ -1,3 +1,4 @@
+using System.Collections.Frozen;
 using DynamicLb.Contracts;
 using DynamicLb.Kubernetes;
 using DynamicLb.Kubernetes.Resources;
@@ -80,9 +81,32 @@ public sealed class LeasedMacTests
         var responder = new Responder(ArpProtocol.Instance, new FakeChannel(Eth0.Link), _parts.Context, Microsoft.Extensions.Logging.Abstractions.NullLogger.Instance);
         Assert.Null(responder.Handle(Request(MacAddress.Broadcast), new byte[ArpPacket.FrameLength]).Item);
 
-        _parts.Context.MacsInPlace = System.Collections.Frozen.FrozenDictionary.ToFrozenDictionary([new KeyValuePair<IPv4Address, MacAddress>(Ip, Leased)]);
+        InPlace("eth0");
         Assert.NotNull(responder.Handle(Request(MacAddress.Broadcast), new byte[ArpPacket.FrameLength]).Item);
         Assert.Null(responder.Handle(Request(Client), new byte[ArpPacket.FrameLength]).Item);
+        InPlace("eth1");
+        Assert.Null(responder.Handle(Request(MacAddress.Broadcast), new byte[ArpPacket.FrameLength]).Item);
+
+        void InPlace(string link) => _parts.Context.MacsInPlace = new Dictionary<IPv4Address, MacInPlace> { [Ip] = new(Leased, new[] { link }.ToFrozenSet()) }.ToFrozenDictionary();
+    }
+
+    [Theory]
+    [InlineData("10.0.0.5/24", "10.9.0.5/24", "eth0")]
+    [InlineData("10.0.0.5/24", "10.0.0.6/24", "eth0 eth1")]
+    [InlineData("10.8.0.5/24", "10.9.0.5/24", "eth0 eth1")]
+    [InlineData(null, null, "eth0 eth1")]
+    public void Only_ports_on_the_network_of_the_address_see_its_MAC(string? eth0, string? eth1, string expected)
+    {
+        var states = new[] { On("eth0", eth0), On("eth1", eth1) };
+        var item = new Announced(Ip, null, long.MaxValue, "") { Mac = Leased };
+        Assert.Equal(expected.Split(' '), Layer2Announcer.LinksFor(item, states));
+        Assert.Equal(["eth1"], Layer2Announcer.LinksFor(item with { Interfaces = new HashSet<string> { "eth1" } }, states));
+
+        static InterfaceState On(string name, string? network) => Eth0 with
+        {
+            Link = Eth0.Link with { Name = name },
+            Addresses = network is null ? [] : [new InterfaceAddress(IPv4Address.Parse(network[..network.IndexOf('/', StringComparison.Ordinal)]), 24)],
+        };
     }
 
     [Theory]
