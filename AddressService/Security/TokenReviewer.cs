@@ -1,5 +1,4 @@
-using System.Security.Cryptography;
-using System.Text;
+using DynamicLb.Contracts.Hosting;
 using DynamicLb.Kubernetes.Client;
 using DynamicLb.Kubernetes.Resources;
 
@@ -8,21 +7,14 @@ namespace DynamicLb.AddressService.Security;
 /// <summary>Whose token it is cannot be found out now.</summary>
 internal sealed class TokenReviewException(string message, Exception? inner = null) : Exception(message, inner);
 
-/// <summary>
-/// Asks the Kubernetes API server whose service account a token is. Answers are kept for a short time, a bounded number of them and by the token's hash only, and
-/// calls with the same token share one question. Thread-safe.
-/// </summary>
+/// <summary>Asks the Kubernetes API server whose service account a token is. Thread-safe.</summary>
 internal sealed class TokenReviewer(IKubernetesClient kubernetes, string audience, TimeProvider time)
 {
     private const string ServiceAccountPrefix = "system:serviceaccount:";
     private const int MostKept = 1024;
     private const int MostAtOnce = 16;
-    private static readonly TimeSpan KeepGood = TimeSpan.FromSeconds(60);
-    private static readonly TimeSpan KeepBad = TimeSpan.FromSeconds(10);
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
-    private readonly Lock _gate = new();
-    private readonly Dictionary<string, Review> _reviews = new(StringComparer.Ordinal);
-    private int _running;
+    private readonly TokenVerdicts<string?> _accounts = new(
+        (token, cancellationToken) => AskAsync(kubernetes, audience, token, cancellationToken), static account => account is not null, MostKept, MostAtOnce, time);
 
     /// <summary>Whether a text has the form of a service account's token: anything else is not worth a question.</summary>
     public static bool IsCandidate(string token) =>
@@ -30,43 +22,15 @@ internal sealed class TokenReviewer(IKubernetesClient kubernetes, string audienc
 
     /// <returns>The service account as <c>namespace/name</c>; null when the token is not a good one.</returns>
     /// <exception cref="TokenReviewException">The API server does not answer, or refuses to.</exception>
-    public Task<string?> AccountAsync(string token, CancellationToken cancellationToken)
-    {
-        string key = Convert.ToHexString(SHA256.HashData(Encoding.UTF8.GetBytes(token)));
-        lock (_gate)
-        {
-            if (_reviews.TryGetValue(key, out var known) && IsFresh(known))
-                return known.Account.WaitAsync(cancellationToken);
-            if (_running >= MostAtOnce)
-                throw new TokenReviewException("too many tokens are being reviewed");
-            MakeRoom();
-            _running++;
-            // Not with the caller's own cancellation: others may wait for the same answer.
-            var asked = Task.Run(() => AskAsync(token), CancellationToken.None);
-            _reviews[key] = new Review(asked, time.GetTimestamp());
-            return asked.WaitAsync(cancellationToken);
-        }
-    }
+    public Task<string?> AccountAsync(string token, CancellationToken cancellationToken) =>
+        _accounts.TryAsk(token, out var account) ? account.WaitAsync(cancellationToken) : throw new TokenReviewException("too many tokens are being reviewed");
 
-    private bool IsFresh(Review review) => time.GetElapsedTime(review.At) < (review.Account is { IsCompleted: true } and not { IsCompletedSuccessfully: true, Result: not null } ? KeepBad : KeepGood);
-
-    private void MakeRoom()
-    {
-        if (_reviews.Count < MostKept)
-            return;
-        foreach (string key in _reviews.Where(r => !IsFresh(r.Value)).Select(r => r.Key).ToList())
-            _reviews.Remove(key);
-        if (_reviews.Count >= MostKept)
-            _reviews.Remove(_reviews.MinBy(r => r.Value.At).Key);
-    }
-
-    private async Task<string?> AskAsync(string token)
+    private static async Task<string?> AskAsync(IKubernetesClient kubernetes, string audience, string token, CancellationToken cancellationToken)
     {
         try
         {
-            using var patience = new CancellationTokenSource(Patience, time);
             var question = new TokenReview { Spec = new TokenReviewSpec { Token = token, Audiences = [audience] } };
-            var status = (await kubernetes.CreateAsync(ResourceTypes.TokenReviews, question, patience.Token)).Status;
+            var status = (await kubernetes.CreateAsync(ResourceTypes.TokenReviews, question, cancellationToken)).Status;
             // A server that knows nothing of audiences names none: then the token may be for anybody.
             if (!status.Authenticated || status.Audiences?.Contains(audience, StringComparer.Ordinal) != true)
                 return null;
@@ -79,12 +43,5 @@ internal sealed class TokenReviewer(IKubernetesClient kubernetes, string audienc
             // The cause may name the API server, never the token.
             throw new TokenReviewException($"the Kubernetes API server does not review tokens: {(e is OperationCanceledException ? "no answer in time" : e.Message)}", e);
         }
-        finally
-        {
-            lock (_gate)
-                _running--;
-        }
     }
-
-    private sealed record Review(Task<string?> Account, long At);
 }

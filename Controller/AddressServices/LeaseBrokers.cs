@@ -120,7 +120,9 @@ internal sealed partial class LeaseBrokers(IKubernetesClient kubernetes, Control
         string name = broker.Source.Name;
         foreach (var key in _orphanedSince.Keys.Where(key => key.Source == name && !orphans.Contains(key.Lease)))
             _orphanedSince.TryRemove(key, out _);
-        var due = orphans.Where(lease => time.GetElapsedTime(_orphanedSince.GetOrAdd((name, lease), _ => time.GetTimestamp())) >= options.OrphanGrace).ToList();
+        // One moment for all: those that were found together are due together.
+        long now = time.GetTimestamp();
+        var due = orphans.Where(lease => time.GetElapsedTime(_orphanedSince.GetOrAdd((name, lease), now), now) >= options.OrphanGrace).ToList();
         int limit = Math.Max(10, status.Allocations.Count / 5);
         bool isHeld = due.Count > limit;
         await TellHeldAsync(broker, isHeld ? due : [], status, limit, cancellationToken);

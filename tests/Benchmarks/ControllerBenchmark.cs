@@ -17,6 +17,7 @@ internal static class ControllerBenchmark
 {
     // As many as the controller writes side by side.
     private const int Concurrency = 8;
+    private const int Turns = 3;
     private const long MostMemory = 120L << 20;
     private static readonly TimeSpan Limit = TimeSpan.FromMinutes(5);
 
@@ -24,6 +25,8 @@ internal static class ControllerBenchmark
 
     private static async Task RunAsync(Report report, CancellationToken cancellationToken)
     {
+        bool isPublished = Programs.CommandOf("Controller").IsPublished && Programs.CommandOf("BareList").IsPublished;
+        report.Tell("the programs", isPublished ? "as they ship: published, compiled ahead of time" : "not published: all of their code is compiled while they start");
         await MeasureAsync(report, 1000, cancellationToken);
         if (!report.IsShort)
             await MeasureAsync(report, 10_000, cancellationToken);
@@ -70,10 +73,18 @@ internal static class ControllerBenchmark
             await rig.Client.ListAsync(ResourceTypes.Services, null, cancellationToken);
             list = rig.Since(started) < list ? rig.Since(started) : list;
         }
-        // A process of ours that lists as the controller does starts, as the controller does.
-        var ready = await rig.StartControllerAsync(cancellationToken);
+        // A process that lists as the controller does starts, as the controller does. In turn, and the best of each: what else the machine does comes and goes.
+        TimeSpan ready = TimeSpan.MaxValue, bareProcess = TimeSpan.MaxValue;
+        for (int i = 0; i < Turns; i++)
+        {
+            if (i > 0)
+                await rig.StopControllerAsync(cancellationToken);
+            var took = await rig.ListByProcessAsync(cancellationToken);
+            bareProcess = took < bareProcess ? took : bareProcess;
+            took = await rig.StartControllerAsync(cancellationToken);
+            ready = took < ready ? took : ready;
+        }
         report.Tell($"controller ready without Services of its own to give, {size}", Report.Milliseconds(empty));
-        var bareProcess = await rig.ListByProcessAsync(cancellationToken);
         double restart = ready / bareProcess;
         report.Time(
             $"restart with {size} Services until ready", $"{Report.Number(restart)} times a process that lists them ({Report.Milliseconds(ready)}, {Report.Milliseconds(bareProcess)}; the list alone {Report.Milliseconds(list)})", "2", restart <= 2);
@@ -88,13 +99,6 @@ internal static class ControllerBenchmark
             long resident = ProcessUsage.Of(rig.ControllerId).Resident;
             report.Time($"memory with {size} Services of a controller {which}", $"{resident >> 20} MiB", "less than 120 MiB", resident < MostMemory);
         }
-    }
-
-    /// <summary>Lists all Services and ends: what a restart is compared to.</summary>
-    public static async Task ListAsync(string kubeconfig)
-    {
-        using var client = new KubernetesClient(KubernetesClientConfiguration.Load(kubeconfig), TimeProvider.System);
-        Console.WriteLine((await client.ListAsync(ResourceTypes.Services, null, CancellationToken.None)).Items.Count);
     }
 
     /// <summary>An API server with Services that wait for an address, and a controller.</summary>
@@ -180,9 +184,10 @@ internal static class ControllerBenchmark
         {
             int port = Random.Shared.Next(20_000, 30_000);
             long started = Time();
+            var (program, arguments, _) = Programs.CommandOf("Controller");
             _controller = ChildProcess.Start(
-                "dotnet",
-                [Programs.PathOf("Controller"), "--config", "resources", "--kubeconfig", plane.AdminKubeconfig, "--namespace", "default", "--log-level", "warn", "--listen", $"http://127.0.0.1:{port}"],
+                program,
+                [.. arguments, "--config", "resources", "--kubeconfig", plane.AdminKubeconfig, "--namespace", "default", "--log-level", "warn", "--listen", $"http://127.0.0.1:{port}"],
                 Path.Combine(plane.Folder, "controller.log"));
             using var http = new HttpClient();
             while (true)
@@ -213,7 +218,8 @@ internal static class ControllerBenchmark
         public async Task<TimeSpan> ListByProcessAsync(CancellationToken cancellationToken)
         {
             long started = Time();
-            await ChildProcess.OutputOfAsync("dotnet", [typeof(ControllerBenchmark).Assembly.Location, "list-services", plane.AdminKubeconfig], cancellationToken);
+            var (program, arguments, _) = Programs.CommandOf("BareList");
+            await ChildProcess.OutputOfAsync(program, [.. arguments, plane.AdminKubeconfig], cancellationToken);
             return Since(started);
         }
 

@@ -19,11 +19,6 @@ internal static class Program
 
     private static async Task<int> Main(string[] arguments)
     {
-        if (arguments is ["list-services", var kubeconfig])
-        {
-            await ControllerBenchmark.ListAsync(kubeconfig);
-            return 0;
-        }
         bool isShort = arguments.Contains("--short");
         bool records = arguments.Contains("--record");
         string[] names = [.. arguments.Where(a => a is not ("--short" or "--record"))];
