@@ -100,7 +100,7 @@ public class ThousandServicesTests
     private static Task ForEachAsync(Func<int, Task> work) => Parallel.ForEachAsync(
         Enumerable.Range(0, Count), new ParallelOptions { MaxDegreeOfParallelism = Concurrency, CancellationToken = Token }, async (number, _) => await work(number));
 
-    private static Task PatchAsync(KubernetesClient client, int number, string patch) => client.PatchAsync(
+    private static async Task PatchAsync(KubernetesClient client, int number, string patch) => await client.PatchAsync(
         ResourceTypes.Services, "default", $"web-{number}", PatchType.Merge, Encoding.UTF8.GetBytes(patch), "status", Token);
 
     private static ChildProcess Start(RealControlPlane cluster, string config, out string health)
