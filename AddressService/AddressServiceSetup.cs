@@ -85,6 +85,7 @@ internal static class AddressServiceSetup
             services.AddLeaderService<LeaseLoop>(options);
             services.AddLeaderService<LinkWatch>(options);
             services.AddLeaderService<WebhookSender>(options);
+            services.AddHostedService<LeaseMemory>();
         }
         services.AddHealthChecks().Add(new HealthCheckRegistration("leases", provider => new LeasesCheck(provider), null, null));
     }

@@ -57,7 +57,7 @@ public sealed class AddressServiceProcess : IDisposable
             [.. Arguments.Contains("--interfaces") ? (string[])[] : ["--interface", "eth0"], "--listen", "http://0.0.0.0:8080", "--data", Data, "--token-file", TokenFile, .. Arguments]);
         try
         {
-            await Wait.UntilAsync(() => AnswersAsync(cancellationToken), TimeSpan.FromSeconds(30), "the address service", cancellationToken);
+            await Wait.UntilAsync(() => AnswersAsync(cancellationToken), TimeSpan.FromSeconds(90), "the address service", cancellationToken);
         }
         catch (TimeoutException e)
         {

@@ -16,14 +16,14 @@ internal static partial class InterfaceSettings
             v == "none" ? Do(() => o.Domain = null) : DomainName.IsValid(v) ? Do(() => o.Domain = v.ToLowerInvariant()) : "is not a domain"),
         new("dhcp-options", "LIST", "more options to send, as CODE=KIND:VALUE with the kinds text, hex, ips, uint8, uint16, uint32 (none)",
             (o, v) => v == "none" ? Do(() => o.ExtraOptions = []) : ExtraOptionList.Parse(v, x => o.ExtraOptions = x)),
-        new("probe", "on|strict|off", "ask by ARP whether another host has an address before its first use: within 0.7 s, or as RFC 5227 has it in 4 to 7 s (on)", (o, v) => v switch
+        new("probe", "on|strict|off", "ask by ARP, with transport relay by ICMP, whether another host has an address before its first use: within 0.7 s, or as RFC 5227 has it in 4 to 7 s (on)", (o, v) => v switch
         {
             "on" => Do(() => o.Probe = ProbeMode.On),
             "strict" => Do(() => o.Probe = ProbeMode.Strict),
             "off" => Do(() => o.Probe = ProbeMode.Off),
             _ => "is none of on, strict, off",
         }),
-        new("probe-count", "N", "ARP probes for an address, 1 to 10 (3)", (o, v) => Number(v, 1, 10, x => o.ProbeCount = x)),
+        new("probe-count", "N", "probes for an address, 1 to 10 (3)", (o, v) => Number(v, 1, 10, x => o.ProbeCount = x)),
         new("speaker-macs", "LIST", "MACs of the nodes that announce: what they answer for an address is no conflict (none)", (o, v) => Macs(v, x => o.SpeakerMacs = x)),
         new("conflict-watch", "auto|on|off", "tell when another host uses an address that a lease holds; auto does if speaker-macs are given (auto)", (o, v) => v switch
         {

@@ -13,7 +13,7 @@ internal sealed class LeaseHistory(LeaseCounts? before = null)
     /// <summary>Everything else kept.</summary>
     public const int Events = 16;
 
-    private readonly ServerTable _servers = new(most: 4);
+    private ServerTable _servers = new(most: 4);
     private Ring<(long At, string? Ip, string? Server)> _renewals = new(Renewals);
     private Ring<(long At, string Type, string? Ip, string? Server, string? Detail)> _events = new(Events);
     private readonly long _renewalsBefore = before?.Renewals ?? 0;
@@ -69,7 +69,7 @@ internal sealed class LeaseHistory(LeaseCounts? before = null)
         public void Add(T item)
         {
             if (Total == _items.Length && _items.Length < most)
-                Array.Resize(ref _items, Math.Max(2, Math.Min(most, _items.Length * 2)));
+                Array.Resize(ref _items, Math.Max(1, Math.Min(most, _items.Length * 2)));
             _items[Total++ % _items.Length] = item;
         }
 
@@ -82,45 +82,45 @@ internal sealed class LeaseHistory(LeaseCounts? before = null)
     }
 }
 
-/// <summary>DHCP servers that answered, a bounded number: one more replaces the one not seen for longest. Not thread-safe.</summary>
-internal sealed class ServerTable(int most)
+/// <summary>DHCP servers that answered, a bounded number: one more replaces the one not seen for longest. Not thread-safe, and not to be copied.</summary>
+internal struct ServerTable(int most)
 {
-    private readonly List<Line> _lines = [];
+    // As many as there are: a lease mostly has one.
+    private Line[] _lines = [];
 
-    public void Ack(string server, DateTimeOffset at)
-    {
-        var line = Find(server, at);
-        line.Acks++;
-    }
+    public void Ack(string server, DateTimeOffset at) => Find(server, at).Acks++;
 
-    public void Nak(string server, DateTimeOffset at)
-    {
-        var line = Find(server, at);
-        line.Naks++;
-    }
+    public void Nak(string server, DateTimeOffset at) => Find(server, at).Naks++;
 
     /// <param name="leases">How many leases each server has now; null to leave that out.</param>
-    public IReadOnlyList<ServerSeen> Answer(IReadOnlyDictionary<string, int>? leases) =>
+    public readonly IReadOnlyList<ServerSeen> Answer(IReadOnlyDictionary<string, int>? leases) =>
         [.. _lines.OrderBy(l => l.Server, StringComparer.Ordinal)
-            .Select(l => new ServerSeen(l.Server, l.Acks, l.Naks, l.LastSeen, leases is null ? null : leases.GetValueOrDefault(l.Server)))];
+            .Select(l => new ServerSeen(l.Server, l.Acks, l.Naks, new DateTimeOffset(l.LastSeen, TimeSpan.Zero), leases is null ? null : leases.GetValueOrDefault(l.Server)))];
 
-    private Line Find(string server, DateTimeOffset at)
+    private ref Line Find(string server, DateTimeOffset at)
     {
-        foreach (var line in _lines)
+        int oldest = 0;
+        for (int i = 0; i < _lines.Length; i++)
         {
-            if (line.Server != server)
-                continue;
-            line.LastSeen = at;
-            return line;
+            ref var line = ref _lines[i];
+            if (line.Server == server)
+            {
+                line.LastSeen = at.UtcTicks;
+                return ref line;
+            }
+            if (line.LastSeen < _lines[oldest].LastSeen)
+                oldest = i;
         }
-        if (_lines.Count >= most)
-            _lines.Remove(_lines.MinBy(l => l.LastSeen)!);
-        var added = new Line { Server = server, LastSeen = at };
-        _lines.Add(added);
-        return added;
+        if (_lines.Length < most)
+        {
+            oldest = _lines.Length;
+            Array.Resize(ref _lines, oldest + 1);
+        }
+        _lines[oldest] = new Line { Server = server, LastSeen = at.UtcTicks };
+        return ref _lines[oldest];
     }
 
-    private sealed class Line
+    private struct Line
     {
         public required string Server { get; init; }
 
@@ -128,6 +128,7 @@ internal sealed class ServerTable(int most)
 
         public long Naks { get; set; }
 
-        public DateTimeOffset LastSeen { get; set; }
+        /// <summary>Ticks, UTC.</summary>
+        public long LastSeen { get; set; }
     }
 }

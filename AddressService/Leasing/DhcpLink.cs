@@ -3,6 +3,7 @@ using DynamicLb.AddressService.Configuration;
 using DynamicLb.Networking.Addresses;
 using DynamicLb.Networking.Arp;
 using DynamicLb.Networking.Dhcp4;
+using DynamicLb.Networking.Icmp;
 using DynamicLb.Networking.Netlink;
 using DynamicLb.Networking.PacketSocket;
 
@@ -13,10 +14,10 @@ namespace DynamicLb.AddressService.Leasing;
 /// <param name="device">The kernel's name for it.</param>
 /// <param name="transport">Its DHCP messages.</param>
 /// <param name="channel">Its frames, where they are sent as such.</param>
-/// <param name="prober">Its ARP probes, where addresses are looked for before their first use.</param>
+/// <param name="prober">Its probes, where addresses are looked for before their first use: ARP, or through a relay ICMP.</param>
 /// <param name="hardwareAddress">Its own MAC; null to ask the channel or the kernel.</param>
 internal sealed class DhcpLink(
-    InterfaceOptions options, string device, IDhcpTransport transport, FollowingLinkChannel? channel, ArpProber? prober = null, Func<MacAddress>? hardwareAddress = null)
+    InterfaceOptions options, string device, IDhcpTransport transport, FollowingLinkChannel? channel, IAddressProber? prober = null, Func<MacAddress>? hardwareAddress = null)
 {
     public InterfaceOptions Options { get; } = options;
 
@@ -30,7 +31,7 @@ internal sealed class DhcpLink(
 
     public FollowingLinkChannel? Channel { get; } = channel;
 
-    public ArpProber? Prober { get; } = prober;
+    public IAddressProber? Prober { get; } = prober;
 
     /// <summary>Its own MAC now; zero while there is no such interface.</summary>
     public MacAddress HardwareAddress =>
@@ -53,7 +54,10 @@ internal sealed class DhcpLink(
     public static DhcpLink Open(InterfaceOptions options, LinkInfo link, ILinkMonitor monitor, RelaySockets relays, TimeProvider time)
     {
         if (options.Transport == TransportMode.Relay)
-            return new DhcpLink(options, link.Name, relays.Open(options, link.Name), null) { Six = Open6(options, link, monitor, relays, time) };
+        {
+            var relay = relays.Open(options, link.Name);
+            return new DhcpLink(options, link.Name, relay, null, ProberOf(relay)) { Six = Open6(options, link, monitor, relays, time) };
+        }
         // What relays, and leases no IPv4, needs no frames.
         if (options.IsRelayed6 && !options.Families.Contains(LeaseFamily.IPv4))
             return new DhcpLink(options, link.Name, new NoDhcpTransport(), null) { Six = Open6(options, link, monitor, relays, time) };
@@ -68,6 +72,21 @@ internal sealed class DhcpLink(
         catch (SocketException e)
         {
             throw new UnusableException($"No packet socket on {link.Name}: {e.Message}. It takes the capability NET_RAW.", e);
+        }
+
+        // A relay is to need no more rights than it has: where ICMP is not allowed, nobody is asked, which the log tells.
+        IAddressProber? ProberOf(RelayDhcpTransport relay)
+        {
+            if (options.ProbeTiming is null)
+                return null;
+            try
+            {
+                return IcmpProber.Open(relay.Socket.Address, DhcpRandom.Secure, time);
+            }
+            catch (SocketException)
+            {
+                return null;
+            }
         }
 
         (FollowingLinkChannel Channel, ILinkChannel Tagged) Follow(BpfProgram filter)

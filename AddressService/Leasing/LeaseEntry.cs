@@ -71,9 +71,25 @@ internal enum PendingStart
     Release,
 }
 
+/// <summary>A REQUEST that waits for the store.</summary>
+internal sealed record UnsentRequest(DhcpMessage Message, DhcpDestination Destination);
+
+/// <summary>That another host uses an address, as it was told.</summary>
+internal sealed record ToldConflict(MacAddress Host, TimeSpan At);
+
 /// <summary>One lease: its record, its DHCP client, and who waits for it. It belongs to the loop.</summary>
 internal sealed class LeaseEntry
 {
+    // Thousands of these live at once: what most do not have takes no more than a reference, or the end of time.
+    private static readonly TimeSpan s_never = TimeSpan.MaxValue;
+
+    private List<AcquireWaiter>? _waiters;
+    private TimeSpan _abandonAt = s_never;
+    private TimeSpan _saveAgainAt = s_never;
+    private TimeSpan _retainUntil = s_never;
+    private TimeSpan _forgetAt = s_never;
+    private TimeSpan _orphanedAt = s_never;
+
     public required LeaseRecord Record { get; set; }
 
     /// <summary>Zero for a lease of IPv6, which needs none.</summary>
@@ -84,7 +100,8 @@ internal sealed class LeaseEntry
 
     public LeaseClient Client { get; set; } = null!;
 
-    public List<AcquireWaiter> Waiters { get; } = [];
+    /// <summary>The calls that wait for it: none, most of the time.</summary>
+    public IReadOnlyList<AcquireWaiter> Waiters => _waiters ?? (IReadOnlyList<AcquireWaiter>)[];
 
     public PendingStart Pending { get; set; }
 
@@ -98,16 +115,32 @@ internal sealed class LeaseEntry
     public LeaseAddress? Hint { get; set; }
 
     /// <summary>When a search that never found an address ends.</summary>
-    public TimeSpan? AbandonAt { get; set; }
+    public TimeSpan? AbandonAt
+    {
+        get => Optional(_abandonAt);
+        set => _abandonAt = value ?? s_never;
+    }
 
     /// <summary>When the record is to be written again, because the last write failed.</summary>
-    public TimeSpan? SaveAgainAt { get; set; }
+    public TimeSpan? SaveAgainAt
+    {
+        get => Optional(_saveAgainAt);
+        set => _saveAgainAt = value ?? s_never;
+    }
 
     /// <summary>Until when it is kept although its service was deleted.</summary>
-    public TimeSpan? RetainUntil { get; set; }
+    public TimeSpan? RetainUntil
+    {
+        get => Optional(_retainUntil);
+        set => _retainUntil = value ?? s_never;
+    }
 
     /// <summary>When a released one is forgotten.</summary>
-    public TimeSpan? ForgetAt { get; set; }
+    public TimeSpan? ForgetAt
+    {
+        get => Optional(_forgetAt);
+        set => _forgetAt = value ?? s_never;
+    }
 
     public TimeSpan StartedAt { get; set; }
 
@@ -115,7 +148,11 @@ internal sealed class LeaseEntry
     public TimeSpan ClaimedAt { get; set; }
 
     /// <summary>Since when it has no owner.</summary>
-    public TimeSpan? OrphanedAt { get; set; }
+    public TimeSpan? OrphanedAt
+    {
+        get => Optional(_orphanedAt);
+        set => _orphanedAt = value ?? s_never;
+    }
 
     /// <summary>Somebody said that it has no owner, rather than nobody asking for it.</summary>
     public bool IsReportedOrphan { get; set; }
@@ -141,7 +178,7 @@ internal sealed class LeaseEntry
     public bool WasDeclined { get; set; }
 
     /// <summary>Who else uses the address, and when that was told last.</summary>
-    public (MacAddress Host, TimeSpan At)? Conflict { get; set; }
+    public ToldConflict? Conflict { get; set; }
 
     /// <summary>The address that is being probed.</summary>
     public IPv4Address? Probing { get; set; }
@@ -156,7 +193,7 @@ internal sealed class LeaseEntry
     public int ConfusedOffers { get; set; }
 
     /// <summary>A REQUEST that waits until the identity is durable; then it leaves.</summary>
-    public (DhcpMessage Message, DhcpDestination Destination)? Unsent { get; set; }
+    public UnsentRequest? Unsent { get; set; }
 
     /// <summary>The same of DHCPv6.</summary>
     public Dhcp6Message? Unsent6 { get; set; }
@@ -178,6 +215,19 @@ internal sealed class LeaseEntry
 
     public bool IsReleasing => Record.State is LeaseRecordState.Releasing or LeaseRecordState.Released;
 
+    public void Add(AcquireWaiter waiter) => (_waiters ??= new List<AcquireWaiter>(1)).Add(waiter);
+
+    public void Remove(AcquireWaiter waiter) => _waiters?.Remove(waiter);
+
+    /// <summary>Ends the wait of all.</summary>
+    public void Complete(AcquireOutcome outcome)
+    {
+        var waiters = _waiters;
+        _waiters = null;
+        foreach (var waiter in waiters ?? [])
+            waiter.Complete(outcome);
+    }
+
     /// <summary>The lease that entitles the service to its address at <paramref name="now"/>, or null.</summary>
     public HeldLease? LeaseAt(TimeSpan now)
     {
@@ -186,4 +236,6 @@ internal sealed class LeaseEntry
         var lease = Pending == PendingStart.Resume ? Restored : Client.IsSuspect ? null : Client.Lease;
         return lease?.ExpiresAt <= now ? null : lease;
     }
+
+    private static TimeSpan? Optional(TimeSpan at) => at == s_never ? null : at;
 }

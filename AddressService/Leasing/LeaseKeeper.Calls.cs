@@ -58,7 +58,7 @@ internal sealed partial class LeaseKeeper
         if (entry.AbandonAt is not null)
             entry.AbandonAt = now + _options.AbandonAfter;
         Claimed(entry);
-        entry.Waiters.Add(waiter);
+        entry.Add(waiter);
         CompleteIfLeased(entry);
         Reschedule(entry);
     }
@@ -69,7 +69,7 @@ internal sealed partial class LeaseKeeper
     {
         if (!_byService.TryGetValue(new LeaseKey(service, family), out var entry))
             return Failed(AcquireKind.Released, "the service was released meanwhile");
-        entry.Waiters.Remove(waiter);
+        entry.Remove(waiter);
         if (entry.LeaseAt(_clock.Now) is { } lease && IsStored(entry))
             return new AcquireOutcome(AcquireKind.Success, Answer(entry, lease));
         string detail = entry.SaveAgainAt is not null && entry.LastError is { } error ? error
@@ -293,9 +293,7 @@ internal sealed partial class LeaseKeeper
         Settle(entry);
         DropUnsent(entry);
         entry.AbandonAt = null;
-        foreach (var waiter in entry.Waiters)
-            waiter.Complete(Failed(AcquireKind.Released, $"the lease was released: {reason}"));
-        entry.Waiters.Clear();
+        entry.Complete(Failed(AcquireKind.Released, $"the lease was released: {reason}"));
         if (entry.Pending == PendingStart.Resume)
         {
             entry.Pending = PendingStart.Release;
@@ -319,11 +317,7 @@ internal sealed partial class LeaseKeeper
             _store.Hurry();
             return;
         }
-        var outcome = new AcquireOutcome(AcquireKind.Success, Answer(entry, lease));
-        foreach (var waiter in entry.Waiters)
-            waiter.Complete(outcome);
-        entry.Waiters.Clear();
-        entry.Waiters.TrimExcess();
+        entry.Complete(new AcquireOutcome(AcquireKind.Success, Answer(entry, lease)));
     }
 
     private string? AddressOf(LeaseEntry entry) => entry.LeaseAt(_clock.Now)?.Address.ToString() ?? entry.Client.Lease?.Address.ToString()

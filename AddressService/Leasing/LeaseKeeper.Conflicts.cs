@@ -43,7 +43,7 @@ internal sealed partial class LeaseKeeper
         entry.LastError = $"{address} is used by {host}, too";
         if (entry.Conflict is { } told && now - told.At < (told.Host == host ? ToldAgain : ToldOfAnother))
             return;
-        entry.Conflict = (host, now);
+        entry.Conflict = new ToldConflict(host, now);
         Log.Conflict(_logger, entry.Record.Service, address, host);
         Tell(entry, LeaseEventType.Conflict, entry.Record, $"used by {host}, too");
     }
@@ -63,7 +63,7 @@ internal sealed partial class LeaseKeeper
 
     void IDhcpClientEffects.Declined(DhcpClient client, DhcpLease lease, MacAddress host)
     {
-        string cause = $"{lease.Address} from {lease.ServerId} declined: in use by {host}";
+        string cause = $"{lease.Address} from {lease.ServerId} declined: in use by {DhcpClient.NameOf(host)}";
         _avoided.Add(lease.Address, host, _clock.Now);
         Note(client, "declined", cause);
         if (!_byClient.TryGetValue(client, out var entry))
@@ -72,7 +72,7 @@ internal sealed partial class LeaseKeeper
         if (client.Lease is null)
             Unclaim(entry);
         Log.Declined(_logger, entry.Record.Service, lease.Address, lease.ServerId.ToString(), host);
-        Tell(entry, LeaseEventType.Declined, entry.Record with { Address = lease.Address.ToString(), ServerId = lease.ServerId.ToString() }, $"in use by {host}");
+        Tell(entry, LeaseEventType.Declined, entry.Record with { Address = lease.Address.ToString(), ServerId = lease.ServerId.ToString() }, $"in use by {DhcpClient.NameOf(host)}");
     }
 
     /// <summary>What to ask a server for: not an address that another host uses.</summary>
@@ -81,7 +81,7 @@ internal sealed partial class LeaseKeeper
 
     private string? RefuseAvoided(DhcpClient client, IPv4Address address) =>
         client.State == DhcpClientState.Selecting && client.Attempt is { UnansweredDiscovers: <= PassedOver } && _avoided.TryFind(address, _clock.Now, out var host)
-            ? $"in use by {host}" : null;
+            ? $"in use by {DhcpClient.NameOf(host)}" : null;
 
     private void EndProbing(LeaseEntry entry)
     {

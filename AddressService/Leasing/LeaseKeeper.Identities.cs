@@ -124,9 +124,7 @@ internal sealed partial class LeaseKeeper
         (entry.Client as LeaseClient4)?.Client.Abandon();
         Forget(entry);
         Tell(entry, LeaseEventType.Released, entry.Record, cause);
-        foreach (var waiter in entry.Waiters)
-            waiter.Complete(Failed(AcquireKind.BadServer, cause));
-        entry.Waiters.Clear();
+        entry.Complete(Failed(AcquireKind.BadServer, cause));
         return true;
     }
 }

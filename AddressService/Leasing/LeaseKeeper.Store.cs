@@ -31,7 +31,7 @@ internal sealed partial class LeaseKeeper
         DropUnsent(entry);
         if (message.Type == DhcpMessageType.Request && !MayBind(entry))
         {
-            entry.Unsent = (message, destination);
+            entry.Unsent = new UnsentRequest(message, destination);
             return;
         }
         _metrics.Sent(MetricLabel.Of(message.Type));

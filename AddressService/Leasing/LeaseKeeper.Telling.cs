@@ -41,7 +41,7 @@ internal readonly record struct LeasePlace(string Service, Guid Id)
 /// </summary>
 internal sealed partial class LeaseKeeper
 {
-    private readonly ServerTable _servers = new(most: 64);
+    private ServerTable _servers = new(most: 64);
     private LeaseJournal? _journal;
 
     public LeaseJournal Journal => _journal ??= new LeaseJournal(_clock.UtcNow, _options.Watchers);

@@ -57,6 +57,9 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
         _newLeases = NewLeases(options.Limits.NamespaceRate);
     }
 
+    /// <summary>How many leases were taken up or forgotten since the start.</summary>
+    public long Turnover { get; private set; }
+
     /// <summary>Whether every lease from before the start was verified, or went unanswered once.</summary>
     public bool IsSettled => _unverified == 0;
 
@@ -211,6 +214,7 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
     private LeaseEntry NewEntry(LeaseLink link, LeaseRecord record, MacAddress mac, TimeSpan? forgetAt = null)
     {
         var now = _clock.Now;
+        Turnover++;
         var entry = new LeaseEntry
         {
             Record = record,
@@ -257,6 +261,7 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
     {
         Retire(entry);
         _releasing.Remove(entry);
+        Turnover++;
         entry.IsGone = true;
         Delete(entry.Record);
     }

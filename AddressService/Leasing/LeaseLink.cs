@@ -14,7 +14,7 @@ internal interface ILeaseWire
 
     void Leave(MacAddress mac);
 
-    /// <summary>Whether hosts on the link can be asked by ARP: not where messages travel through a relay.</summary>
+    /// <summary>Whether hosts can be asked for an address: by ARP, or, where messages travel through a relay, by ICMP.</summary>
     bool CanProbe => false;
 
     /// <summary>An address is held from now on: its use by others is told to <see cref="LeaseKeeper.Used"/>, where that is watched.</summary>
@@ -27,7 +27,7 @@ internal interface ILeaseWire
     {
     }
 
-    /// <summary>Asks by ARP who has an address; what is heard comes to <see cref="LeaseKeeper.Heard"/>.</summary>
+    /// <summary>Asks who has an address; what is heard comes to <see cref="LeaseKeeper.Heard"/>.</summary>
     void Probe(IPv4Address address)
     {
     }

@@ -37,6 +37,7 @@ internal sealed partial class LeaseLoop : BackgroundService
     private volatile bool _isSettled;
     private volatile bool _isStopping;
     private int _calls;
+    private long _turnover;
 
     public LeaseLoop(
         LeaseKeeper keeper, WriteBehindStore store, LeaseOutbox outbox, DhcpLinks links, ILeaseClock clock, TimeProvider time, LeaseMetrics metrics,
@@ -54,6 +55,9 @@ internal sealed partial class LeaseLoop : BackgroundService
 
     /// <summary>Whether the leases are loaded, and each was verified or went unanswered once.</summary>
     public bool IsSettled => _isSettled;
+
+    /// <summary>How many leases were taken up or forgotten since the start, as of the last turn of the loop.</summary>
+    public long Turnover => Volatile.Read(ref _turnover);
 
     /// <summary>Runs an action on the loop, unless it is cancelled before its turn.</summary>
     /// <exception cref="LoopBusyException">Too many wait.</exception>
@@ -142,6 +146,7 @@ internal sealed partial class LeaseLoop : BackgroundService
                 await StepAsync(static (keeper, _) => keeper.Tick(), default, stoppingToken);
                 BeginWriting(stoppingToken);
                 _isSettled = _isSettled || _keeper.IsSettled;
+                Volatile.Write(ref _turnover, _keeper.Turnover);
                 timer.Change(Sleep(), Timeout.InfiniteTimeSpan);
                 await _queue.Reader.WaitToReadAsync(CancellationToken.None);
                 for (int i = 0; i < 64 && _queue.Reader.TryRead(out var item); i++)

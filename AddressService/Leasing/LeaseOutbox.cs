@@ -18,8 +18,8 @@ internal sealed class LeaseOutbox(Leadership leadership)
 
     /// <summary>The way to one interface.</summary>
     /// <param name="transport">Its DHCP messages.</param>
-    /// <param name="prober">Its ARP probes, where there are any.</param>
-    public ILeaseWire To(IDhcpTransport transport, ArpProber? prober = null) => new Wire(this, transport, prober);
+    /// <param name="prober">Its probes for other hosts' addresses, where there are any.</param>
+    public ILeaseWire To(IDhcpTransport transport, IAddressProber? prober = null) => new Wire(this, transport, prober);
 
     /// <summary>The way to one interface for DHCPv6.</summary>
     /// <param name="transport">Its messages.</param>
@@ -77,11 +77,11 @@ internal sealed class LeaseOutbox(Leadership leadership)
         public void Unwatch(IPv6Address address) => watch?.Remove(address);
     }
 
-    private sealed class Wire(LeaseOutbox outbox, IDhcpTransport transport, ArpProber? prober) : ILeaseWire
+    private sealed class Wire(LeaseOutbox outbox, IDhcpTransport transport, IAddressProber? prober) : ILeaseWire
     {
         public IDhcpTransport Transport => transport;
 
-        public ArpProber? Prober => prober;
+        public IAddressProber? Prober => prober;
 
         public bool CanProbe => prober is not null;
 

@@ -1,3 +1,4 @@
+using DynamicLb.AddressService.Configuration;
 using DynamicLb.AddressService.Metrics;
 using DynamicLb.Networking.PacketSocket;
 
@@ -17,6 +18,8 @@ internal sealed partial class LinkWatch : BackgroundService
         {
             if (links.Items[i].Channel is { } channel)
                 Watch(links.Items[i].Name, channel, i, loop, metrics);
+            if (links.Items[i] is { Prober: null, Channel: null, Options: { Transport: TransportMode.Relay, ProbeTiming: not null } })
+                Log.CannotProbe(_logger, links.Items[i].Name);
         }
     }
 
@@ -46,6 +49,9 @@ internal sealed partial class LinkWatch : BackgroundService
     {
         [LoggerMessage(Level = LogLevel.Information, Message = "Leasing on {Interface}: device {Device}, hardware address {Mac}")]
         public static partial void Watching(ILogger logger, string @interface, string device, Networking.Addresses.MacAddress mac);
+
+        [LoggerMessage(Level = LogLevel.Warning, Message = "{Interface}: addresses are not looked for before their first use, for ICMP is not allowed: it takes the capability NET_RAW, or a group within net.ipv4.ping_group_range")]
+        public static partial void CannotProbe(ILogger logger, string @interface);
 
         [LoggerMessage(Level = LogLevel.Error, Message = "{Interface} cannot carry DHCP now: {Cause}. Leases stand until they end.")]
         public static partial void Gone(ILogger logger, string @interface, string cause);

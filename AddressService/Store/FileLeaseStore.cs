@@ -28,8 +28,8 @@ internal sealed partial class FileLeaseStore : ILeaseBackend
     private readonly CancellationTokenSource _stop = new();
     private readonly Task _following;
 
-    // As the log or their files have them, without the plain renewals since.
-    private Dictionary<Guid, LeaseRecord>? _stored;
+    // What the log or the files have, without the plain renewals since.
+    private Dictionary<Guid, StoredVersion>? _stored;
 
     // What the files do not have yet. The task that writes them takes out what they have.
     private readonly ConcurrentDictionary<Guid, StoreWrite> _unfiled = new();
@@ -93,7 +93,7 @@ internal sealed partial class FileLeaseStore : ILeaseBackend
             if (item.Value.Kind == StoreWriteKind.Save && filed.TryGetValue(item.Key, out var record) && record == item.Value.Record)
                 _unfiled.TryRemove(item);
         }
-        _stored = stored;
+        _stored = stored.ToDictionary(item => item.Key, item => StoredVersion.Of(item.Value));
         return new StoreContents(
             [.. stored.Values.Select(record => renewals.TryGetValue(record.Id, out var renewal) ? renewal.ApplyTo(record) : record)],
             _files.ReadMacs(faults), faults);
@@ -172,7 +172,7 @@ internal sealed partial class FileLeaseStore : ILeaseBackend
         return faults;
     }
 
-    private Dictionary<Guid, LeaseRecord> Stored
+    private Dictionary<Guid, StoredVersion> Stored
     {
         get
         {
@@ -195,7 +195,7 @@ internal sealed partial class FileLeaseStore : ILeaseBackend
         if (write.Kind == StoreWriteKind.Delete)
             Stored.Remove(write.Key);
         else
-            Stored[write.Key] = write.Record!;
+            Stored[write.Key] = StoredVersion.Of(write.Record!);
         Unfiled(write);
     }
 
@@ -237,7 +237,7 @@ internal sealed partial class FileLeaseStore : ILeaseBackend
         var renewals = new Dictionary<Guid, LeaseRenewal>();
         _log.Replay(line =>
         {
-            if (line.Renew is { } renewal && Stored.TryGetValue(renewal.Id, out var record) && record.SavedAt == renewal.Of)
+            if (line.Renew is { } renewal && Stored.TryGetValue(renewal.Id, out var version) && version.SavedAt == renewal.Of)
                 renewals[renewal.Id] = renewal;
             else if ((line.Save?.Id ?? line.Delete) is { } id)
                 renewals.Remove(id);

@@ -25,6 +25,17 @@ internal enum LeaseRecordState
 /// <summary>One lease as it is stored. Times are UTC, for people and for another boot; <see cref="SentAtBoot"/> is what counts within one boot.</summary>
 internal sealed record LeaseRecord
 {
+    // Ticks, 0 for none, which are a third of the memory: of every lease there are several records.
+    private readonly long _obtainedAt;
+    private readonly long _sentAt;
+    private readonly long _t1;
+    private readonly long _t2;
+    private readonly long _expiresAt;
+    private readonly long _createdAt;
+    private readonly long _savedAt;
+    private readonly long _releasedAt;
+    private readonly long _retainedUntil;
+
     /// <summary>Version of this form: 1 for a lease of IPv4, 2 for one of IPv6, which earlier programs do not know.</summary>
     public int Version { get; init; } = 1;
 
@@ -92,10 +103,18 @@ internal sealed record LeaseRecord
     public uint? PreferredSeconds { get; init; }
 
     /// <summary>When the address was first leased.</summary>
-    public DateTimeOffset? ObtainedAt { get; init; }
+    public DateTimeOffset? ObtainedAt
+    {
+        get => Utc(_obtainedAt);
+        init => _obtainedAt = value?.UtcTicks ?? 0;
+    }
 
     /// <summary>When the REQUEST that was granted last was sent: the lease counts from here.</summary>
-    public DateTimeOffset? SentAt { get; init; }
+    public DateTimeOffset? SentAt
+    {
+        get => Utc(_sentAt);
+        init => _sentAt = value?.UtcTicks ?? 0;
+    }
 
     /// <summary>The same on CLOCK_BOOTTIME, in seconds since boot.</summary>
     public double? SentAtBoot { get; init; }
@@ -103,24 +122,54 @@ internal sealed record LeaseRecord
     /// <summary>The boot that <see cref="SentAtBoot"/> belongs to.</summary>
     public string? BootId { get; init; }
 
-    public DateTimeOffset? T1 { get; init; }
+    public DateTimeOffset? T1
+    {
+        get => Utc(_t1);
+        init => _t1 = value?.UtcTicks ?? 0;
+    }
 
-    public DateTimeOffset? T2 { get; init; }
+    public DateTimeOffset? T2
+    {
+        get => Utc(_t2);
+        init => _t2 = value?.UtcTicks ?? 0;
+    }
 
-    public DateTimeOffset? ExpiresAt { get; init; }
+    public DateTimeOffset? ExpiresAt
+    {
+        get => Utc(_expiresAt);
+        init => _expiresAt = value?.UtcTicks ?? 0;
+    }
 
-    public DateTimeOffset CreatedAt { get; init; }
+    public DateTimeOffset CreatedAt
+    {
+        get => new(_createdAt, TimeSpan.Zero);
+        init => _createdAt = value.UtcTicks;
+    }
 
     /// <summary>When this was written: a wall clock that stands before it went back.</summary>
-    public DateTimeOffset SavedAt { get; init; }
+    public DateTimeOffset SavedAt
+    {
+        get => new(_savedAt, TimeSpan.Zero);
+        init => _savedAt = value.UtcTicks;
+    }
 
-    public DateTimeOffset? ReleasedAt { get; init; }
+    public DateTimeOffset? ReleasedAt
+    {
+        get => Utc(_releasedAt);
+        init => _releasedAt = value?.UtcTicks ?? 0;
+    }
 
     /// <summary>Until when it is kept although its service was deleted.</summary>
-    public DateTimeOffset? RetainedUntil { get; init; }
+    public DateTimeOffset? RetainedUntil
+    {
+        get => Utc(_retainedUntil);
+        init => _retainedUntil = value?.UtcTicks ?? 0;
+    }
 
     /// <summary>What became of it until this was written.</summary>
     public LeaseCounts? Counts { get; init; }
+
+    private static DateTimeOffset? Utc(long ticks) => ticks == 0 ? null : new DateTimeOffset(ticks, TimeSpan.Zero);
 }
 
 /// <summary>How often something happened to a lease.</summary>

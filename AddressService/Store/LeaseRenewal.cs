@@ -15,12 +15,9 @@ internal sealed record LeaseRenewal(
     Guid Id, DateTimeOffset Of, DateTimeOffset? SentAt, double? SentAtBoot, string? BootId, DateTimeOffset? T1, DateTimeOffset? T2, DateTimeOffset? ExpiresAt,
     DateTimeOffset SavedAt, LeaseCounts? Counts)
 {
-    /// <summary>The renewal that makes <paramref name="next"/> of <paramref name="stored"/>; null where more than that has changed.</summary>
-    public static LeaseRenewal? Between(LeaseRecord stored, LeaseRecord next)
-    {
-        var renewal = new LeaseRenewal(next.Id, stored.SavedAt, next.SentAt, next.SentAtBoot, next.BootId, next.T1, next.T2, next.ExpiresAt, next.SavedAt, next.Counts);
-        return renewal.ApplyTo(stored) == next ? renewal : null;
-    }
+    /// <summary>The renewal that makes <paramref name="next"/> of what was stored; null where more than that has changed.</summary>
+    public static LeaseRenewal? Between(in StoredVersion stored, LeaseRecord next) => StoredVersion.PrintOf(next) != stored.Print ? null : new(
+        next.Id, stored.SavedAt, next.SentAt, next.SentAtBoot, next.BootId, next.T1, next.T2, next.ExpiresAt, next.SavedAt, next.Counts);
 
     public LeaseRecord ApplyTo(LeaseRecord stored) => stored with
     {

@@ -32,6 +32,28 @@ public static class Dhcp6Server
         return process;
     }
 
+    /// <summary>The addresses that a server started by <see cref="StartAsync"/> holds for clients, by its own lease file; Kea's and dnsmasq's can be read.</summary>
+    public static IReadOnlyList<string> Leases(string kind, LabNetwork network)
+    {
+        using var file = new FileStream(Path.Combine(network.Folder, "dhcp6", "leases"), FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
+        string[] lines = new StreamReader(file).ReadToEnd().Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        if (kind == "dnsmasq")
+        {
+            // Expiry, IAID, address, name, DUID: those of IPv6 follow the line of the server's own DUID.
+            return [.. lines.SkipWhile(line => !line.StartsWith("duid ", StringComparison.Ordinal)).Skip(1).Select(line => line.Split(' ')[2])];
+        }
+        var leases = new SortedSet<string>(StringComparer.Ordinal);
+        // address,duid,valid_lifetime,...: appended, a lifetime of 0 frees. The state, 0 for one that is held, is the 14th.
+        foreach (var fields in lines.Skip(1).Select(line => line.Split(',')).Where(fields => fields.Length >= 14))
+        {
+            if (fields[2] != "0" && fields[13] == "0")
+                leases.Add(fields[0]);
+            else
+                leases.Remove(fields[0]);
+        }
+        return [.. leases];
+    }
+
     /// <summary>Waits until duplicate address detection of the host's own addresses is over.</summary>
     public static Task UsableAsync(LabHost host, CancellationToken cancellationToken) =>
         Wait.UntilAsync(

@@ -18,7 +18,7 @@ public interface IArpReceiver
 /// <summary>
 /// Asks a link whether addresses are in use (RFC 5227): sends ARP probes and listens. It answers nothing and announces nothing. Thread-safe.
 /// </summary>
-public sealed class ArpProber : IAsyncDisposable
+public sealed class ArpProber : IAddressProber
 {
     private static readonly TimeSpan Window = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan PauseAfterFault = TimeSpan.FromMilliseconds(200);

@@ -15,7 +15,7 @@ public readonly record struct RefusedOffer(IPv4Address Server, IPv4Address Addre
 public sealed class DhcpAttempt
 {
     private const int MaximumRefusals = 8;
-    private readonly List<RefusedOffer> _refusals = [];
+    private List<RefusedOffer>? _refusals;
 
     internal DhcpAttempt(TimeSpan startedAt) => StartedAt = startedAt;
 
@@ -41,10 +41,11 @@ public sealed class DhcpAttempt
     public (IPv4Address Server, IPv4Address Address)? Requested { get; internal set; }
 
     /// <summary>OFFERs refused, each distinct one once, the first eight.</summary>
-    public IReadOnlyList<RefusedOffer> Refusals => _refusals;
+    public IReadOnlyList<RefusedOffer> Refusals => _refusals ?? (IReadOnlyList<RefusedOffer>)[];
 
     internal void Refuse(in RefusedOffer refusal)
     {
+        _refusals ??= [];
         if (_refusals.Count < MaximumRefusals && !_refusals.Contains(refusal))
             _refusals.Add(refusal);
     }
@@ -53,7 +54,7 @@ public sealed class DhcpAttempt
     {
         Declines++;
         Requested = null;
-        Refuse(new RefusedOffer(lease.ServerId, lease.Address, $"in use by {host}"));
+        Refuse(new RefusedOffer(lease.ServerId, lease.Address, $"in use by {DhcpClient.NameOf(host)}"));
     }
 
     /// <summary>Why there is no lease yet, in one line.</summary>
@@ -65,11 +66,11 @@ public sealed class DhcpAttempt
             text.Append($"{requested.Server} offered {requested.Address}, ");
             text.Append(NaksReceived > 0 ? $"then refused it ({Count(NaksReceived, "NAK")})" : $"but did not confirm it ({Count(RequestsSent, "REQUEST")})");
         }
-        else if (_refusals.Count == 0)
+        else if (Refusals.Count == 0)
         {
             text.Append($"no OFFER from any server ({Count(DiscoversSent, "DISCOVER")})");
         }
-        for (int i = 0; i < _refusals.Count; i++)
+        for (int i = 0; i < _refusals?.Count; i++)
         {
             text.Append(i > 0 ? ", " : text.Length > 0 ? "; offers refused: " : "offers refused: ");
             text.Append($"{_refusals[i].Address} from {_refusals[i].Server} ({_refusals[i].Reason})");

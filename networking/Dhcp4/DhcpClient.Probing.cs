@@ -24,7 +24,7 @@ public sealed partial class DhcpClient
     /// The owner leaves out what its own hosts say.
     /// </summary>
     /// <param name="address">The address.</param>
-    /// <param name="host">Who has it.</param>
+    /// <param name="host">Who has it; zero where that is not known.</param>
     /// <param name="now">The clock.</param>
     /// <returns>Whether it mattered.</returns>
     public bool Conflict(IPv4Address address, MacAddress host, TimeSpan now)
@@ -45,11 +45,14 @@ public sealed partial class DhcpClient
         _conflicts++;
         _nextSend = now + (_conflicts == 1 ? PauseAfterFirstConflict * _random.NextDouble()
             : _conflicts < ManyConflicts ? PauseAfterConflict : PauseAfterManyConflicts);
-        _effects.Send(this, DhcpMessages.Decline(Identity, _ids.Next(), address, declined.ServerId, $"address in use by {host}"), DhcpDestination.Broadcast);
+        _effects.Send(this, DhcpMessages.Decline(Identity, _ids.Next(), address, declined.ServerId, $"address in use by {NameOf(host)}"), DhcpDestination.Broadcast);
         _effects.Declined(this, declined, host);
         Enter(DhcpClientState.Init);
         return true;
     }
+
+    /// <summary>A host that has an address, for people; zero is one that answered from behind a router.</summary>
+    public static string NameOf(MacAddress host) => host == MacAddress.Zero ? "a host that answers ping" : host.ToString();
 
     private void BeginProbing(DhcpLease lease, TimeSpan now)
     {

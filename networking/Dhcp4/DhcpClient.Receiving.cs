@@ -42,7 +42,7 @@ public sealed partial class DhcpClient
     /// </summary>
     private void AskAgainSoon(TimeSpan now)
     {
-        if (_offers.Count > 0 || _hurried >= HurriedDiscovers)
+        if (_offers is not null || _hurried >= HurriedDiscovers)
             return;
         var soon = now + (RefusedOfferPause * (1 << _hurried)) + (RefusedOfferPause * 0.5 * _random.NextSigned());
         if (_nextSend > soon)
@@ -109,7 +109,7 @@ public sealed partial class DhcpClient
             return DhcpDropReason.LeaseTooShort;
         }
         var address = reply.Message.YourAddress;
-        for (int i = 0; i < _offers.Count; i++)
+        for (int i = 0; i < _offers?.Count; i++)
         {
             if (_offers[i].Server == server && _offers[i].Address == address)
                 return DhcpDropReason.Duplicate;
@@ -125,14 +125,14 @@ public sealed partial class DhcpClient
             Select(offer, now);
             return DhcpDropReason.None;
         }
-        _offers.Add(offer);
+        (_offers ??= []).Add(offer);
         _windowEnd ??= now + _settings.OfferWindow;
         return DhcpDropReason.None;
     }
 
     private void TakeBestOffer(TimeSpan now)
     {
-        var best = _offers[0];
+        var best = _offers![0];
         for (int i = 1; i < _offers.Count; i++)
         {
             if (Rank(_offers[i]) < Rank(best))
@@ -158,7 +158,7 @@ public sealed partial class DhcpClient
 
     private void Select(Offer offer, TimeSpan now)
     {
-        _offers.Clear();
+        _offers = null;
         _windowEnd = null;
         _offer = offer;
         _transmissions = 0;
@@ -222,6 +222,7 @@ public sealed partial class DhcpClient
         _suspectUntil = null;
         _naksInRow = 0;
         _conflicts = 0;
+        Attempt = null;
         EndVerification();
         UnansweredRenewals = 0;
         _renewAt = lease.T1 ?? now + _settings.InfiniteRecheck;

@@ -42,7 +42,7 @@ public sealed partial class DhcpClient
     private ushort _secs;
     private Offer? _offer;
     private bool _anonymousNak;
-    private readonly List<Offer> _offers = [];
+    private List<Offer>? _offers;
     private TimeSpan? _windowEnd;
 
     private DhcpLease? _released;
@@ -82,7 +82,7 @@ public sealed partial class DhcpClient
     /// <summary>Whether the lease's server refused it and the grace period runs.</summary>
     public bool IsSuspect => _suspectUntil is not null;
 
-    /// <summary>What happened since the client last began to look for an address; null before.</summary>
+    /// <summary>What happened since the client began to look for an address; null when it has one, and before.</summary>
     public DhcpAttempt? Attempt { get; private set; }
 
     /// <summary>REQUESTs for the held lease that went unanswered since the last ACK.</summary>
@@ -365,7 +365,7 @@ public sealed partial class DhcpClient
         _nextSend = null;
         _offer = null;
         _anonymousNak = false;
-        _offers.Clear();
+        _offers = null;
         _windowEnd = null;
         _granted = null;
     }

@@ -1,3 +1,4 @@
+using DynamicLb.Contracts.AddressServices;
 using DynamicLb.Lab;
 using DynamicLb.Lab.Dhcp;
 using DynamicLb.Tests.Network.Support;
@@ -33,6 +34,23 @@ public sealed class RelayTransportTests
     {
         await using var lab = await AddressLab.StartAsync("udhcpd", new DhcpServerOptions { Lease = TimeSpan.FromSeconds(20) }, Relay);
         await LiveAsync(lab, "udhcpd", ("demo/web", "10.20.0."));
+    }
+
+    [Fact]
+    public async Task Case26_through_a_relay_an_address_that_answers_ping_is_declined_and_avoided()
+    {
+        await using var lab = await AddressLab.StartAsync("kea", new DhcpServerOptions { First = 66, Last = 69 }, Relay);
+        await lab.Network.AddHostAsync("static", 66, Cancelled);
+        var answer = await lab.Service.AcquireAsync(new AcquireAddressRequest("demo/web", Ip: "10.20.0.66"), Cancelled);
+        Assert.NotEqual("10.20.0.66", answer.Ip);
+        Assert.Null(await lab.Server.LeaseOfAsync("10.20.0.66", Cancelled));
+        var counters = (await lab.Service.StatusAsync(Cancelled)).Counters;
+        Assert.Equal((1, 1), (counters["sent.decline"], counters["lease.declined"]));
+        // Our own node answers for it from here on: nothing is looked for again.
+        await lab.Network["node1"].Namespace.IpAsync($"address add {answer.Ip}/32 dev lo", Cancelled);
+        await lab.Service.KillAsync();
+        await lab.Service.StartAgainAsync(Cancelled);
+        Assert.Equal(answer.Ip, (await lab.WaitForLeaseAsync("demo/web", l => l is { State: "bound", Verified: true }, 20, "the lease to be confirmed")).Ip);
     }
 
     /// <summary>DORA, renewal at T1 (after a restart for dnsmasq, which has no lease shorter than two minutes), RELEASE.</summary>

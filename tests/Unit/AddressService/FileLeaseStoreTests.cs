@@ -393,7 +393,7 @@ public sealed class FileLeaseStoreTests : IDisposable
         using (var store = FileLeaseStore.Open(_folder.FullName))
             await store.SaveAsync(record);
         string former = Path.Combine(_folder.FullName, "renewals.jsonl");
-        string line = System.Text.Json.JsonSerializer.Serialize(LeaseRenewal.Between(record, Renewed(record, 300)), LogJsonContext.Default.LeaseRenewal);
+        string line = System.Text.Json.JsonSerializer.Serialize(LeaseRenewal.Between(StoredVersion.Of(record), Renewed(record, 300)), LogJsonContext.Default.LeaseRenewal);
         await File.WriteAllTextAsync(former, $"{line}\n{line[..40]}", TestContext.Current.CancellationToken);
 
         Assert.Equal([Renewed(record, 300)], Reopened().Leases);

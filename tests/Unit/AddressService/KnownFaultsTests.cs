@@ -23,6 +23,8 @@ public sealed partial class KnownFaultsTests
         ["A11"] = "a restart asks for a new lease instead of confirming the old one",
         ["A12"] = "DUID and IAID are the same for all Services of a node",
         ["A13"] = "a DHCPv6 renewal begins with SOLICIT",
+        ["A14"] = "clients of IPv6 share state that is not guarded, and end each other's lease",
+        ["A15"] = "interfaces are left behind on the node",
         ["A16"] = "a handover releases leases",
         ["A17"] = "an address that another host has is used",
         ["A18"] = "renewals are lost while the address is announced elsewhere",

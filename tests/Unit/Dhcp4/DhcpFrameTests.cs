@@ -32,7 +32,7 @@ public sealed class DhcpFrameTests
     public void Case07_mutated_frames_never_throw()
     {
         var random = DhcpRandom.Seeded(70);
-        var seeds = Samples.Names.Select(Samples.Frame).ToArray();
+        var seeds = Samples.Names.Select(Samples.Frame).Concat(MalformedSamples.Frames()).ToArray();
         var buffer = new byte[1600];
         for (int i = 0; i < 200_000; i++)
         {

@@ -29,11 +29,30 @@ public sealed class DhcpFuzzTests
         }
     }
 
+    public static TheoryData<string> Malformed => new(MalformedSamples.Payloads.Keys);
+
+    [Theory]
+    [MemberData(nameof(Malformed))]
+    public void Case06_a_faulty_message_of_the_other_cases_cut_anywhere_never_throws(string name)
+    {
+        var payload = MalformedSamples.Payloads[name];
+        for (int length = 0; length <= payload.Length; length++)
+        {
+            var lab = new DhcpLab();
+            var client = lab.NewClient(Samples.Identity("isc-offer"));
+            client.Acquire(lab.Now, null);
+            System.Buffers.Binary.BinaryPrimitives.WriteUInt32BigEndian(payload.AsSpan(4), lab.Sent[0].Message.TransactionId);
+            lab.Inject(payload.AsMemory(0, length), Samples.ServerMac, Samples.Server);
+            lab.Run(TimeSpan.FromMilliseconds(10));
+            Assert.True(client.State is DhcpClientState.Selecting or DhcpClientState.Requesting);
+        }
+    }
+
     [Fact]
     public void Case07_a_million_mutated_messages_never_throw()
     {
         var random = DhcpRandom.Seeded(7);
-        var seeds = Samples.Names.Select(Samples.Payload).ToArray();
+        var seeds = Samples.Names.Select(Samples.Payload).Concat(MalformedSamples.Payloads.Values).ToArray();
         var buffer = new byte[1600];
         int parsed = 0;
         long before = GC.GetAllocatedBytesForCurrentThread();
@@ -63,7 +82,7 @@ public sealed class DhcpFuzzTests
         lab.Servers[0].IsSilent = true;
         client.Acquire(lab.Now, null);
         var random = DhcpRandom.Seeded(77);
-        var seeds = Samples.Names.Select(Samples.Payload).ToArray();
+        var seeds = Samples.Names.Select(Samples.Payload).Concat(MalformedSamples.Payloads.Values).ToArray();
         var buffer = new byte[1600];
         for (int i = 0; i < 50_000; i++)
         {

@@ -79,16 +79,21 @@ public sealed class Dhcp6MessageTests
             Assert.Equal(ends.Contains(length), Dhcp6Message.TryParse(bytes.AsSpan(0, length), out _, out _));
     }
 
+    public static TheoryData<string> WrongLengths =>
+    [
+        "07000001" + "000700020000",
+        "07000001" + "0008000100",
+        "07000001" + "000e000100",
+        "07000001" + "000d000100",
+        "07000001" + "00010002" + "0001",
+        "07000001" + "0003000b" + "0000000100000000000000",
+        "07000001" + "00030010" + "000000010000000000000000" + "00050001",
+        "07000001" + "00070001" + "01" + "00070001" + "02",
+        "07000001" + "0052000300003c",
+    ];
+
     [Theory]
-    [InlineData("07000001" + "000700020000")]
-    [InlineData("07000001" + "0008000100")]
-    [InlineData("07000001" + "000e000100")]
-    [InlineData("07000001" + "000d000100")]
-    [InlineData("07000001" + "00010002" + "0001")]
-    [InlineData("07000001" + "0003000b" + "0000000100000000000000")]
-    [InlineData("07000001" + "00030010" + "000000010000000000000000" + "00050001")]
-    [InlineData("07000001" + "00070001" + "01" + "00070001" + "02")]
-    [InlineData("07000001" + "0052000300003c")]
+    [MemberData(nameof(WrongLengths))]
     public void Case51_wrong_option_lengths_make_the_message_unusable(string hex)
     {
         Assert.False(Dhcp6Message.TryParse(Convert.FromHexString(hex), out _, out var reason));
@@ -101,7 +106,17 @@ public sealed class Dhcp6MessageTests
         var random = DhcpRandom.Seeded(51);
         var lab = new Dhcp6Lab().Bind();
         lab.Answer = _ => null;
-        byte[][] seeds = [Bytes(Full()), Bytes(Dhcp6Lab.Reply(Full(), Dhcp6MessageType.Advertise, Dhcp6Lab.Granted())), Bytes(Dhcp6Lab.Usual(new Dhcp6Message { Type = Dhcp6MessageType.Renew, ClientId = Dhcp6Lab.Duid })!)];
+        var other = Full();
+        other.ClientId = Dhcp6Lab.Server;
+        // What is right, and each fault of the case.
+        byte[][] seeds =
+        [
+            Bytes(Full()), Bytes(Dhcp6Lab.Reply(Full(), Dhcp6MessageType.Advertise, Dhcp6Lab.Granted())), Bytes(Dhcp6Lab.Usual(new Dhcp6Message { Type = Dhcp6MessageType.Renew, ClientId = Dhcp6Lab.Duid })!),
+            Bytes(other), Bytes(Dhcp6Lab.Reply(Full(), Dhcp6MessageType.Reply, Dhcp6Lab.Granted(t1: 300, t2: 200))),
+            Bytes(Dhcp6Lab.Reply(Full(), Dhcp6MessageType.Reply, Dhcp6Lab.Granted(preferred: 700, valid: 600))), Bytes(Dhcp6Lab.Reply(Full(), Dhcp6MessageType.Reply, Dhcp6Lab.Granted(preferred: 0, valid: 0))),
+            Bytes(Dhcp6Lab.Reply(Full(), Dhcp6MessageType.Reply, Dhcp6Lab.Failed(Dhcp6StatusCode.NoBinding))), Bytes(Dhcp6Lab.Reply(Full(), Dhcp6MessageType.Advertise, Dhcp6Lab.Failed(Dhcp6StatusCode.NoAddrsAvail))),
+            .. WrongLengths.Select(row => Convert.FromHexString(row.Data)),
+        ];
         var buffer = new byte[512];
         int parsed = 0;
         for (int i = 0; i < 500_000; i++)
