@@ -106,6 +106,28 @@ public sealed class ReplicaManifestTests(ManifestCluster cluster) : IClassFixtur
     }
 
     [Theory]
+    [InlineData("dynamiclb.yaml")]
+    [InlineData("address-service-replicas.yaml")]
+    public async Task The_patch_for_a_relay_changes_the_capabilities_and_nothing_else_and_the_manifest_takes_it_back(string manifest)
+    {
+        string[] file = ["-f", Path.Combine(Repository.Root, "manifests", manifest)];
+        string[] patch = ["-n", Own, "patch", "deployment", "address-service", "--patch-file", Path.Combine(Repository.Root, "manifests", "address-service-relay-patch.yaml")];
+        await cluster.Kubectl.RunAsync(["apply", "--validate=true", .. file], cancellationToken: Token);
+        string before = await TemplateAsync();
+        Assert.Contains("\"add\":[\"NET_RAW\"]", before, StringComparison.Ordinal);
+
+        Assert.EndsWith(" patched", (await cluster.Kubectl.RunAsync(patch, cancellationToken: Token)).Trim(), StringComparison.Ordinal);
+        Assert.Equal(before.Replace("\"add\":[\"NET_RAW\"]", "\"add\":[\"NET_BIND_SERVICE\"]", StringComparison.Ordinal), await TemplateAsync());
+        Assert.EndsWith(" patched (no change)", (await cluster.Kubectl.RunAsync(patch, cancellationToken: Token)).Trim(), StringComparison.Ordinal);
+
+        await cluster.Kubectl.RunAsync(["apply", "--validate=true", .. file], cancellationToken: Token);
+        Assert.Equal(before, await TemplateAsync());
+
+        Task<string> TemplateAsync() => cluster.Kubectl.RunAsync(
+            ["-n", Own, "get", "deployment", "address-service", "-o", "jsonpath={.spec.template.spec}"], cancellationToken: Token);
+    }
+
+    [Theory]
     [InlineData("get", "secrets/dynamiclb-token")]
     [InlineData("list", "secrets")]
     [InlineData("create", "secrets")]

@@ -1,5 +1,4 @@
 using System.Buffers.Binary;
-using DynamicLb.Networking.Dhcp4;
 
 namespace DynamicLb.Tests.Unit.Dhcp4;
 
