@@ -80,12 +80,13 @@ internal static class AddressServiceSetup
         services.AddSingleton<ISelfTestLinks, SelfTestLinks>();
         services.AddSingleton<SelfTestRunner>();
         services.AddSingleton<WebhookSender>();
+        services.AddSingleton<LeaseMemory>();
         if (!BuildTimeDocument.IsGenerating)
         {
             services.AddLeaderService<LeaseLoop>(options);
             services.AddLeaderService<LinkWatch>(options);
             services.AddLeaderService<WebhookSender>(options);
-            services.AddHostedService<LeaseMemory>();
+            services.AddLeaderService<LeaseMemory>(options);
         }
         services.AddHealthChecks().Add(new HealthCheckRegistration("leases", provider => new LeasesCheck(provider), null, null));
     }
