@@ -5,12 +5,16 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 command -v dotnet >/dev/null || { echo "bench.sh needs the .NET 10 SDK (dotnet)." >&2; exit 1; }
 export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1
 [ "$(id -u)" != 0 ] || lab/install.sh benchmarks
-lab/build.sh lab AddressService Controller tests/BareList tests/Benchmarks
+lab/build.sh lab AddressService Controller Speaker tests/KubeApi tests/BareList tests/Benchmarks
 # What is measured from its start on is measured as it ships.
+ship() {
+    for project in "$@"; do
+        dotnet publish "$project" -c Release --use-current-runtime -v q -nologo >artifacts/publish.log || { cat artifacts/publish.log >&2; exit 1; }
+    done
+}
 case " $* " in
-    *" controller "*|"  "|" --record "|" --short "|" --short --record "|" --record --short ")
-        for project in Controller tests/BareList; do
-            dotnet publish "$project" -c Release --use-current-runtime -v q -nologo >artifacts/publish.log || { cat artifacts/publish.log >&2; exit 1; }
-        done ;;
+    *" controller "*) ship Controller tests/BareList ;;
+    *" bgp "*) ship Speaker ;;
+    "  "|" --record "|" --short "|" --short --record "|" --record --short ") ship Controller tests/BareList Speaker ;;
 esac
 exec dotnet artifacts/bin/Benchmarks/release/DynamicLb.Tests.Benchmarks.dll "$@"

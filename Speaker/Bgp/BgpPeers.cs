@@ -34,7 +34,9 @@ internal sealed partial class BgpPeers(SpeakerOptions options, IEnumerable<IBfdS
     /// <summary>All peers, in the order of their names. Thread-safe.</summary>
     public IReadOnlyList<BgpPeerView> Views =>
     [
-        .. _sessions.Values.Select(static session => new BgpPeerView(session.Plan.Name, session.Plan.Label, session.Plan.VrfLabel, session.Session.Status, session.Session.Counters))
+        .. _sessions.Values.GroupBy(static session => (session.Plan.Label, session.Plan.VrfLabel)).SelectMany(static group => group.Select(session => new BgpPeerView(
+                // Sessions with one router by different addresses of ours are told apart by their names.
+                session.Plan.Name, group.Skip(1).Any() ? $"{group.Key.Label} ({session.Plan.Name})" : group.Key.Label, group.Key.VrfLabel, session.Session.Status, session.Session.Counters)))
             .Concat(_faults.Select(static fault => new BgpPeerView(fault.Key, "", "", new BgpSessionStatus(BgpState.Idle, fault.Value, 0, 0, 0), null)))
             .OrderBy(static view => view.Name, StringComparer.Ordinal),
     ];

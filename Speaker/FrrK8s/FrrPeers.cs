@@ -36,6 +36,8 @@ internal sealed partial class FrrPeers(SpeakerOptions options, string space, str
             // FRR-K8s has no field for TCP-AO.
             if (fault is null && key.Kind is not (BgpAuthentication.None or BgpAuthentication.Md5))
                 fault = "FRR-K8s knows no TCP-AO";
+            if (fault is null && _peers.Values.FirstOrDefault(entry => entry.Peer.Identity == peer.Identity) is { Peer: { } first })
+                fault = $"FRR has one session with each router, and {first.Name} has that with {peer.Identity}";
             if (fault is null)
                 _peers[peer.Name] = (peer, key);
             else if (!_faults.TryGetValue(peer.Name, out var told) || told != fault)

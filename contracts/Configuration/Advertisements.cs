@@ -51,7 +51,7 @@ public sealed record BgpAdvertisement(
 /// <param name="ConnectTime">Time between attempts to connect, or null for the default.</param>
 public sealed record BgpPeer(string Name, BGPPeerSpec Spec, IPAddress? PeerAddress, TimeSpan? HoldTime, TimeSpan? KeepaliveTime, TimeSpan? ConnectTime)
 {
-    /// <summary>Where the session goes to: two peers of one node with the same are one session too many.</summary>
+    /// <summary>The router, by address or interface, and VRF. FRR has one session with each.</summary>
     public string Identity => (PeerAddress?.ToString() ?? Spec.Interface) + (string.IsNullOrEmpty(Spec.Vrf) ? "" : $"-{Spec.Vrf}");
 }
 

@@ -15,6 +15,7 @@ internal static class Program
         ManyLeasesBenchmark.Benchmark,
         NeighborBenchmark.Benchmark,
         ControllerBenchmark.Benchmark,
+        BgpBenchmark.Benchmark,
     ];
 
     private static async Task<int> Main(string[] arguments)

@@ -5,6 +5,8 @@ namespace DynamicLb.Contracts.Configuration.Rules;
 /// <summary>What BGP implementations cannot do: MetalLB's native mode, its FRR modes, and ours.</summary>
 internal sealed class BgpModeRules(ConfigPass pass)
 {
+    private const int DefaultPort = 179;
+
     public void Check(
         List<Read<AddressPool>> pools, List<BgpAdvertisement> ads, Dictionary<string, (ConfigOrigin Origin, BgpCommunity Value)> communities, List<Read<BgpPeer>> peers)
     {
@@ -22,7 +24,10 @@ internal sealed class BgpModeRules(ConfigPass pass)
 
     private void CheckPair(Read<BgpPeer> peer, BgpPeer earlier)
     {
-        if (peer.Value.Identity == earlier.Identity)
+        // Routers tell sessions of one node apart by our address, and we by their port.
+        var (spec, other) = (peer.Value.Spec, earlier.Spec);
+        if (peer.Value.Identity == earlier.Identity
+            && (pass.Set.BgpRules == BgpRules.Frr || ((spec.PeerPort ?? DefaultPort) == (other.PeerPort ?? DefaultPort) && (spec.SourceAddress ?? "") == (other.SourceAddress ?? ""))))
             pass.Fault(peer.Origin, peer.Value.PeerAddress is null ? "interface" : "peerAddress", $"peer \"{peer.Value.Identity}\" already exists on a common node, as \"{earlier.Name}\"");
         if (pass.Set.BgpRules != BgpRules.Frr)
             return;

@@ -205,6 +205,41 @@ public sealed partial class BgpTests
         await SeenAsync(async () => await frr.ShowAsync("show bgp ipv4 unicast 10.20.1.100/32", Cancelled), lab, "from fd00:20::11");
     }
 
+    [Fact]
+    public async Task Sessions_with_one_router_have_an_address_each_and_a_changed_secret_touches_its_own_alone()
+    {
+        await using var lab = await SpeakerLab.StartAsync(1);
+        await ConfigureAsync(lab, """
+            peers:
+            - {my-asn: 64513, peer-asn: 64512, peer-address: 10.20.0.21, connect-time: 1s}
+            - {my-asn: 64513, peer-asn: 64512, peer-address: 10.20.0.21, source-address: 10.20.0.13, connect-time: 1s, password-secret: router}
+            address-pools:
+            - {name: lab, protocol: bgp, addresses: [10.20.0.0/16]}
+            """);
+        await lab.Network["node1"].Namespace.IpAsync("address add 10.20.0.13/24 dev eth0", Cancelled);
+        var frr = await FrrRouter.StartAsync(lab.Network, await HostAsync(lab, "frr", 21), """
+            router bgp 64512
+             no bgp ebgp-requires-policy
+             neighbor 10.20.0.11 remote-as 64513
+             neighbor 10.20.0.13 remote-as 64513
+             neighbor 10.20.0.13 password second
+            """, Cancelled);
+        await lab.AddServiceAsync("web", "10.20.1.100");
+        await SeenAsync(async () => await frr.ShowAsync("show bgp ipv4 unicast 10.20.1.100/32", Cancelled), lab, "10.20.0.11 from 10.20.0.11");
+        await SeenAsync(() => Task.FromResult(lab.Logs()), lab, "no session without its password");
+        Assert.Equal(1, await lab.MetricAsync("node1", "metallb_bgp_session_up"));
+
+        await lab.SetPasswordAsync("router", "first");
+        await SeenAsync(() => Task.FromResult(lab.Logs()), lab, "(10.20.0.21:179): no session: ");
+        Assert.Equal(1, await lab.MetricAsync("node1", "metallb_bgp_session_up"));
+        await lab.SetPasswordAsync("router", "second");
+        await SeenAsync(async () => await frr.ShowAsync("show bgp ipv4 unicast 10.20.1.100/32", Cancelled), lab, "10.20.0.13 from 10.20.0.13");
+        Assert.Equal(1, await lab.MetricAsync("node1", "metallb_bgp_session_up{peer=\"10.20.0.21:179 (peer1)\""));
+        Assert.Equal(1, await lab.MetricAsync("node1", "metallb_bgp_session_up{peer=\"10.20.0.21:179 (peer2)\""));
+        using var neighbor = JsonDocument.Parse(await frr.ShowAsync("show bgp neighbors 10.20.0.11 json", Cancelled));
+        Assert.Equal(0, neighbor.RootElement.GetProperty("10.20.0.11").GetProperty("connectionsDropped").GetInt32());
+    }
+
     private static string GoBgp(string password) => $"""
         [global.config]
           as = 4200000001

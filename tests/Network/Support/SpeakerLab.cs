@@ -16,6 +16,7 @@ internal sealed partial class SpeakerLab : IAsyncDisposable
 
     private bool _heartbeats;
 
+    private readonly HashSet<string> _passwords = new(StringComparer.Ordinal);
     private readonly string[] _arguments;
 
     private SpeakerLab(LabNetwork network, bool heartbeats, string[] arguments) => (Network, _heartbeats, _arguments) = (network, heartbeats, arguments);
@@ -288,6 +289,22 @@ internal sealed partial class SpeakerLab : IAsyncDisposable
         }
         for (int i = 1; i <= nodes; i++)
             await WaitForReadyAsync($"node{i}");
+    }
+
+    /// <summary>Creates or replaces a Secret with the password of a peer.</summary>
+    public async Task SetPasswordAsync(string name, string password)
+    {
+        string data = Convert.ToBase64String(Encoding.UTF8.GetBytes(password));
+        if (_passwords.Add(name))
+        {
+            await SendAsync(HttpMethod.Post, "api/v1/namespaces/default/secrets", $$$"""
+                {"apiVersion":"v1","kind":"Secret","metadata":{"name":"{{{name}}}"},"type":"kubernetes.io/basic-auth","data":{"password":"{{{data}}}"} }
+                """);
+        }
+        else
+        {
+            await SendAsync(HttpMethod.Patch, $"api/v1/namespaces/default/secrets/{name}", $$$"""{"data":{"password":"{{{data}}}"} }""");
+        }
     }
 
     private async Task SendAsync(HttpMethod method, string path, string? json)
