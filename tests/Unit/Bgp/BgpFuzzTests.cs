@@ -10,12 +10,17 @@ public sealed class BgpFuzzTests : IBgpEffects
 {
     private static readonly BgpEncoding Encoding = new(65001, false, [BgpFamily.IPv4, BgpFamily.IPv6])
     {
-        NextHopV4 = new IPv4Address(1), NextHopV6 = IPv6Address.Parse("fe80::1"), ExtendedNextHop = true,
+        NextHopV4 = new IPv4Address(1),
+        NextHopV6 = IPv6Address.Parse("fe80::1"),
+        ExtendedNextHop = true,
     };
 
     private static readonly BgpOpen PeerOpen = new(65002, 90, 0x0a000002)
     {
-        Families = [BgpFamily.IPv4, BgpFamily.IPv6], FourOctetAs = true, RouteRefresh = true, ExtendedNextHop = true,
+        Families = [BgpFamily.IPv4, BgpFamily.IPv6],
+        FourOctetAs = true,
+        RouteRefresh = true,
+        ExtendedNextHop = true,
         GracefulRestart = new BgpGracefulRestart(true, true, 1, [(BgpFamily.IPv4, true)]),
     };
 
