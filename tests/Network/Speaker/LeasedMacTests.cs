@@ -63,7 +63,8 @@ public sealed class LeasedMacTests
         lab.StartSpeaker(first, without: "net_admin");
         await lab.WaitForReadyAsync(first);
         await Wait.UntilAsync(async () => await lab.EventCountAsync("announceFailed") > 0, TimeSpan.FromSeconds(40), $"an Event\n{lab.Logs()}", Cancelled);
-        Assert.Contains("NET_ADMIN", await ExplainAsync(lab, first), StringComparison.Ordinal);
+        await Wait.UntilAsync(
+            async () => (await ExplainAsync(lab, first)).Contains("NET_ADMIN", StringComparison.Ordinal), TimeSpan.FromSeconds(40), $"an explanation\n{lab.Logs()}", Cancelled);
     }
 
     [Fact]
