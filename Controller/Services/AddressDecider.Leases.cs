@@ -95,7 +95,7 @@ internal sealed partial class AddressDecider
         // After a restart the address in the status is the one to ask for: the address service knows it, or gets it again.
         bool ours = service.Metadata.Annotation(Annotations.AllocatedFromPool) == source.Name;
         if (ours && current.FirstOrDefault(address => _holders.IsOthers(lease, address)) is { } others)
-            Tell(service, name, "ClearAssignment", $"current IP {others} of \"{name}\" is not acceptable any more, a new one will be attempted: Services that it cannot share with have it");
+            Tell(service, name, "ClearAssignment", $"current IP {others} of \"{name}\" is not acceptable any more, a new one will be attempted: Services that it cannot share with have it", warning: false);
         var failed = FailedLeases(service) is { Source: { } failing } known && failing == source ? known.Addresses : [];
         var (addresses, failures) = (new List<IPAddress>(), new List<IPAddress>());
         var macs = new List<LeasedMac>();
@@ -178,7 +178,7 @@ internal sealed partial class AddressDecider
             else if (!quiet)
                 Forgive(name, "");
             if (found is { IsPending: true, Cause: { } cause } && !quiet)
-                Tell(service, name, "AdditionalAssignFailed", $"\"{source.Name}\" has no second address: {cause}", slot: "second");
+                Tell(service, name, "AdditionalAssignFailed", $"\"{source.Name}\" has no second address: {cause}", warning: false, slot: "second");
         }
         return new Outcome(addresses, addresses.Count > 0 ? source.Name : null, found.ValidUntil, true)
         {

@@ -77,7 +77,7 @@ internal sealed partial class AddressDecider
         if (_told.TryGetValue((name, slot), out int before) && before == told)
             return;
         _told[(name, slot)] = told;
-        if (warning && logger is not null)
+        if (logger is not null && reason != "IPAllocated")
             LogTold(logger, name.ToString(), reason, message);
         if (warning)
             events.Warning(service, reason, message);

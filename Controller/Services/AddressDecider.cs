@@ -214,7 +214,7 @@ internal sealed partial class AddressDecider(LeaseBrokers brokers, NamespaceLabe
         _allocator.Release(name);
         if (_config.Find(service.Metadata.Annotation(Annotations.AllocatedFromPool)) is AddressServiceSource source && applicant.MayUse(source))
             return (null, null);
-        Tell(service, name, "ClearAssignment", $"current IP of \"{name}\" is not acceptable any more, a new one will be attempted: {cleared}");
+        Tell(service, name, "ClearAssignment", $"current IP of \"{name}\" is not acceptable any more, a new one will be attempted: {cleared}", warning: false);
         return (null, cleared);
     }
 
@@ -228,7 +228,7 @@ internal sealed partial class AddressDecider(LeaseBrokers brokers, NamespaceLabe
         if (request.Addresses.Count > 0 || request.Wish!.Alternatives is not [{ Count: 2 }, ..] || _allocator.Get(applicant.Name) is not { Addresses.Count: 1 } held)
             return false;
         if (_allocator.Extend(applicant) is { } refusal)
-            Tell(service, applicant.Name, "AdditionalAssignFailed", refusal.Message);
+            Tell(service, applicant.Name, "AdditionalAssignFailed", refusal.Message, warning: false);
         else
             Tell(service, applicant.Name, "IPAllocated", $"Assigned additional IP \"{_allocator.Get(applicant.Name)!.Addresses.Except(held.Addresses).First()}\"", warning: false);
         return true;

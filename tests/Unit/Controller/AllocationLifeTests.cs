@@ -1,5 +1,4 @@
 using DynamicLb.Contracts;
-using DynamicLb.Kubernetes.Client;
 using DynamicLb.Kubernetes.Resources;
 
 namespace DynamicLb.Tests.Unit.Controller;
@@ -74,7 +73,7 @@ public sealed class AllocationLifeTests
         await using var lab = await ControllerLab.StartAsync(V4);
         await lab.CreateAsync("web", TwoFamilies("PreferDualStack"));
         await lab.HasAsync("web", "10.0.0.0");
-        await lab.ToldAsync("AdditionalAssignFailed", "for IPv6");
+        await lab.ToldAsync("AdditionalAssignFailed", "for IPv6", "Normal");
 
         await lab.ConfigureAsync(Dual);
 
@@ -177,8 +176,7 @@ public sealed class AllocationLifeTests
         await lab.ConfigureAsync("");
 
         await lab.HasAsync("web");
-        var events = (await lab.Api.Client.ListAsync(ResourceTypes.Events, null, CancellationToken.None)).Items;
-        Assert.DoesNotContain(events, static told => told.Type == "Warning");
+        Assert.DoesNotContain(await lab.EventsAsync(), static told => told.Type == "Warning");
     }
 
     [Theory]
@@ -191,9 +189,7 @@ public sealed class AllocationLifeTests
         await lab.CreateAsync("web");
         await lab.HasAsync("web", "10.0.0.0");
 
-        await lab.Api.Client.PatchAsync(
-            ResourceTypes.Services, "default", "web", PatchType.Merge, System.Text.Encoding.UTF8.GetBytes("{\"status\":{\"loadBalancer\":{\"ingress\":" + ingress + "}}}"), "status",
-            CancellationToken.None);
+        await lab.WriteIngressAsync("web", ingress);
 
         await lab.HasAsync("web", "10.0.0.0");
         Assert.Single((await lab.GetAsync("web")).Status.LoadBalancer.Ingress!);

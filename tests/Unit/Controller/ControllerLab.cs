@@ -82,9 +82,19 @@ internal sealed class ControllerLab : IAsyncDisposable
         return last!;
     }
 
-    public Task ToldAsync(string reason, string text) => Until(
-        async () => (await Api.Client.ListAsync(ResourceTypes.Events, null, CancellationToken.None)).Items
-            .Any(e => e.Reason == reason && e.Message!.Contains(text, StringComparison.Ordinal)),
+    /// <summary>Writes addresses into a Service's status, as somebody else might.</summary>
+    public Task<Service> WriteIngressAsync(string name, string ingress) => Api.Client.PatchAsync(
+        ResourceTypes.Services, "default", name, PatchType.Merge, Encoding.UTF8.GetBytes("{\"status\":{\"loadBalancer\":{\"ingress\":" + ingress + "}}}"), "status", CancellationToken.None);
+
+    /// <summary>The Events that were written.</summary>
+    public async Task<IReadOnlyList<CoreEvent>> EventsAsync() => (await Api.Client.ListAsync(ResourceTypes.Events, null, CancellationToken.None)).Items;
+
+    /// <summary>Waits until an Event was written.</summary>
+    /// <param name="reason">Its reason.</param>
+    /// <param name="text">What its message says, among others.</param>
+    /// <param name="type">Its type; null for either.</param>
+    public Task ToldAsync(string reason, string text, string? type = null) => Until(
+        async () => (await EventsAsync()).Any(e => e.Reason == reason && e.Message!.Contains(text, StringComparison.Ordinal) && (type is null || e.Type == type)),
         () => $"no Event {reason} with '{text}'");
 
     public static async Task Until(Func<Task<bool>> condition, Func<string> complaint)

@@ -1,6 +1,4 @@
-using System.Text;
 using DynamicLb.Contracts;
-using DynamicLb.Kubernetes.Client;
 using DynamicLb.Kubernetes.Resources;
 
 namespace DynamicLb.Tests.Unit.Controller;
@@ -19,13 +17,13 @@ public sealed class LifeCycleTests
         await lab.CreateAsync("two");
         await lab.HasAsync("two", "10.0.0.1");
         await lab.StopAsync();
-        await WriteStatusAsync(lab, "two", """[{"ip":"10.0.0.0"}]""");
+        await lab.WriteIngressAsync("two", """[{"ip":"10.0.0.0"}]""");
 
         await using var second = await ControllerLab.StartAsync(Small, lab.Api);
 
         await ControllerLab.Until(
             async () => (await AddressOfAsync(second, "one"), await AddressOfAsync(second, "two")) is ("10.0.0.0", "10.0.0.1") or ("10.0.0.1", "10.0.0.0"), () => "both still have one address");
-        await second.ToldAsync("ClearAssignment", "is not acceptable any more");
+        await second.ToldAsync("ClearAssignment", "is not acceptable any more", "Normal");
         await second.StopAsync();
     }
 
@@ -39,7 +37,7 @@ public sealed class LifeCycleTests
         await lab.CreateAsync("a-single");
         await lab.HasAsync("a-single", "10.0.0.1");
         await lab.StopAsync();
-        await WriteStatusAsync(lab, "a-single", """[{"ip":"10.0.0.0"}]""");
+        await lab.WriteIngressAsync("a-single", """[{"ip":"10.0.0.0"}]""");
 
         await using var second = await ControllerLab.StartAsync(Dual, lab.Api);
 
@@ -132,7 +130,7 @@ public sealed class LifeCycleTests
         await using var lab = await ControllerLab.StartAsync(Small);
         await lab.CreateAsync("web");
         await lab.HasAsync("web", "10.0.0.0");
-        await WriteStatusAsync(lab, "web", """[{"ip":"10.0.0.0","ipMode":"VIP"}]""");
+        await lab.WriteIngressAsync("web", """[{"ip":"10.0.0.0","ipMode":"VIP"}]""");
         string version = (await lab.GetAsync("web")).Metadata.ResourceVersion!;
 
         // Everything is looked at again, and something else is written.
@@ -147,9 +145,6 @@ public sealed class LifeCycleTests
         await ControllerLab.Until(async () => (await lab.GetAsync("web")).Metadata.Annotation(Annotations.AllocatedFromPool) == "renamed", () => "not renamed");
         Assert.Equal("VIP", (await lab.GetAsync("web")).Status.LoadBalancer.Ingress![0].IpMode);
     }
-
-    private static Task<Service> WriteStatusAsync(ControllerLab lab, string name, string ingress) => lab.Api.Client.PatchAsync(
-        ResourceTypes.Services, "default", name, PatchType.Merge, Encoding.UTF8.GetBytes("{\"status\":{\"loadBalancer\":{\"ingress\":" + ingress + "}}}"), "status", CancellationToken.None);
 
     private static async Task<string?> AddressOfAsync(ControllerLab lab, string name) => (await lab.GetAsync(name)).Status.LoadBalancer.Ingress?[0].Ip;
 }
