@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Security.Cryptography;
 using DynamicLb.Contracts.AddressServices;
+using DynamicLb.Lab;
 using DynamicLb.Lab.Dhcp;
 using DynamicLb.Networking.Dhcp4;
 using DynamicLb.Tests.Network.Support;
@@ -67,7 +68,9 @@ public sealed class ConflictTests
             var answer = await lab.Service.AcquireAsync("demo/web", Cancelled);
             var speaker = await lab.Network.AddHostAsync("node2", 12, Cancelled);
             await speaker.Namespace.IpAsync($"address add {answer.Ip}/32 dev eth0", Cancelled);
-            Assert.Equal(await speaker.MacAsync(Cancelled), await lab.Network["router"].ResolveAsync(answer.Ip, Cancelled));
+            string mac = await speaker.MacAsync(Cancelled);
+            await Wait.UntilAsync(
+                async () => await lab.Network["router"].ResolveAsync(answer.Ip, Cancelled) == mac, TimeSpan.FromSeconds(10), $"{mac} to answer for {answer.Ip}", Cancelled);
             var capture = await FrameCapture.StartAsync(lab.Network, lab.Network["router"]);
 
             await lab.Service.KillAsync();
