@@ -274,8 +274,8 @@ public sealed class LeaseLifeTests
         string version = (await lab.GetAsync("web")).Metadata.ResourceVersion!;
         await lab.StopAsync();
 
-        await using var second = await ControllerLab.StartAsync(Config(dhcp, "families: [ipv4, ipv6]"), lab.Api);
         int asked = dhcp.Acquired;
+        await using var second = await ControllerLab.StartAsync(Config(dhcp, "families: [ipv4, ipv6]"), lab.Api);
         await ControllerLab.Until(() => Task.FromResult(dhcp.Acquired >= asked + 2), () => "the leases were not confirmed");
         await second.CreateAsync("next");
         await ControllerLab.Until(async () => (await second.GetAsync("next")).Status.LoadBalancer.Ingress is { Count: 1 }, () => "no address");
