@@ -2,6 +2,7 @@ using System.Collections.Frozen;
 using System.ComponentModel;
 using System.Net.Sockets;
 using DynamicLb.Networking.Netlink;
+using DynamicLb.Speaker.Membership;
 
 namespace DynamicLb.Speaker.Layer2;
 
@@ -39,12 +40,8 @@ internal sealed partial class Layer2Announcer
     /// </summary>
     /// <param name="item">The address.</param>
     /// <param name="eligible">The interfaces that take part.</param>
-    internal static IReadOnlyCollection<string> LinksFor(Announced item, IEnumerable<InterfaceState> eligible)
-    {
-        var on = eligible.Where(state => item.IsOn(state.Link.Name)).ToList();
-        var near = on.FindAll(state => state.Addresses.Any(own => own.Contains(item.Address.IPv4)));
-        return [.. (near.Count > 0 ? near : on).Select(static state => state.Link.Name)];
-    }
+    internal static IEnumerable<string> LinksFor(Announced item, IEnumerable<InterfaceState> eligible) =>
+        Segments.Near([.. eligible.Where(state => item.IsOn(state.Link.Name))], item.Address).Select(static state => state.Link.Name);
 
     [LoggerMessage(4, LogLevel.Warning, "The MACs of leases are not in place yet: {Cause}")]
     private static partial void LogMacsFailed(ILogger logger, string cause);

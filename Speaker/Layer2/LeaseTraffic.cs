@@ -62,10 +62,7 @@ internal sealed class LeaseTraffic : IAsyncDisposable
 
     private void Hear(MacAddress source)
     {
-        foreach (var (address, used) in _context.MacsInPlace)
-        {
-            if (used.Mac == source)
-                _context.Displaced?.Invoke(address);
-        }
+        foreach (var address in _context.AddressesAt(source))
+            _context.Displaced?.Invoke(address);
     }
 }

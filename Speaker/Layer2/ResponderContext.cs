@@ -15,6 +15,7 @@ namespace DynamicLb.Speaker.Layer2;
 internal sealed class ResponderContext(AnnouncementTable table, PauseGuard guard, SpeakerMetrics metrics, TimeProvider time)
 {
     private volatile FrozenDictionary<IPv4Address, MacInPlace> _macsInPlace = FrozenDictionary<IPv4Address, MacInPlace>.Empty;
+    private volatile ILookup<MacAddress, IPv4Address>? _byMac;
     private volatile IReadOnlySet<MacAddress> _ownMacs = new HashSet<MacAddress>();
 
     public AnnouncementTable Table => table;
@@ -39,8 +40,11 @@ internal sealed class ResponderContext(AnnouncementTable table, PauseGuard guard
     public FrozenDictionary<IPv4Address, MacInPlace> MacsInPlace
     {
         get => _macsInPlace;
-        set => _macsInPlace = value;
+        set => (_macsInPlace, _byMac) = (value, value.ToLookup(static entry => entry.Value.Mac, static entry => entry.Key));
     }
+
+    /// <summary>The addresses of <see cref="MacsInPlace"/> with a hardware address.</summary>
+    public IEnumerable<IPv4Address> AddressesAt(MacAddress mac) => _byMac?[mac] ?? [];
 
     /// <summary>Whether an address can be answered for on an interface: with the interface's hardware address always, with its own only when traffic uses that too.</summary>
     public bool CanUseMacOf(Announced item, string @interface) =>

@@ -15,27 +15,23 @@ internal sealed class Segments
     /// <param name="excluded">Names of interfaces that take no part.</param>
     public Segments(IEnumerable<InterfaceState> links, Regex excluded) => _links = [.. links.Where(state => Layer2Announcer.IsEligible(state, excluded))];
 
-    /// <summary>
-    /// The indexes of the links in whose network an address lies; without one, of all on which it may be announced. Host routes (/32, /128) say nothing: that is how nodes hold
-    /// addresses of Services.
-    /// </summary>
+    /// <summary>The indexes of the links by which an address is reached.</summary>
     /// <param name="address">The address.</param>
     /// <param name="only">Names of the interfaces to announce on; null for all.</param>
     public IReadOnlyList<int> Of(IPAddress address, IReadOnlySet<string>? only)
     {
-        var all = new List<int>();
-        var near = new List<int>();
         _ = HostAddress.TryFrom(address, out var host);
-        foreach (var state in _links)
-        {
-            if (only?.Contains(state.Link.Name) == false)
-                continue;
-            all.Add(state.Link.Index);
-            if (host.IsIPv4 ? state.Addresses.Any(own => own.PrefixLength < 32 && own.Contains(host.IPv4))
-                : state.IPv6Networks.Any(network => network.PrefixLength < 128 && network.Contains(host.IPv6)))
-                near.Add(state.Link.Index);
-        }
-        return near.Count > 0 ? near : all;
+        return [.. Near(_links.FindAll(state => only?.Contains(state.Link.Name) != false), host).Select(static state => state.Link.Index)];
+    }
+
+    /// <summary>
+    /// Of the links on which an address may be announced those in whose network it lies; without one, all. Host routes (/32, /128) say nothing: that is how nodes hold addresses of
+    /// Services.
+    /// </summary>
+    public static List<InterfaceState> Near(List<InterfaceState> links, HostAddress address)
+    {
+        var near = links.FindAll(state => state.IsOnLink(address));
+        return near.Count > 0 ? near : links;
     }
 
     /// <summary>Whether the links and their networks are the same; whether they are up is not looked at.</summary>

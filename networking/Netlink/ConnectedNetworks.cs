@@ -11,11 +11,6 @@ public static class ConnectedNetworks
     /// <exception cref="System.ComponentModel.Win32Exception">The kernel refuses rtnetlink.</exception>
     public static bool Contain(IPAddress address)
     {
-        if (IPv4Address.TryFrom(address, out var four))
-            return NetworkInterfaces.Read().Any(link => link.Addresses.Any(own => own.Contains(four)));
-        return IPv6Address.TryFrom(address, out var six)
-            && LocalIPv6Addresses.Read().Any(own => (((own.Address.High ^ six.High) & Mask(own.PrefixLength)) | ((own.Address.Low ^ six.Low) & Mask(own.PrefixLength - 64))) == 0);
+        return HostAddress.TryFrom(address, out var host) && NetworkInterfaces.Read().Any(link => link.IsOnLink(host));
     }
-
-    private static ulong Mask(int bits) => bits <= 0 ? 0 : bits >= 64 ? ulong.MaxValue : ~(ulong.MaxValue >> bits);
 }

@@ -19,6 +19,11 @@ public sealed record InterfaceState(LinkInfo Link, bool IsUp, bool IsBroadcast, 
 
     /// <summary>The IPv6 networks that it has addresses in, link-local ones included.</summary>
     public IReadOnlyList<IPv6Network> IPv6Networks { get; init; } = [];
+
+    /// <summary>Whether an address lies in a network that it has an address in. One of a single address (/32, /128) is none: nobody else is there.</summary>
+    public bool IsOnLink(HostAddress address) =>
+        address.IsIPv4 ? Addresses.Any(own => own.PrefixLength < 32 && own.Contains(address.IPv4))
+            : IPv6Networks.Any(network => network.PrefixLength < 128 && network.Contains(address.IPv6));
 }
 
 /// <summary>An IPv4 address of an interface.</summary>

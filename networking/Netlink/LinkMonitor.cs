@@ -47,7 +47,7 @@ public sealed class LinkMonitor(TimeProvider time) : ILinkMonitor
             try
             {
                 // Subscribed before the first look: a change in between leads to another one.
-                using var events = RouteSocket.Open(RouteSocket.LinkGroup | RouteSocket.IPv4AddressGroup | RouteSocket.IPv6AddressGroup);
+                using var events = NetlinkSocket.Open(NetlinkSocket.LinkGroup | NetlinkSocket.IPv4AddressGroup | NetlinkSocket.IPv6AddressGroup);
                 while (true)
                 {
                     _current = NetworkInterfaces.Read();

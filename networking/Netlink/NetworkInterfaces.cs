@@ -21,7 +21,7 @@ public static class NetworkInterfaces
         for (int attempt = 1; ; attempt++)
         {
             var tables = new RouteTables();
-            using var socket = RouteSocket.Open(0);
+            using var socket = NetlinkSocket.Open(0);
             socket.ReceiveTimeout = TimeoutMilliseconds;
             bool complete = Dump(socket, RouteMessages.GetLink, 1, tables) && Dump(socket, RouteMessages.GetAddress, 2, tables);
             // A namespace that changes all the time yields no consistent picture; the last one is as good as any.

@@ -23,7 +23,7 @@ internal sealed class NftSocket : IDisposable
     /// <exception cref="Win32Exception">The kernel has no nfnetlink, or refuses it.</exception>
     public NftSocket()
     {
-        _socket = RouteSocket.Open(0, NetlinkNetfilter);
+        _socket = NetlinkSocket.Open(0, NetlinkNetfilter);
         _socket.ReceiveTimeout = TimeoutMilliseconds;
         // A transaction is one datagram.
         _socket.SendBufferSize = 1024 * 1024;

@@ -1,4 +1,5 @@
 using System.Collections.Frozen;
+using System.Globalization;
 using DynamicLb.Contracts;
 using DynamicLb.Kubernetes;
 using DynamicLb.Kubernetes.Resources;
@@ -95,6 +96,7 @@ public sealed class LeasedMacTests
     [InlineData("10.0.0.5/24", "10.0.0.6/24", "eth0 eth1")]
     [InlineData("10.8.0.5/24", "10.9.0.5/24", "eth0 eth1")]
     [InlineData(null, null, "eth0 eth1")]
+    [InlineData("10.0.0.5/24", "10.0.0.1/32", "eth0")]
     public void Only_ports_on_the_network_of_the_address_see_its_MAC(string? eth0, string? eth1, string expected)
     {
         var states = new[] { On("eth0", eth0), On("eth1", eth1) };
@@ -105,7 +107,7 @@ public sealed class LeasedMacTests
         static InterfaceState On(string name, string? network) => Eth0 with
         {
             Link = Eth0.Link with { Name = name },
-            Addresses = network is null ? [] : [new InterfaceAddress(IPv4Address.Parse(network[..network.IndexOf('/', StringComparison.Ordinal)]), 24)],
+            Addresses = network is null ? [] : [new InterfaceAddress(IPv4Address.Parse(network[..^3]), int.Parse(network[^2..], CultureInfo.InvariantCulture))],
         };
     }
 

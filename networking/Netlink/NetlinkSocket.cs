@@ -5,10 +5,10 @@ using System.Runtime.InteropServices;
 namespace DynamicLb.Networking.Netlink;
 
 /// <summary>
-/// Opens netlink sockets, mostly of rtnetlink (rtnetlink(7)). The base class library refuses the address family, so socket(2) and bind(2) are called directly; all the rest is an
+/// Opens sockets of netlink(7), mostly of rtnetlink(7). The base class library refuses the address family, so socket(2) and bind(2) are called directly; all the rest is an
 /// ordinary <see cref="Socket"/> over the handle, asynchronous operations and cancellation included.
 /// </summary>
-internal static partial class RouteSocket
+internal static partial class NetlinkSocket
 {
     /// <summary>Changes of interfaces (RTMGRP_LINK).</summary>
     public const uint LinkGroup = 0x1;
