@@ -90,7 +90,6 @@ internal static class ControllerExtensions
             provider.GetRequiredService<TimeProvider>(), Random.Shared, provider.GetRequiredService<ILogger<LeaderElector>>()));
         if (options.Webhooks.Mode == Admission.WebhookMode.OnlyWebhook)
             return;
-        services.AddSingleton<MemoryTrimmer>();
         services.AddSingleton<ControllerWorker>();
         services.AddHostedService(static provider => provider.GetRequiredService<ControllerWorker>());
         services.AddHealthChecks().Add(

@@ -1,5 +1,6 @@
 using System.Globalization;
 using DynamicLb.Contracts.Configuration;
+using DynamicLb.Contracts.Hosting;
 using DynamicLb.Controller.AddressServices;
 using DynamicLb.Controller.Services;
 using DynamicLb.Controller.Status;
@@ -15,8 +16,11 @@ namespace DynamicLb.Controller;
 /// <summary>Runs the parts. Services are worked on by the leader only; a replica that waits for its turn follows them already, so that it can begin at once.</summary>
 internal sealed partial class ControllerWorker(
     ControllerOptions options, Informer<Service> services, Informer<Namespace> namespaces, IConfigSource config, ServiceReconciler reconciler, LeaseBrokers brokers, TokenSecret token,
-    LeaderElector elector, EventRecorder events, ConfigurationStateWriter state, TimeProvider time, Random random, MemoryTrimmer memory, ILogger<ControllerWorker> logger, Informer<Node>? nodes = null, SourceStatusWriter? sources = null) : BackgroundService
+    LeaderElector elector, EventRecorder events, ConfigurationStateWriter state, TimeProvider time, Random random, ILogger<ControllerWorker> logger,
+    Informer<Node>? nodes = null, SourceStatusWriter? sources = null) : BackgroundService
 {
+    private static readonly TimeSpan Rest = TimeSpan.FromSeconds(1);
+
     /// <summary>Null when ready, else what is waited for.</summary>
     public string? NotReady =>
         !services.HasSynced || !namespaces.HasSynced ? "waiting for the API server"
@@ -58,7 +62,7 @@ internal sealed partial class ControllerWorker(
             config.RunAsync(reconciler.ConfigureAsync, cancellationToken),
             reconciler.RunAsync(cancellationToken),
             brokers.PollAsync(cancellationToken),
-            memory.RunAsync(cancellationToken),
+            MemoryTrimmer.RunAsync(() => reconciler.Reconciled, Rest, time, cancellationToken),
             state.RunAsync(cancellationToken),
             sources?.RunAsync(cancellationToken) ?? Task.CompletedTask);
     }
