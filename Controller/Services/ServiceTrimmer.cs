@@ -80,8 +80,10 @@ internal static class ServiceTrimmer
         if (ports is not [var only])
             return ports?.Select(static port => new ServicePort { Protocol = Common(port.Protocol), Port = port.Port }).ToArray();
         ref var entry = ref s_ports[only.Port % s_ports.Length];
-        if (entry is [var common] && common.Port == only.Port && common.Protocol == only.Protocol)
-            return entry;
+        // Read once: another thread may overwrite the entry meanwhile.
+        var known = entry;
+        if (known is [var common] && common.Port == only.Port && common.Protocol == only.Protocol)
+            return known;
         return entry = [new ServicePort { Protocol = Common(only.Protocol), Port = only.Port }];
     }
 

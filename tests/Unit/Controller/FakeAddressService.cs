@@ -15,6 +15,7 @@ internal sealed class FakeAddressService : IAsyncDisposable
 {
     private static readonly AddressServiceJsonContext Json = AddressServiceJsonContext.Default;
     private readonly WebApplication _app;
+    private readonly Lock _counting = new();
     private int _next = 10;
     private int _atOnce;
 
@@ -92,7 +93,10 @@ internal sealed class FakeAddressService : IAsyncDisposable
     {
         bool isForLease = context.Request.Method == "POST" && context.Request.Path == "/v1/ip";
         if (isForLease)
-            MostAtOnce = Math.Max(MostAtOnce, Interlocked.Increment(ref _atOnce));
+        {
+            lock (_counting)
+                MostAtOnce = Math.Max(MostAtOnce, ++_atOnce);
+        }
         try
         {
             await Gate.WaitAsync(context.RequestAborted);
@@ -100,7 +104,10 @@ internal sealed class FakeAddressService : IAsyncDisposable
         finally
         {
             if (isForLease)
-                Interlocked.Decrement(ref _atOnce);
+            {
+                lock (_counting)
+                    _atOnce--;
+            }
         }
         if (Token is not null && context.Request.Headers["X-Auth-Token"] != Token)
         {
