@@ -77,12 +77,8 @@ internal sealed class SourceRules(ConfigPass pass)
         var families = Families(origin, spec.Families);
         if (spec.Interface is { } name && (name.Length is 0 or > LongestInterface || name.Any(char.IsWhiteSpace)))
             pass.Fault(origin, "interface", $"'{name}' is not the name of an interface");
-        var onLeaseChange = LeaseChangePolicy.Adopt;
-        if (spec.OnLeaseChange is { } policy && (!Enum.TryParse(policy, ignoreCase: true, out onLeaseChange) || !char.IsLetter(policy[0])))
-            pass.Fault(origin, "onLeaseChange", $"'{policy}' is neither Adopt nor Hold nor Fail");
-        var announcedMac = AnnouncedMac.Node;
-        if (spec.AnnouncedMac is { } mac && (!Enum.TryParse(mac, ignoreCase: true, out announcedMac) || mac.Length == 0 || !char.IsLetter(mac[0])))
-            pass.Fault(origin, "announcedMac", $"'{mac}' is neither Node nor Lease");
+        var onLeaseChange = Choice<LeaseChangePolicy>(origin, "onLeaseChange", spec.OnLeaseChange);
+        var announcedMac = Choice<AnnouncedMac>(origin, "announcedMac", spec.AnnouncedMac);
         var ranges = Ranges(origin, "cidrs", spec.Cidrs);
         var allocation = Allocation(origin, spec.ServiceAllocation);
         var tls = Tls(origin, spec, url);
@@ -102,6 +98,22 @@ internal sealed class SourceRules(ConfigPass pass)
             Concurrency = (int)Math.Clamp(concurrency, 1, MostConcurrency),
         };
         return new Read<AddressServiceSource>(origin, source, item.Labels);
+    }
+
+    /// <summary>The value of a name, in whatever case it is written; the first value for none.</summary>
+    private T Choice<T>(ConfigOrigin origin, string path, string? text)
+        where T : struct, Enum
+    {
+        if (text is null)
+            return default;
+        // Not Enum.TryParse: that takes numbers, and several names at once.
+        foreach (var value in Enum.GetValues<T>())
+        {
+            if (string.Equals(Enum.GetName(value), text, StringComparison.OrdinalIgnoreCase))
+                return value;
+        }
+        pass.Fault(origin, path, $"'{text}' is neither {string.Join(" nor ", Enum.GetNames<T>())}");
+        return default;
     }
 
     private IReadOnlyList<string> Families(ConfigOrigin origin, IReadOnlyList<string>? texts)

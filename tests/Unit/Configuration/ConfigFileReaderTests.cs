@@ -86,6 +86,7 @@ public class ConfigFileReaderTests
     [InlineData("{name: a, protocol: layer2, url: http://x, announced-mac: both}", "announced-mac", "neither Node nor Lease")]
     [InlineData("{name: a, protocol: layer2, url: http://x, announced-mac: '1'}", "announced-mac", "neither Node nor Lease")]
     [InlineData("{name: a, protocol: layer2, url: http://x, on-lease-change: '1'}", "on-lease-change", "neither Adopt nor Hold nor Fail")]
+    [InlineData("{name: a, protocol: layer2, url: http://x, on-lease-change: 'Adopt,Fail'}", "on-lease-change", "neither Adopt nor Hold nor Fail")]
     public void A_bad_address_service_is_refused_with_its_field(string service, string field, string reason)
     {
         var result = ConfigFileReader.Read($"address-services: [{service}]");
