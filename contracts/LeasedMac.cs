@@ -5,7 +5,7 @@ namespace DynamicLb.Contracts;
 
 /// <summary>The hardware address of the lease of an address, as <see cref="Annotations.LeaseMacs"/> of a Service tells it.</summary>
 /// <param name="Address">The address.</param>
-/// <param name="Mac">The hardware address, in a form that the address service writes.</param>
+/// <param name="Mac">The hardware address as the address service writes it, such as <c>02:4c:42:00:00:01</c>; not checked here.</param>
 public readonly record struct LeasedMac(IPAddress Address, string Mac)
 {
     /// <summary>What a Service says; parts without an address are passed over.</summary>

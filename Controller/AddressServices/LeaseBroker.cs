@@ -280,13 +280,10 @@ internal sealed partial class LeaseBroker : IAsyncDisposable
                     lease.Family == AddressFamily.InterNetworkV6 ? AddressFamilies.IPv6 : null),
                 cancellationToken);
             IsReachable = true;
-            string? refusal = null;
             view = answer.Status != AnswerStatus.Success ? LeaseView.Failed(answer.Detail ?? answer.Status)
                 : !IPAddress.TryParse(answer.Ip, out var address) || address.AddressFamily != lease.Family ? LeaseView.Failed($"answered with \"{answer.Ip}\", which is not an address of the family")
-                : (refusal = RefusalOf(address)) is not null ? LeaseView.Failed(refusal)
+                : RefusalOf(address) is { } refusal ? Refused(refusal)
                 : LeaseView.Leased(address, answer.ValidUntil, OwnMac(answer.Mac, answer.SharesMac));
-            if (refusal is not null)
-                _metrics?.Outside(Source.Name);
         }
         catch (AddressServiceUnavailableException e)
         {
@@ -335,6 +332,12 @@ internal sealed partial class LeaseBroker : IAsyncDisposable
         if (view.Phase == LeasePhase.Lost)
             _queue.Add(lease);
         return true;
+    }
+
+    private LeaseView Refused(string refusal)
+    {
+        _metrics?.Outside(Source.Name);
+        return LeaseView.Failed(refusal);
     }
 
     private string? RefusalOf(IPAddress address) =>

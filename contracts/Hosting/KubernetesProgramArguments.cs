@@ -129,7 +129,7 @@ public sealed record KubernetesProgramSettings(
     /// <summary>The ports of health and metrics.</summary>
     public IReadOnlyList<ProgramPort> Ports()
     {
-        const string Metrics = "/metrics";
+        const string Metrics = MetricsAccess.MetricsPath;
         string[] health = ["/healthz", "/readyz"];
         if (MetricsListen is null)
             return [new ProgramPort(Listen, [.. health, Metrics])];

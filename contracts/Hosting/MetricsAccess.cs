@@ -11,8 +11,10 @@ namespace DynamicLb.Contracts.Hosting;
 /// </summary>
 public sealed partial class MetricsAccess(IKubernetesClient kubernetes, TimeProvider time, ILogger<MetricsAccess> logger)
 {
+    /// <summary>Where metrics are served, and the non-resource URL that who reads them has to be allowed.</summary>
+    internal const string MetricsPath = "/metrics";
+
     private const string Scheme = "Bearer ";
-    private const string MetricsPath = "/metrics";
     private const int MostKept = 256;
     private const int MostAtOnce = 8;
     private const int LongestToken = 16 * 1024;

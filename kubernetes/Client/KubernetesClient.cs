@@ -347,7 +347,7 @@ public sealed class KubernetesClient : IKubernetesClient, IDisposable
             };
             return new WatchEvent<T>(eventType, JsonSerializer.Deserialize(ref body, type.TypeInfo) ?? throw new IOException($"A watch of {type.Plural} sent null."));
         }
-        catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException)
+        catch (Exception e) when (e is JsonException or InvalidOperationException)
         {
             throw new IOException($"A watch of {type.Plural} sent a line that is not of the API: {e.Message}", e);
         }
