@@ -1,3 +1,4 @@
+using DynamicLb.Tests.Unit.Support;
 using YamlDotNet.RepresentationModel;
 
 namespace DynamicLb.Tests.Unit.Monitoring;
@@ -5,12 +6,10 @@ namespace DynamicLb.Tests.Unit.Monitoring;
 /// <summary>What Prometheus is told to scrape is there to be scraped.</summary>
 public sealed class HttpsMonitorTests
 {
-    private static readonly string s_repository = Find(new DirectoryInfo(AppContext.BaseDirectory));
-
     [Fact]
     public void Https_monitors_lead_to_the_port_that_the_documentation_has_the_programs_listen_on()
     {
-        var objects = Load("manifests/monitoring/https-monitors.yaml");
+        var objects = RepositoryFiles.Objects("manifests/monitoring/https-monitors.yaml");
         var monitor = objects.Single(static item => Text(item, "kind") == "ServiceMonitor");
         var services = objects.Where(static item => Text(item, "kind") == "Service").ToList();
         var endpoint = (YamlMappingNode)((YamlSequenceNode)monitor["spec"]["endpoints"]).Single();
@@ -19,7 +18,7 @@ public sealed class HttpsMonitorTests
         Assert.Equal("/var/run/secrets/kubernetes.io/serviceaccount/token", Text(endpoint, "bearerTokenFile"));
         Assert.Equal("true", Text(endpoint["tlsConfig"], "insecureSkipVerify"));
         Assert.Equal(["controller", "speaker"], services.Select(static service => Text(service["spec"]["selector"], "app.kubernetes.io/component")));
-        string documentation = File.ReadAllText(Path.Combine(s_repository, "docs/operations.md"));
+        string documentation = RepositoryFiles.Read("docs/operations.md");
         Assert.All(services, service =>
         {
             Assert.True(Covers(monitor["spec"]["selector"]["matchLabels"], service["metadata"]["labels"]), "the monitor does not select the Service");
@@ -35,7 +34,7 @@ public sealed class HttpsMonitorTests
     [InlineData("manifests/monitoring/https-monitors.yaml")]
     public void Pod_monitors_lead_to_ports_of_the_Pods(string file)
     {
-        var monitors = Load(file).Where(static item => Text(item, "kind") == "PodMonitor").ToList();
+        var monitors = RepositoryFiles.Objects(file).Where(static item => Text(item, "kind") == "PodMonitor").ToList();
         Assert.NotEmpty(monitors);
         Assert.All(monitors, monitor =>
         {
@@ -49,7 +48,7 @@ public sealed class HttpsMonitorTests
     [Fact]
     public void Webhooks_are_served_where_their_configuration_is_applied()
     {
-        var map = Load("manifests/webhooks.yaml").Single(static item => Text(item, "kind") == "ConfigMap");
+        var map = RepositoryFiles.Objects("manifests/webhooks.yaml").Single(static item => Text(item, "kind") == "ConfigMap");
         var controller = Workloads().Single(static workload => Text(workload["metadata"], "name") == "controller");
         var variable = ((YamlSequenceNode)((YamlSequenceNode)controller["spec"]["template"]["spec"]["containers"])[0]["env"])
             .Single(static variable => Text(variable, "name") == "DYNAMICLB_WEBHOOK_MODE")["valueFrom"]["configMapKeyRef"];
@@ -59,17 +58,7 @@ public sealed class HttpsMonitorTests
         Assert.Equal("true", Text(variable, "optional"));
     }
 
-    private static string Find(DirectoryInfo folder) =>
-        File.Exists(Path.Combine(folder.FullName, "DynamicLb.sln")) ? folder.FullName : Find(folder.Parent ?? throw new DirectoryNotFoundException("no DynamicLb.sln above"));
-
-    private static List<YamlMappingNode> Load(string path)
-    {
-        var yaml = new YamlStream();
-        yaml.Load(new StringReader(File.ReadAllText(Path.Combine(s_repository, path))));
-        return [.. yaml.Documents.Select(static document => document.RootNode).OfType<YamlMappingNode>()];
-    }
-
-    private static List<YamlMappingNode> Workloads() => [.. Load("manifests/dynamiclb.yaml").Where(static item => Text(item, "kind") is "Deployment" or "DaemonSet")];
+    private static List<YamlMappingNode> Workloads() => [.. RepositoryFiles.Objects("manifests/dynamiclb.yaml").Where(static item => Text(item, "kind") is "Deployment" or "DaemonSet")];
 
     private static List<string> PortsOf(YamlMappingNode workload) =>
         [.. ((YamlSequenceNode)workload["spec"]["template"]["spec"]["containers"]).OfType<YamlMappingNode>()

@@ -12,6 +12,7 @@ using DynamicLb.Speaker;
 using DynamicLb.Speaker.Bfd;
 using DynamicLb.Speaker.Bgp;
 using DynamicLb.Speaker.Status;
+using DynamicLb.Tests.Unit.Support;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging.Abstractions;
 using YamlDotNet.RepresentationModel;
@@ -21,13 +22,6 @@ namespace DynamicLb.Tests.Unit.Monitoring;
 /// <summary>The manifests for Prometheus and Grafana speak of what the programs really expose.</summary>
 public sealed partial class MonitoringManifestTests
 {
-    private static readonly string s_repository = Find(new DirectoryInfo(AppContext.BaseDirectory));
-
-    private static string Find(DirectoryInfo folder) =>
-        File.Exists(Path.Combine(folder.FullName, "DynamicLb.sln")) ? folder.FullName : Find(folder.Parent ?? throw new DirectoryNotFoundException("no DynamicLb.sln above"));
-
-    private static string Read(string path) => File.ReadAllText(Path.Combine(s_repository, path));
-
     [Fact]
     [Trait("Fault", "C26")]
     public void Every_metric_of_the_alert_rules_exists()
@@ -43,7 +37,7 @@ public sealed partial class MonitoringManifestTests
     public void Every_metric_of_the_dashboard_exists_and_every_panel_shows_one()
     {
         var exposed = Exposed();
-        using var dashboard = JsonDocument.Parse(Read("manifests/monitoring/grafana-dashboard.json"));
+        using var dashboard = JsonDocument.Parse(RepositoryFiles.Read("manifests/monitoring/grafana-dashboard.json"));
         var expressions = dashboard.RootElement.GetProperty("panels").EnumerateArray()
             .SelectMany(panel => panel.GetProperty("targets").EnumerateArray()).Select(target => target.GetProperty("expr").GetString()!).ToList();
         Assert.NotEmpty(expressions);
@@ -54,7 +48,7 @@ public sealed partial class MonitoringManifestTests
     [Fact]
     public void Every_metric_of_the_programs_is_on_the_dashboard()
     {
-        string dashboard = Read("manifests/monitoring/grafana-dashboard.json") + Read("manifests/monitoring/rules.yaml");
+        string dashboard = RepositoryFiles.Read("manifests/monitoring/grafana-dashboard.json") + RepositoryFiles.Read("manifests/monitoring/rules.yaml");
         var families = Exposed().Select(name => HistogramPart().Replace(name, "")).Distinct(StringComparer.Ordinal);
         Assert.All(families.Where(f => f is not "metallb_k8s_client_config_loaded_bool"), family => Assert.Contains(family, dashboard, StringComparison.Ordinal));
     }
@@ -62,7 +56,7 @@ public sealed partial class MonitoringManifestTests
     [Fact]
     public void Every_metric_of_bgp_is_documented()
     {
-        string documentation = Read("docs/operations.md");
+        string documentation = RepositoryFiles.Read("docs/operations.md");
         var names = Exposed().Where(static name => name.Contains("_bgp_", StringComparison.Ordinal)).ToList();
         Assert.True(names.Count >= 15, string.Join(' ', names));
         Assert.All(names, name => Assert.Contains($"`{name}`", documentation, StringComparison.Ordinal));
@@ -71,7 +65,7 @@ public sealed partial class MonitoringManifestTests
     [Fact]
     public void Every_metric_of_address_services_is_documented()
     {
-        string documentation = Read("docs/operations.md").Replace("`…_", "`dynamiclb_address_service_", StringComparison.Ordinal)
+        string documentation = RepositoryFiles.Read("docs/operations.md").Replace("`…_", "`dynamiclb_address_service_", StringComparison.Ordinal)
             .Replace("`dynamiclb_address_service_received_total`", "`dynamiclb_address_service_dhcp_received_total`", StringComparison.Ordinal);
         var families = Exposed().Where(static name => name.StartsWith("dynamiclb_address_service_", StringComparison.Ordinal))
             .Select(static name => HistogramPart().Replace(name, "")).Distinct(StringComparer.Ordinal).ToList();
@@ -82,7 +76,7 @@ public sealed partial class MonitoringManifestTests
     [Fact]
     public void Every_alert_is_documented_and_says_what_to_do()
     {
-        string documentation = Read("docs/operations.md");
+        string documentation = RepositoryFiles.Read("docs/operations.md");
         Assert.All(Rules(), rule =>
         {
             Assert.Contains($"| `{rule.Alert}` |", documentation, StringComparison.Ordinal);
@@ -93,15 +87,13 @@ public sealed partial class MonitoringManifestTests
     [Fact]
     public void Every_metric_of_BFD_is_documented()
     {
-        string documentation = Read("docs/operations.md");
+        string documentation = RepositoryFiles.Read("docs/operations.md");
         Assert.All(Exposed().Where(static name => name.Contains("_bfd_", StringComparison.Ordinal)), name => Assert.Contains($"`{name}`", documentation, StringComparison.Ordinal));
     }
 
     private static List<(string Alert, string Expression, string Description)> Rules()
     {
-        var yaml = new YamlStream();
-        yaml.Load(new StringReader(Read("manifests/monitoring/rules.yaml")));
-        var groups = (YamlSequenceNode)yaml.Documents[0].RootNode["spec"]["groups"];
+        var groups = (YamlSequenceNode)RepositoryFiles.Objects("manifests/monitoring/rules.yaml").Single()["spec"]["groups"];
         return [.. groups.SelectMany(group => (YamlSequenceNode)group["rules"])
             .Select(rule => (((YamlScalarNode)rule["alert"]).Value!, ((YamlScalarNode)rule["expr"]).Value!, ((YamlScalarNode)rule["annotations"]["description"]).Value!))];
     }
