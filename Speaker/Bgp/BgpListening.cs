@@ -75,7 +75,10 @@ internal sealed partial class BgpListening(int port, Func<IEnumerable<BgpPeerSes
             lock (_gate)
             {
                 foreach (var address in _keys.Keys.Where(address => !keys.ContainsKey(address)))
+                {
                     _listener?.RemoveKey(address);
+                    _withoutKey.Remove(address);
+                }
                 foreach (var (address, plan) in keys)
                 {
                     if (!_keys.TryGetValue(address, out var before) || before.Password != plan.Password)
@@ -106,6 +109,8 @@ internal sealed partial class BgpListening(int port, Func<IEnumerable<BgpPeerSes
                         foreach (var plan in _keys.Values)
                             Set(plan);
                     }
+                    // Not before it has the keys: what comes earlier would be taken unsigned.
+                    listener.Listen();
                     LogListening(_owner.Logger, _owner.Port, _family);
                     _told = "";
                     while (true)

@@ -78,10 +78,14 @@ public sealed class BgpTcpTests
         Assert.Equal(SocketError.NetworkUnreachable, fault.SocketErrorCode);
     }
 
-    [Fact]
-    public async Task Listener_takes_only_what_is_signed_once_a_peer_has_a_key()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Listener_takes_only_what_is_signed_once_a_peer_has_a_key(bool listensBefore)
     {
         using var listener = BgpListener.Open(AddressFamily.InterNetwork, 0, null);
+        if (listensBefore)
+            listener.Listen();
         var settings = new BgpTransportSettings(IPAddress.Loopback, listener.Port) { Authentication = BgpAuthentication.Md5, Key = "secret"u8.ToArray() };
         try
         {
@@ -91,6 +95,8 @@ public sealed class BgpTcpTests
         {
             Assert.Skip(e.Message);
         }
+        if (!listensBefore)
+            listener.Listen();
         using (var signed = await BgpTcp.ConnectAsync(settings, TestContext.Current.CancellationToken))
         using (var accepted = await listener.AcceptAsync(TestContext.Current.CancellationToken))
             Assert.Equal(signed.LocalEndPoint, accepted.RemoteEndPoint);
