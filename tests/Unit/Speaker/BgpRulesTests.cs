@@ -38,6 +38,13 @@ public sealed class BgpRulesTests
     public void Address_and_lease_decide(string? ip, string? end, string reason) => Assert.Equal(reason, Decide(Plain, Web(ip, end)).Reason.ToString());
 
     [Fact]
+    public void Entry_without_an_address_beside_one_silences_the_service_as_with_layer_2()
+    {
+        var mixed = Web() with { Status = new ServiceStatus { LoadBalancer = new LoadBalancerStatus { Ingress = [new LoadBalancerIngress { Ip = "203.0.113.5" }, new LoadBalancerIngress { Hostname = "web.example" }] } } };
+        Assert.Equal(BgpSilence.InvalidIP, Decide(Plain, mixed).Reason);
+    }
+
+    [Fact]
     public void Node_decides()
     {
         var unavailable = new Node { Status = new NodeStatus { Conditions = [new NodeCondition { Type = "NetworkUnavailable", Status = "True" }] } };
