@@ -24,15 +24,6 @@ public sealed class BirdRouter
     }
 
     /// <summary>Asks birdc.</summary>
-    public async Task<string> ShowAsync(string command, CancellationToken cancellationToken)
-    {
-        try
-        {
-            return await _host.Namespace.RunAsync("birdc", ["-s", _socket, .. command.Split(' ')], cancellationToken);
-        }
-        catch (InvalidOperationException e)
-        {
-            return e.Message;
-        }
-    }
+    public Task<string> ShowAsync(string command, CancellationToken cancellationToken) =>
+        RouterShell.AskAsync(_host, "birdc", ["-s", _socket, .. command.Split(' ')], cancellationToken);
 }

@@ -53,15 +53,6 @@ public sealed class FrrRouter
     }
 
     /// <summary>Asks vtysh; several commands, such as those that configure, are lines.</summary>
-    public async Task<string> ShowAsync(string command, CancellationToken cancellationToken)
-    {
-        try
-        {
-            return await _host.Namespace.RunAsync("vtysh", ["--vty_socket", _sockets, .. command.Split('\n').SelectMany(static line => (string[])["-c", line])], cancellationToken);
-        }
-        catch (InvalidOperationException e)
-        {
-            return e.Message;
-        }
-    }
+    public Task<string> ShowAsync(string command, CancellationToken cancellationToken) =>
+        RouterShell.AskAsync(_host, "vtysh", ["--vty_socket", _sockets, .. command.Split('\n').SelectMany(static line => (string[])["-c", line])], cancellationToken);
 }
