@@ -1,5 +1,4 @@
 using System.Text.Json;
-using System.Text.Json.Nodes;
 using DynamicLb.Lab.Bgp;
 using DynamicLb.Lab.Networks;
 
@@ -8,7 +7,6 @@ namespace DynamicLb.Lab.Demo;
 /// <summary>BGP step by step: a router that spreads traffic over two nodes, and what becomes of it when one of them dies.</summary>
 internal sealed class BgpDemoRun(LabNetwork network, DemoOptions options, StepLog steps) : IDemo
 {
-    private const string ServicePath = "api/v1/namespaces/demo/services/web";
     private const string Range = "203.0.113.0/28";
     private const string Router = "10.20.0.1";
 
@@ -111,11 +109,7 @@ internal sealed class BgpDemoRun(LabNetwork network, DemoOptions options, StepLo
     private async Task<string> StartKubernetesAsync(CancellationToken cancellationToken)
     {
         _cluster = await DemoCluster.StartAsync(network, network["kube"], options.Kube, cancellationToken);
-        foreach (var name in _nodes)
-            await _cluster.CreateNodeAsync(network[name], cancellationToken);
-        await _cluster.CreateNamespaceAsync("dynamiclb-system", cancellationToken);
-        await _cluster.CreateNamespaceAsync("demo", cancellationToken);
-        return $"The Kubernetes API answers at {_cluster.HostUrl} ({_cluster.Software}), with the namespaces demo and dynamiclb-system";
+        return await _cluster.PopulateAsync(_nodes.Select(name => network[name]), cancellationToken);
     }
 
     private async Task<string> StartProgramsAsync(CancellationToken cancellationToken)
@@ -148,10 +142,7 @@ internal sealed class BgpDemoRun(LabNetwork network, DemoOptions options, StepLo
     private async Task<string> ApplyServiceAsync(CancellationToken cancellationToken)
     {
         await _cluster.CreateWebAsync([.. _nodes.Select(name => network[name])], cancellationToken);
-        _ip = await Wait.ForAsync(
-            async () => await _cluster.TryGetAsync(ServicePath, cancellationToken) is { } service && service["status"]?["loadBalancer"]?["ingress"] is JsonArray { Count: > 0 } ingress
-                ? ingress[0]?["ip"]?.GetValue<string>() : null,
-            TimeSpan.FromSeconds(30), "an address in the status of demo/web", cancellationToken);
+        (_, _ip) = await _cluster.WaitForWebAddressAsync(cancellationToken);
         foreach (var name in _nodes)
             await _programs.ForwardAsync(name, _ip, name, cancellationToken);
         return $"Service demo/web, type LoadBalancer, has the address {_ip} of {Range}; traffic stays on the node it comes to (externalTrafficPolicy Local)";
@@ -201,10 +192,8 @@ internal sealed class BgpDemoRun(LabNetwork network, DemoOptions options, StepLo
 
     private async Task<string> KillNodeAsync(CancellationToken cancellationToken)
     {
-        await using var dialer = network.Start(network["client"], "dial", "dotnet", Programs.PathOf("Lab"), "dial", _ip, "80");
-        var dialed = Path.Combine(network.Folder, "dial.log");
-        var begun = TimeProvider.System.GetUtcNow();
-        await Wait.UntilAsync(() => Task.FromResult(File.Exists(dialed) && Dialer.LongestGap(dialed, begun) < TimeSpan.FromSeconds(1)), TimeSpan.FromSeconds(10), "connections", cancellationToken);
+        var (process, dialed) = await _programs.DialAsync(_ip, cancellationToken);
+        await using var dialer = process;
 
         // The cable first: a speaker that dies on a living node closes its connection, and the router knows at once.
         var cut = TimeProvider.System.GetUtcNow();
@@ -232,8 +221,7 @@ internal sealed class BgpDemoRun(LabNetwork network, DemoOptions options, StepLo
 
     private async Task<string> DeleteServiceAsync(CancellationToken cancellationToken)
     {
-        await _cluster.DeleteAsync(ServicePath, cancellationToken);
-        await _cluster.DeleteEndpointSliceAsync(cancellationToken);
+        await _cluster.DeleteWebAsync(cancellationToken);
         await WaitForPathsAsync([], cancellationToken);
         return $"demo/web was deleted: the router has no route to {_ip} any more, its sessions stay";
     }

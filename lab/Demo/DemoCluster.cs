@@ -11,6 +11,7 @@ namespace DynamicLb.Lab.Demo;
 internal sealed class DemoCluster : IAsyncDisposable
 {
     public const int Port = 6443;
+    private const string WebService = "api/v1/namespaces/demo/services/web";
     private readonly HttpClient _http;
     private readonly Socket _listener;
     private readonly CancellationTokenSource _stop = new();
@@ -91,7 +92,7 @@ internal sealed class DemoCluster : IAsyncDisposable
     private static Uri LoopbackUrl(Socket listener, bool tls) => new($"{(tls ? "https" : "http")}://127.0.0.1:{((IPEndPoint)listener.LocalEndPoint!).Port}/");
 
     /// <summary>An object, or null where there is none or no server yet.</summary>
-    public async Task<JsonNode?> TryGetAsync(string path, CancellationToken cancellationToken)
+    private async Task<JsonNode?> TryGetAsync(string path, CancellationToken cancellationToken)
     {
         try
         {
@@ -104,7 +105,7 @@ internal sealed class DemoCluster : IAsyncDisposable
         }
     }
 
-    public async Task CreateAsync(string path, string json, CancellationToken cancellationToken)
+    private async Task CreateAsync(string path, string json, CancellationToken cancellationToken)
     {
         using var content = new StringContent(json, System.Text.Encoding.UTF8, "application/json");
         using var answer = await _http.PostAsync(path, content, cancellationToken);
@@ -114,19 +115,29 @@ internal sealed class DemoCluster : IAsyncDisposable
         }
     }
 
-    public async Task DeleteAsync(string path, CancellationToken cancellationToken)
+    private async Task DeleteAsync(string path, CancellationToken cancellationToken)
     {
         using var answer = await _http.DeleteAsync(path, cancellationToken);
         answer.EnsureSuccessStatusCode();
     }
 
+    /// <summary>Creates the nodes and the namespaces of a demo; says what there is then.</summary>
+    public async Task<string> PopulateAsync(IEnumerable<LabHost> nodes, CancellationToken cancellationToken)
+    {
+        foreach (var node in nodes)
+            await CreateNodeAsync(node, cancellationToken);
+        await CreateNamespaceAsync("dynamiclb-system", cancellationToken);
+        await CreateNamespaceAsync("demo", cancellationToken);
+        return $"The Kubernetes API answers at {HostUrl} ({Software}), with the namespaces demo and dynamiclb-system";
+    }
+
     /// <summary>Registers a node as its kubelet would; not in somebody's own cluster, which has nodes of its own.</summary>
-    public Task CreateNodeAsync(LabHost node, CancellationToken cancellationToken) => _existing is not null ? Task.CompletedTask : CreateAsync("api/v1/nodes", $$$"""
+    private Task CreateNodeAsync(LabHost node, CancellationToken cancellationToken) => _existing is not null ? Task.CompletedTask : CreateAsync("api/v1/nodes", $$$"""
         {"apiVersion":"v1","kind":"Node","metadata":{"name":"{{{node.Name}}}","labels":{"kubernetes.io/hostname":"{{{node.Name}}}"}},
          "status":{"addresses":[{"type":"InternalIP","address":"{{{node.Address}}}"}],"conditions":[{"type":"Ready","status":"True"}]}}
         """, cancellationToken);
 
-    public async Task CreateNamespaceAsync(string name, CancellationToken cancellationToken)
+    private async Task CreateNamespaceAsync(string name, CancellationToken cancellationToken)
     {
         if (_existing is not null && await TryGetAsync($"api/v1/namespaces/{name}", cancellationToken) is not null)
             return;
@@ -210,8 +221,21 @@ internal sealed class DemoCluster : IAsyncDisposable
             """, cancellationToken);
     }
 
-    /// <summary>Removes the EndpointSlice of demo/web, as the endpoint controller would with the Service.</summary>
-    public Task DeleteEndpointSliceAsync(CancellationToken cancellationToken) => DeleteAsync($"{EndpointSlices}/web-1", cancellationToken);
+    /// <summary>Waits until demo/web has an address; the Service then, and the address.</summary>
+    public async Task<(JsonNode Service, string Ip)> WaitForWebAddressAsync(CancellationToken cancellationToken)
+    {
+        var service = await Wait.ForAsync(
+            async () => await TryGetAsync(WebService, cancellationToken) is { } found && IngressOf(found) is not null ? found : null,
+            TimeSpan.FromSeconds(30), "an address in the status of demo/web", cancellationToken);
+        return (service, IngressOf(service)!);
+    }
+
+    /// <summary>Deletes the Service demo/web and, as the endpoint controller would, its EndpointSlice.</summary>
+    public async Task DeleteWebAsync(CancellationToken cancellationToken)
+    {
+        await DeleteAsync(WebService, cancellationToken);
+        await DeleteAsync($"{EndpointSlices}/web-1", cancellationToken);
+    }
 
     public async ValueTask DisposeAsync()
     {
@@ -227,10 +251,13 @@ internal sealed class DemoCluster : IAsyncDisposable
         _stop.Dispose();
     }
 
+    private static string? IngressOf(JsonNode service) =>
+        service["status"]?["loadBalancer"]?["ingress"] is JsonArray { Count: > 0 } ingress ? ingress[0]?["ip"]?.GetValue<string>() : null;
+
     /// <summary>Takes away what the demo made in somebody's own cluster.</summary>
     private async Task CleanAsync()
     {
-        foreach (var path in _created.Prepend("api/v1/namespaces/demo/services/web").Prepend($"{EndpointSlices}/web-1"))
+        foreach (var path in _created.Prepend(WebService).Prepend($"{EndpointSlices}/web-1"))
         {
             try
             {

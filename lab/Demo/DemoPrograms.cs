@@ -56,6 +56,17 @@ internal sealed class DemoPrograms(LabNetwork network, DemoCluster cluster, bool
         """,
     ], cancellationToken);
 
+    /// <summary>Has the client open connections to an address all the time, and waits until they come about.</summary>
+    /// <returns>The process, and the file that <see cref="Dialer"/> reads.</returns>
+    public async Task<(ChildProcess Process, string File)> DialAsync(string ip, CancellationToken cancellationToken)
+    {
+        var process = network.Start(network["client"], "dial", "dotnet", Programs.PathOf("Lab"), "dial", ip, "80");
+        var dialed = Path.Combine(network.Folder, "dial.log");
+        var begun = TimeProvider.System.GetUtcNow();
+        await Wait.UntilAsync(() => Task.FromResult(File.Exists(dialed) && Dialer.LongestGap(dialed, begun) < TimeSpan.FromSeconds(1)), TimeSpan.FromSeconds(10), "connections", cancellationToken);
+        return (process, dialed);
+    }
+
     // The limits of connection tracking belong to the machine, not to a namespace: 0 leaves them alone.
     private void StartKubeProxy(string node, string kubeProxy) =>
         network.Start(network[node], $"kube-proxy-{node}", kubeProxy, "--kubeconfig", cluster.Kubeconfig, "--hostname-override", node, "--proxy-mode", "iptables",

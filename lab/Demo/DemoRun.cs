@@ -1,4 +1,3 @@
-using System.Text.Json.Nodes;
 using DynamicLb.Contracts;
 using DynamicLb.Lab.Dhcp;
 using DynamicLb.Lab.Networks;
@@ -8,7 +7,6 @@ namespace DynamicLb.Lab.Demo;
 /// <summary>The main job, step by step.</summary>
 internal sealed class DemoRun(LabNetwork network, DemoOptions options, StepLog steps) : IDemo
 {
-    private const string ServicePath = "api/v1/namespaces/demo/services/web";
     private static readonly string[] _nodes = ["node1", "node2"];
     private DhcpServer _dhcp = null!;
     private DemoCluster _cluster = null!;
@@ -77,11 +75,7 @@ internal sealed class DemoRun(LabNetwork network, DemoOptions options, StepLog s
     private async Task<string> StartKubernetesAsync(CancellationToken cancellationToken)
     {
         _cluster = await DemoCluster.StartAsync(network, network["kube"], options.Kube, cancellationToken);
-        foreach (var name in _nodes)
-            await _cluster.CreateNodeAsync(network[name], cancellationToken);
-        await _cluster.CreateNamespaceAsync("dynamiclb-system", cancellationToken);
-        await _cluster.CreateNamespaceAsync("demo", cancellationToken);
-        return $"The Kubernetes API answers at {_cluster.HostUrl} ({_cluster.Software}), with the namespaces demo and dynamiclb-system";
+        return await _cluster.PopulateAsync(_nodes.Select(name => network[name]), cancellationToken);
     }
 
     private async Task<string> StartProgramsAsync(CancellationToken cancellationToken)
@@ -124,18 +118,10 @@ internal sealed class DemoRun(LabNetwork network, DemoOptions options, StepLog s
 
     private async Task WaitForAddressAsync(CancellationToken cancellationToken)
     {
-        var service = await Wait.ForAsync(async () =>
-        {
-            var found = await _cluster.TryGetAsync(ServicePath, cancellationToken);
-            return IngressOf(found) is null ? null : found;
-        }, TimeSpan.FromSeconds(30), "an address in the status of demo/web", cancellationToken);
-        _ip = IngressOf(service)!;
+        (var service, _ip) = await _cluster.WaitForWebAddressAsync(cancellationToken);
         if (service["metadata"]?["annotations"]?[Annotations.AllocatedFromPool]?.GetValue<string>() != "dhcp")
             throw new InvalidOperationException("the Service does not say that its address is from the address service dhcp");
     }
-
-    private static string? IngressOf(JsonNode? service) =>
-        service?["status"]?["loadBalancer"]?["ingress"] is JsonArray { Count: > 0 } ingress ? ingress[0]?["ip"]?.GetValue<string>() : null;
 
     private Task ForwardAsync(string node, CancellationToken cancellationToken) => _programs.ForwardAsync(node, _ip, "node2", cancellationToken);
 
@@ -197,10 +183,8 @@ internal sealed class DemoRun(LabNetwork network, DemoOptions options, StepLog s
     private async Task<string> StopSpeakerAsync(CancellationToken cancellationToken)
     {
         var first = await WaitForAnnouncerAsync(null, cancellationToken);
-        await using var dialer = network.Start(network["client"], "dial", "dotnet", Programs.PathOf("Lab"), "dial", _ip, "80");
-        var dialed = Path.Combine(network.Folder, "dial.log");
-        var begun = TimeProvider.System.GetUtcNow();
-        await Wait.UntilAsync(() => Task.FromResult(File.Exists(dialed) && Dialer.LongestGap(dialed, begun) < TimeSpan.FromSeconds(1)), TimeSpan.FromSeconds(10), "connections", cancellationToken);
+        var (process, dialed) = await _programs.DialAsync(_ip, cancellationToken);
+        await using var dialer = process;
 
         var since = TimeProvider.System.GetUtcNow();
         _programs.Speaker(first).Signal("TERM");
@@ -215,8 +199,7 @@ internal sealed class DemoRun(LabNetwork network, DemoOptions options, StepLog s
 
     private async Task<string> DeleteServiceAsync(CancellationToken cancellationToken)
     {
-        await _cluster.DeleteAsync(ServicePath, cancellationToken);
-        await _cluster.DeleteEndpointSliceAsync(cancellationToken);
+        await _cluster.DeleteWebAsync(cancellationToken);
         await Wait.UntilAsync(async () => await _dhcp.LeaseOfAsync(_ip, cancellationToken) is null, TimeSpan.FromSeconds(20), $"{_dhcp.Software} to free {_ip}", cancellationToken);
         await Wait.UntilAsync(async () => await network["client"].ResolveAsync(_ip, cancellationToken) is null, TimeSpan.FromSeconds(10), $"nobody to answer for {_ip}", cancellationToken);
         return $"demo/web was deleted: {_dhcp.Software} has the lease of {_ip} back, and nobody answers for it";
