@@ -102,31 +102,41 @@ internal sealed partial class BgpListening(int port, Func<IEnumerable<BgpPeerSes
             {
                 try
                 {
-                    using var listener = BgpListener.Open(_family, _owner.Port, _device);
-                    lock (_gate)
-                    {
-                        _listener = listener;
-                        foreach (var plan in _keys.Values)
-                            Set(plan);
-                    }
-                    // Not before it has the keys: what comes earlier would be taken unsigned.
-                    listener.Listen();
-                    LogListening(_owner.Logger, _owner.Port, _family);
-                    _told = "";
-                    while (true)
-                        Take(await listener.AcceptAsync(cancellationToken));
+                    await ServeAsync(cancellationToken);
                 }
                 catch (Exception e) when (e is SocketException or NotSupportedException or OperationCanceledException)
                 {
                     if (!cancellationToken.IsCancellationRequested)
                         Tell(e.Message);
                 }
-                finally
-                {
-                    lock (_gate)
-                        _listener = null;
-                }
                 await Task.Delay(RetryAfter, _owner.Time, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            }
+        }
+
+        /// <summary>Takes connections until that fails.</summary>
+        private async Task ServeAsync(CancellationToken cancellationToken)
+        {
+            using var listener = BgpListener.Open(_family, _owner.Port, _device);
+            try
+            {
+                lock (_gate)
+                {
+                    _listener = listener;
+                    foreach (var plan in _keys.Values)
+                        Set(plan);
+                }
+                // Not before it has the keys: what comes earlier would be taken unsigned.
+                listener.Listen();
+                LogListening(_owner.Logger, _owner.Port, _family);
+                _told = "";
+                while (true)
+                    Take(await listener.AcceptAsync(cancellationToken));
+            }
+            finally
+            {
+                // Before the socket is closed: others set keys on it.
+                lock (_gate)
+                    _listener = null;
             }
         }
 
