@@ -63,7 +63,8 @@ internal sealed partial class LeaseKeeper
 
     void IDhcpClientEffects.Declined(DhcpClient client, DhcpLease lease, MacAddress host)
     {
-        string cause = $"{lease.Address} from {lease.ServerId} declined: in use by {DhcpClient.NameOf(host)}";
+        string user = DhcpClient.NameOf(host);
+        string cause = $"{lease.Address} from {lease.ServerId} declined: in use by {user}";
         _avoided.Add(lease.Address, host, _clock.Now);
         Note(client, "declined", cause);
         if (!_byClient.TryGetValue(client, out var entry))
@@ -71,8 +72,8 @@ internal sealed partial class LeaseKeeper
         entry.WasDeclined = true;
         if (client.Lease is null)
             Unclaim(entry);
-        Log.Declined(_logger, entry.Record.Service, lease.Address, lease.ServerId.ToString(), host);
-        Tell(entry, LeaseEventType.Declined, entry.Record with { Address = lease.Address.ToString(), ServerId = lease.ServerId.ToString() }, $"in use by {DhcpClient.NameOf(host)}");
+        Log.Declined(_logger, entry.Record.Service, lease.Address, lease.ServerId.ToString(), user);
+        Tell(entry, LeaseEventType.Declined, entry.Record with { Address = lease.Address.ToString(), ServerId = lease.ServerId.ToString() }, $"in use by {user}");
     }
 
     /// <summary>What to ask a server for: not an address that another host uses.</summary>

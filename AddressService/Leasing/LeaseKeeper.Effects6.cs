@@ -39,7 +39,7 @@ internal sealed partial class LeaseKeeper : IDhcp6ClientEffects
         _avoided.Add(address, host, _clock.Now);
         Note(client, "declined", $"{address} declined: in use by {host}");
         entry.WasDeclined = true;
-        Log.Declined(_logger, entry.Record.Service, address, "its DHCPv6 server", host);
+        Log.Declined(_logger, entry.Record.Service, address, "its DHCPv6 server", host.ToString());
         Tell(entry, LeaseEventType.Declined, entry.Record with { Address = address.ToString() }, $"in use by {host}");
         client.ReportConflict(address, _clock.Now);
         Reschedule(entry);

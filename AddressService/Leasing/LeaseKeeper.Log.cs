@@ -11,7 +11,7 @@ internal sealed partial class LeaseKeeper
         public static partial void Confused(ILogger logger, string service, string cause);
 
         [LoggerMessage(Level = LogLevel.Error, Message = "{Service}: {Address} from {Server} is in use by {Host}: declined, and avoided for an hour")]
-        public static partial void Declined(ILogger logger, string service, LeaseAddress address, string? server, MacAddress host);
+        public static partial void Declined(ILogger logger, string service, LeaseAddress address, string? server, string host);
 
         [LoggerMessage(Level = LogLevel.Error, Message = "{Service}: its address {Address} is used by {Host}, too, which is neither a lease of ours nor a speaker")]
         public static partial void Conflict(ILogger logger, string service, LeaseAddress address, MacAddress host);

@@ -90,10 +90,10 @@ internal sealed class SelfTestProbe : IDhcpClientEffects
 
     private void Step(TimeSpan now)
     {
-        if (_giveUpAt <= now)
-            GiveUp(now);
-        else if (_giveUpAt is not null && _client.State == DhcpClientState.Bound)
+        if (_giveUpAt is not null && _client.State == DhcpClientState.Bound)
             Bound(now);
+        else if (_giveUpAt <= now)
+            GiveUp(now);
         else if (_rivalUntil is not null && (_rivalOffer is not null || _rivalUntil <= now))
             EndRival(now);
         if (_client.State == DhcpClientState.Idle && _giveUpAt is null)

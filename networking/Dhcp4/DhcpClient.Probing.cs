@@ -57,6 +57,8 @@ public sealed partial class DhcpClient
     private void BeginProbing(DhcpLease lease, TimeSpan now)
     {
         EndExchange();
+        // A renewal brings another address without a search; that may be in use, or the old lease end meanwhile.
+        Attempt ??= new DhcpAttempt(now);
         _granted = lease;
         var delay = _settings.Probe!.MaximumDelay;
         _nextSend = now + (delay * _random.NextDouble());

@@ -225,6 +225,8 @@ public sealed partial class Dhcp6Client
             return;
         }
         EndExchange();
+        // A lease taken up after a restart may be moved to another address without a search; that may be in use, or the old lease end meanwhile.
+        Attempt ??= new Dhcp6Attempt(now);
         _pending = lease;
         _nextSend = now + _settings.DuplicateDetection;
         Enter(Dhcp6ClientState.Detecting);

@@ -152,6 +152,24 @@ public sealed class DhcpProbeTests
     }
 
     [Fact]
+    public void A_taken_address_in_a_renewal_is_declined_also_when_the_old_lease_ended_while_it_was_probed()
+    {
+        var other = IPv4Address.Parse("10.77.0.120");
+        var client = _lab.NewBoundClient(Probing);
+        Server.Script = (message, regular) => message.Type == DhcpMessageType.Request ? [Server.Reply(message, DhcpMessageType.Ack, other)] : null;
+        _lab.RunUntil(() => client.State == DhcpClientState.Probing, _lab.Now + TimeSpan.FromMinutes(10));
+        var end = client.Lease!.ExpiresAt!.Value;
+        client.Tick(end);
+        Assert.Equal(DhcpClientState.Probing, client.State);
+        Assert.Null(client.Lease);
+        Assert.True(client.Conflict(other, Host, end));
+        Assert.Equal(["lost 10.77.0.100 Expired", "declined 10.77.0.120 02:00:00:00:00:42"], _lab.Events);
+        Assert.Equal(1, client.Attempt!.Declines);
+        client.Tick(client.NextDeadline!.Value);
+        Assert.Equal(DhcpClientState.Selecting, client.State);
+    }
+
+    [Fact]
     public void What_is_granted_is_given_back_when_the_service_goes_while_it_is_probed()
     {
         var client = _lab.NewClient(Probing);

@@ -7,6 +7,7 @@ namespace DynamicLb.Tests.Unit.Dhcp6;
 /// <summary>One DHCPv6 client and a scripted server in virtual time. Every message passes the codec.</summary>
 internal sealed class Dhcp6Lab : IDhcp6ClientEffects
 {
+    public static readonly Dhcp6ClientSettings NoDelay = Dhcp6ClientSettings.Default with { FirstDelay = TimeSpan.Zero };
     public static readonly IPv6Address ServerAddress = IPv6Address.Parse("fe80::1");
     public static readonly IPv6Address First = IPv6Address.Parse("fd77::1:0");
     public static readonly IPv6Address Second = IPv6Address.Parse("fd77::1:1");

@@ -45,6 +45,28 @@ public sealed class SelfTestProbeTests
     }
 
     [Fact]
+    public void A_confirmation_that_is_read_only_when_the_time_is_over_counts()
+    {
+        var probe = Probe();
+        void Answer()
+        {
+            foreach (var answer in _server.Handle(InMemoryDhcpTransport.Recode(probe.Outbox.Dequeue().Message)))
+                probe.Receive(new DhcpReply(InMemoryDhcpTransport.Recode(answer), _server.Mac, _server.Id), _now);
+        }
+
+        probe.Begin(_now);
+        Answer();
+        _now = TimeSpan.FromSeconds(8);
+        Answer();
+        while (probe.Report is null)
+        {
+            _now = probe.NextDeadline!.Value;
+            probe.Tick(_now);
+        }
+        Assert.Equal(SelfTestOutcome.Works, probe.Report.Outcome);
+    }
+
+    [Fact]
     public void What_this_host_or_one_of_our_leases_has_is_neither_requested_nor_released()
     {
         for (uint last = 100; last < 200; last++)
