@@ -15,20 +15,17 @@ public static class DhcpFilter
     private const uint Outgoing = 4;
     private const uint VlanMask = 0xfff;
 
+    // From before UdpTo to its last instruction, which drops the frame.
+    private const byte ToEnd = 8;
+
     /// <summary>For who wants to know that other hosts ask servers, by broadcast: the beginning of the frame.</summary>
     public static BpfProgram Requests { get; } = new(
         IPv4,
-        BpfInstruction.LoadPacketType(),
-        BpfInstruction.JumpIfEqual(Broadcast, 0, 8),
-        BpfInstruction.LoadByte(23),
-        BpfInstruction.JumpIfEqual(Udp, 0, 6),
-        BpfInstruction.LoadHalf(20),
-        BpfInstruction.JumpIfAnyBit(0x1fff, 4, 0),
-        BpfInstruction.LoadIPv4HeaderLength(14),
-        BpfInstruction.LoadHalfIndexed(16),
-        BpfInstruction.JumpIfEqual(ServerPort, 0, 1),
-        BpfInstruction.Return(HeaderOnly),
-        BpfInstruction.Return(0));
+        [
+            BpfInstruction.LoadPacketType(),
+            BpfInstruction.JumpIfEqual(Broadcast, 0, ToEnd),
+            .. UdpTo(ServerPort, HeaderOnly),
+        ]);
 
     /// <summary>For a DHCP client: of one VLAN, not our own, to port 68.</summary>
     /// <param name="vlan">VLAN identifier, 1 to 4094; 0 for frames without a tag, or with one for the priority only.</param>
@@ -38,20 +35,28 @@ public static class DhcpFilter
     /// </remarks>
     public static BpfProgram For(ushort vlan) => new(
         BpfProgram.AllTypes,
-        BpfInstruction.LoadPacketType(),
-        BpfInstruction.JumpIfEqual(Outgoing, 13, 0),
-        BpfInstruction.LoadVlanTag(),
-        BpfInstruction.And(VlanMask),
-        BpfInstruction.JumpIfEqual(vlan, 0, 10),
-        BpfInstruction.LoadHalf(12),
-        BpfInstruction.JumpIfEqual(IPv4, 0, 8),
+        [
+            BpfInstruction.LoadPacketType(),
+            BpfInstruction.JumpIfEqual(Outgoing, ToEnd + 5, 0),
+            BpfInstruction.LoadVlanTag(),
+            BpfInstruction.And(VlanMask),
+            BpfInstruction.JumpIfEqual(vlan, 0, ToEnd + 2),
+            BpfInstruction.LoadHalf(12),
+            BpfInstruction.JumpIfEqual(IPv4, 0, ToEnd),
+            .. UdpTo(ClientPort, WholeFrame),
+        ]);
+
+    /// <summary>The end of both: takes so many bytes of a UDP datagram to a port, and drops all else.</summary>
+    private static BpfInstruction[] UdpTo(uint port, uint bytes) =>
+    [
         BpfInstruction.LoadByte(23),
         BpfInstruction.JumpIfEqual(Udp, 0, 6),
         BpfInstruction.LoadHalf(20),
         BpfInstruction.JumpIfAnyBit(0x1fff, 4, 0),
         BpfInstruction.LoadIPv4HeaderLength(14),
         BpfInstruction.LoadHalfIndexed(16),
-        BpfInstruction.JumpIfEqual(ClientPort, 0, 1),
-        BpfInstruction.Return(WholeFrame),
-        BpfInstruction.Return(0));
+        BpfInstruction.JumpIfEqual(port, 0, 1),
+        BpfInstruction.Return(bytes),
+        BpfInstruction.Return(0),
+    ];
 }

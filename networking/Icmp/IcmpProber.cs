@@ -41,9 +41,9 @@ public sealed class IcmpProber : IAddressProber
     public static IcmpProber Open(IPv4Address source, DhcpRandom random, TimeProvider time)
     {
         ulong token = ((ulong)random.NextUInt32() << 32) | random.NextUInt32();
-        var (socket, isRaw) = (NewSocket(SocketType.Dgram), false);
-        if (socket is null)
-            (socket, isRaw) = (new Socket(AddressFamily.InterNetwork, SocketType.Raw, ProtocolType.Icmp), true);
+        var socket = TryNewPingSocket();
+        bool isRaw = socket is null;
+        socket ??= new Socket(AddressFamily.InterNetwork, SocketType.Raw, ProtocolType.Icmp);
         try
         {
             socket.Bind(new IPEndPoint(source.ToIPAddress(), 0));
@@ -115,11 +115,11 @@ public sealed class IcmpProber : IAddressProber
         return ValueTask.CompletedTask;
     }
 
-    private static Socket? NewSocket(SocketType type)
+    private static Socket? TryNewPingSocket()
     {
         try
         {
-            return new Socket(AddressFamily.InterNetwork, type, ProtocolType.Icmp);
+            return new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Icmp);
         }
         catch (SocketException)
         {
