@@ -85,44 +85,10 @@ public sealed partial class DhcpClient
             return DhcpLeaseTimes.Pause(now, lease.T1 ?? now, t2);
         var pause = DhcpLeaseTimes.Pause(now, t2, expiry);
         if (!lease.Verified)
-            pause = DhcpLeaseTimes.Shorter(pause, UnverifiedRetry * (1 << LongestUnverifiedPauses));
+            pause = DhcpLeaseTimes.Shorter(pause, DhcpLeaseTimes.LongestUnverifiedPause);
         // The last stretch gets a try of its own, whatever the rhythm.
         var last = DhcpLeaseTimes.LastStretch(lease);
         return now < last && now + pause > last ? last - now : pause;
-    }
-
-    private void SendRelease(TimeSpan now)
-    {
-        var lease = _released!;
-        _transmissions++;
-        var message = DhcpMessages.Release(Identity, _xid, lease.Address, lease.ServerId, _releaseReason);
-        if (_transmissions == 1)
-        {
-            // As the standard has it; the broadcast copy follows for the case that nobody routes the first.
-            _nextSend = now + SecondReleaseAfter;
-            _effects.Send(
-                this, message, CanUnicast(lease) ? DhcpDestination.Unicast(lease.Address, lease.ServerId, lease.ServerMac) : DhcpDestination.Broadcast);
-            return;
-        }
-        EndExchange();
-        Forget();
-        _effects.Send(this, message, _settings.IsRelayed ? DhcpDestination.Unicast(lease.Address, lease.ServerId, lease.ServerMac) : DhcpDestination.Broadcast);
-        Enter(DhcpClientState.Idle);
-        _effects.Released(this, lease);
-    }
-
-    /// <summary>Gives back a lease that was granted but is not wanted, without waiting.</summary>
-    private void ReleaseAtOnce(DhcpLease lease)
-    {
-        uint xid = _ids.Next();
-        if (CanUnicast(lease))
-        {
-            _effects.Send(
-                this,
-                DhcpMessages.Release(Identity, xid, lease.Address, lease.ServerId, "address not wanted"),
-                DhcpDestination.Unicast(lease.Address, lease.ServerId, lease.ServerMac));
-        }
-        _effects.Send(this, DhcpMessages.Release(Identity, xid, lease.Address, lease.ServerId, "address not wanted"), DhcpDestination.Broadcast);
     }
 
     private void Transmitted(TimeSpan now, TimeSpan pause)

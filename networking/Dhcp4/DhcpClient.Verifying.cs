@@ -4,8 +4,6 @@ namespace DynamicLb.Networking.Dhcp4;
 public sealed partial class DhcpClient
 {
     private const int LaterRebootTries = 2;
-    private const int LongestUnverifiedPauses = 3;
-    private static readonly TimeSpan UnverifiedRetry = TimeSpan.FromSeconds(60);
 
     private int _silentReboots;
 
@@ -55,8 +53,7 @@ public sealed partial class DhcpClient
             return;
         }
         EndExchange();
-        var pause = UnverifiedRetry * (1 << Math.Min(_silentReboots++, LongestUnverifiedPauses));
-        pause -= pause * (0.1 * _random.NextDouble());
+        var pause = DhcpLeaseTimes.UnverifiedPause(_silentReboots++, _random);
         if (_lease!.T1 is { } t1 && _lease.T2 is { } t2)
             pause = DhcpLeaseTimes.Shorter(pause, t1 > now ? t1 - now : DhcpLeaseTimes.Pause(now, t1, t2));
         _renewAt = now + pause;

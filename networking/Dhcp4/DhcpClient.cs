@@ -14,8 +14,6 @@ namespace DynamicLb.Networking.Dhcp4;
 /// </remarks>
 public sealed partial class DhcpClient
 {
-    private static readonly TimeSpan SecondReleaseAfter = TimeSpan.FromSeconds(1);
-
     private static readonly TimeSpan RefusedOfferPause = TimeSpan.FromMilliseconds(200);
     private const int HurriedDiscovers = 3;
 
@@ -44,9 +42,6 @@ public sealed partial class DhcpClient
     private bool _anonymousNak;
     private List<Offer>? _offers;
     private TimeSpan? _windowEnd;
-
-    private DhcpLease? _released;
-    private string? _releaseReason;
 
     /// <summary>Creates an idle client.</summary>
     /// <exception cref="ArgumentException">The identity cannot be sent: an empty or multicast MAC, a client identifier of one byte or more than 128,
@@ -82,7 +77,7 @@ public sealed partial class DhcpClient
     /// <summary>Whether the lease's server refused it and the grace period runs.</summary>
     public bool IsSuspect => _suspectUntil is not null;
 
-    /// <summary>What happened since the client began to look for an address; null when it has one, and before.</summary>
+    /// <summary>What happened since the client began to look for an address, or to look at another one that a renewal brought; null when it has one, and before.</summary>
     public DhcpAttempt? Attempt { get; private set; }
 
     /// <summary>REQUESTs for the held lease that went unanswered since the last ACK.</summary>
@@ -154,31 +149,6 @@ public sealed partial class DhcpClient
                 _nextSend = now;
                 break;
         }
-    }
-
-    /// <summary>Gives the lease back: one RELEASE after <see cref="DhcpClientSettings.ReleaseDelay"/>, another a second later; then
-    /// <see cref="IDhcpClientEffects.Released"/>. Without a lease the client is idle at once.</summary>
-    /// <param name="now">The clock.</param>
-    /// <param name="reason">Text for the server's log (option 56).</param>
-    public void Release(TimeSpan now, string reason)
-    {
-        if (State == DhcpClientState.Releasing)
-            return;
-        // A REQUEST may have been granted without our knowing: give that back, too.
-        var lease = _granted ?? (_suspectUntil is null ? _lease : null);
-        if (State == DhcpClientState.Requesting && _offer is { } offer)
-            lease = LeaseOf(offer);
-        EndExchange();
-        Forget();
-        StartRelease(lease, now, reason);
-    }
-
-    /// <summary>Gives back a lease from before a restart, whose release may not have been sent.</summary>
-    /// <exception cref="InvalidOperationException">The client is not idle.</exception>
-    public void Release(DhcpLease lease, TimeSpan now, string reason)
-    {
-        RequireIdle();
-        StartRelease(lease, now, reason);
     }
 
     /// <summary>Forgets everything without a word to anybody; the client is idle. A lease stays with the server until it ends.</summary>
@@ -332,21 +302,6 @@ public sealed partial class DhcpClient
         EndVerification();
         UnansweredRenewals = 0;
         _effects.Lost(this, lost, reason);
-    }
-
-    private void StartRelease(DhcpLease? lease, TimeSpan now, string reason)
-    {
-        if (lease is null)
-        {
-            Enter(DhcpClientState.Idle);
-            _effects.Released(this, null);
-            return;
-        }
-        _released = lease;
-        _releaseReason = reason;
-        _xid = _ids.Next();
-        _nextSend = now + _settings.ReleaseDelay;
-        Enter(DhcpClientState.Releasing);
     }
 
     private void BeginExchange(TimeSpan now)

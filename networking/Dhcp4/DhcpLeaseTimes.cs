@@ -3,6 +3,10 @@ namespace DynamicLb.Networking.Dhcp4;
 /// <summary>When to renew, rebind and give up (RFC 2131 §4.4.5), from what the server said.</summary>
 internal static class DhcpLeaseTimes
 {
+    /// <summary>Longest pause before a lease that nobody vouches for is asked for again.</summary>
+    public static readonly TimeSpan LongestUnverifiedPause = TimeSpan.FromMinutes(8);
+
+    private static readonly TimeSpan FirstUnverifiedPause = TimeSpan.FromMinutes(1);
     private static readonly TimeSpan MaximumFuzz = TimeSpan.FromSeconds(30);
 
     /// <summary>T1 and T2 as lengths from the beginning of a lease with an end.</summary>
@@ -25,6 +29,17 @@ internal static class DhcpLeaseTimes
     {
         double floor = Math.Min(60, Math.Max(0.5, (phaseEnd - phaseStart).TotalSeconds / 3));
         return TimeSpan.FromSeconds(Math.Max(floor, (phaseEnd - now).TotalSeconds / 2));
+    }
+
+    /// <summary>
+    /// Pause before a lease that nobody vouches for is asked for again, of either family: a minute, then two, four and eight, each up to a tenth shorter.
+    /// </summary>
+    /// <param name="silentRounds">Rounds before this one that nobody answered.</param>
+    /// <param name="random">For the tenth, so that leases that were verified together spread.</param>
+    public static TimeSpan UnverifiedPause(int silentRounds, DhcpRandom random)
+    {
+        var pause = Shorter(FirstUnverifiedPause * (1 << Math.Min(silentRounds, 16)), LongestUnverifiedPause);
+        return pause - (pause * (0.1 * random.NextDouble()));
     }
 
     /// <summary>The lesser of two pauses.</summary>

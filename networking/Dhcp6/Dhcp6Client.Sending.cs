@@ -83,21 +83,4 @@ public sealed partial class Dhcp6Client
         message.Associations = [new Dhcp6Association(Identity.Iaid, 0, 0, address is { } value ? [new Dhcp6Address(value, 0, 0)] : [])];
         return message;
     }
-
-    /// <summary>Gives back addresses that were granted but are not wanted, without waiting for an answer.</summary>
-    private void ReleaseAtOnce(IEnumerable<IPv6Address> addresses, Dhcp6Duid server)
-    {
-        Dhcp6Address[] unwanted = [.. addresses.Select(address => new Dhcp6Address(address, 0, 0))];
-        if (unwanted.Length == 0)
-            return;
-        _effects.Send(this, new Dhcp6Message
-        {
-            Type = Dhcp6MessageType.Release,
-            TransactionId = _ids.Next(),
-            ClientId = Identity.Duid,
-            ServerId = server,
-            ElapsedTime = 0,
-            Associations = [new Dhcp6Association(Identity.Iaid, 0, 0, unwanted)],
-        });
-    }
 }

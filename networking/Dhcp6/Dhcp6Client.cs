@@ -16,8 +16,6 @@ namespace DynamicLb.Networking.Dhcp6;
 public sealed partial class Dhcp6Client
 {
     private const int InfiniteTries = 4;
-    private const int LongestUnverifiedPauses = 3;
-    private static readonly TimeSpan UnverifiedRetry = TimeSpan.FromSeconds(60);
     private const int DeclinesRemembered = 16;
 
     // Requests to another server for the address that is held: meanwhile the lease's own is not asked.
@@ -170,30 +168,6 @@ public sealed partial class Dhcp6Client
         _effects.Conflict(this, address);
     }
 
-    /// <summary>Gives the lease back, after <see cref="Dhcp6ClientSettings.ReleaseDelay"/>; then <see cref="IDhcp6ClientEffects.Released"/>.
-    /// Without a lease the client is idle at once.</summary>
-    public void Release(TimeSpan now)
-    {
-        if (State == Dhcp6ClientState.Releasing)
-            return;
-        // A Request may have been granted without our knowing: give that back, too.
-        // One that is being declined is the server's affair already.
-        var lease = _lease ?? (State == Dhcp6ClientState.Declining ? null : _pending);
-        if (State == Dhcp6ClientState.Requesting && _offer is { } offer && (lease is null || lease.Address == offer.Address))
-            lease = Unconfirmed(offer.Address, offer.Server);
-        EndExchange();
-        Forget();
-        StartRelease(lease, now);
-    }
-
-    /// <summary>Gives back a lease from before a restart, whose release may not have been sent.</summary>
-    /// <exception cref="InvalidOperationException">The client is not idle.</exception>
-    public void Release(Dhcp6Lease lease, TimeSpan now)
-    {
-        RequireIdle();
-        StartRelease(lease, now);
-    }
-
     /// <summary>Forgets everything without a word to anybody; the client is idle. A lease stays with the server until it ends.</summary>
     public void Abandon()
     {
@@ -269,8 +243,7 @@ public sealed partial class Dhcp6Client
         {
             if (_lease!.Verified)
                 _lease = _lease with { Verified = false };
-            var pause = UnverifiedRetry * (1 << Math.Min(_silentReboots++, LongestUnverifiedPauses));
-            _nextSend = now + pause - (pause * (0.1 * _random.NextDouble()));
+            _nextSend = now + DhcpLeaseTimes.UnverifiedPause(_silentReboots++, _random);
         }
         if (_lease!.ExpiresAt is null && _lease.T1 <= now)
             _lease = _lease with { T1 = now + _settings.InfiniteRecheck };
@@ -294,27 +267,6 @@ public sealed partial class Dhcp6Client
         Attempt!.Requested = offer.Address;
         Start(Dhcp6ClientState.Requesting, now, TimeSpan.Zero, offer);
         _isTrial = isTrial;
-    }
-
-    private void StartRelease(Dhcp6Lease? lease, TimeSpan now)
-    {
-        if (lease is null)
-        {
-            Enter(Dhcp6ClientState.Idle);
-            _effects.Released(this, null);
-            return;
-        }
-        _pending = lease;
-        Start(Dhcp6ClientState.Releasing, now, _settings.ReleaseDelay);
-    }
-
-    private void FinishRelease()
-    {
-        var lease = _pending;
-        EndExchange();
-        Forget();
-        Enter(Dhcp6ClientState.Idle);
-        _effects.Released(this, lease);
     }
 
     /// <summary>Begins an exchange; its first message leaves at once or after a delay.</summary>
