@@ -1,3 +1,4 @@
+using System.Text.Json;
 using DynamicLb.Lab.Networks;
 
 namespace DynamicLb.Lab.Bgp;
@@ -55,4 +56,19 @@ public sealed class FrrRouter
     /// <summary>Asks vtysh; several commands, such as those that configure, are lines.</summary>
     public Task<string> ShowAsync(string command, CancellationToken cancellationToken) =>
         RouterShell.AskAsync(_host, "vtysh", ["--vty_socket", _sockets, .. command.Split('\n').SelectMany(static line => (string[])["-c", line])], cancellationToken);
+
+    /// <summary>What <c>show bgp neighbors</c> says of one: <c>bgpState</c>, <c>connectionsEstablished</c> and more.</summary>
+    /// <param name="address">The neighbor's address, as configured.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    public async Task<JsonElement> NeighborAsync(string address, CancellationToken cancellationToken)
+    {
+        using var neighbors = JsonDocument.Parse(await ShowAsync($"show bgp neighbors {address} json", cancellationToken));
+        return neighbors.RootElement.GetProperty(address).Clone();
+    }
+
+    /// <summary>How many sessions with a neighbor have been established so far. Times of FRR are of no use to tell sessions apart: they are whole seconds, made of two clocks.</summary>
+    /// <param name="address">The neighbor's address, as configured.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    public async Task<int> SessionsAsync(string address, CancellationToken cancellationToken) =>
+        (await NeighborAsync(address, cancellationToken)).GetProperty("connectionsEstablished").GetInt32();
 }

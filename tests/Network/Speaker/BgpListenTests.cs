@@ -1,4 +1,3 @@
-using System.Text.Json;
 using DynamicLb.Lab;
 using DynamicLb.Lab.Bgp;
 using DynamicLb.Tests.Network.Support;
@@ -55,8 +54,7 @@ public sealed class BgpListenTests
 
         await frr.ShowAsync("conf t\nrouter bgp 64512\nneighbor 10.20.0.11 password secret", Cancelled);
         await SeenAsync(async () => await frr.ShowAsync("show bgp ipv4 unicast 10.20.1.100/32", Cancelled), lab, "valid");
-        using (var neighbor = JsonDocument.Parse(await frr.ShowAsync("show bgp neighbors 10.20.0.11 json", Cancelled)))
-            Assert.Equal(179, neighbor.RootElement.GetProperty("10.20.0.11").GetProperty("portForeign").GetInt32());
+        Assert.Equal(179, (await frr.NeighborAsync("10.20.0.11", Cancelled)).GetProperty("portForeign").GetInt32());
 
         // With the TTL that routers send to neighbours by themselves, as a host far away could arrange, nothing more is heard of it.
         double opens = await lab.MetricAsync("node1", "metallb_bgp_opens_sent");
@@ -99,17 +97,10 @@ public sealed class BgpListenTests
             foreach (var router in routers)
             {
                 // The next session may be up before anybody could see that there was none.
-                int sessions = await SessionsAsync(router);
+                int sessions = await router.SessionsAsync("10.20.0.11", Cancelled);
                 await router.ShowAsync("clear bgp *", Cancelled);
-                await Wait.UntilAsync(async () => await SessionsAsync(router) > sessions, Patience, $"another session\n{lab.Logs()}", Cancelled);
+                await Wait.UntilAsync(async () => await router.SessionsAsync("10.20.0.11", Cancelled) > sessions, Patience, $"another session\n{lab.Logs()}", Cancelled);
             }
         }
-    }
-
-    /// <summary>How many sessions with the speaker have been established so far.</summary>
-    private static async Task<int> SessionsAsync(FrrRouter router)
-    {
-        using var neighbors = JsonDocument.Parse(await router.ShowAsync("show bgp neighbors 10.20.0.11 json", Cancelled));
-        return neighbors.RootElement.GetProperty("10.20.0.11").GetProperty("connectionsEstablished").GetInt32();
     }
 }
