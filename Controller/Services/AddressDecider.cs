@@ -139,7 +139,8 @@ internal sealed partial class AddressDecider(LeaseBrokers brokers, NamespaceLabe
         {
             if (request.Fault is { } fault)
             {
-                // A request that cannot be understood takes nothing away.
+                // A request that cannot be understood takes nothing away; what was sought for the one before is wanted no more.
+                DropTrial(name);
                 if (current.Count > 0)
                     Tell(service, name, "LoadBalancerFailed", fault);
                 else

@@ -15,7 +15,7 @@ internal sealed partial class FrrPeers(SpeakerOptions options, string space, str
 {
     private const string HostName = "kubernetes.io/hostname";
 
-    private readonly Dictionary<string, string> _faults = new(StringComparer.Ordinal);
+    private Dictionary<string, string> _faults = new(StringComparer.Ordinal);
     private Dictionary<string, (BgpPeer Peer, BgpPassword Password)> _peers = new(StringComparer.Ordinal);
     private IReadOnlyDictionary<string, IReadOnlyDictionary<BgpPrefix, BgpRouteAttributes>> _tables = new Dictionary<string, IReadOnlyDictionary<BgpPrefix, BgpRouteAttributes>>();
     private IReadOnlyList<BfdProfile> _profiles = [];
@@ -28,7 +28,9 @@ internal sealed partial class FrrPeers(SpeakerOptions options, string space, str
         Func<IEnumerable<string>, IReadOnlyDictionary<string, IReadOnlyDictionary<BgpPrefix, BgpRouteAttributes>>> routes)
     {
         var before = _peers;
+        var told = _faults;
         _peers = new(StringComparer.Ordinal);
+        _faults = new(StringComparer.Ordinal);
         foreach (var peer in config.BgpPeers.Where(peer => LabelSelector.AnyMatches(peer.Spec.NodeSelectors, labels)))
         {
             // A Secret that is only named may be anywhere but here.
@@ -39,13 +41,13 @@ internal sealed partial class FrrPeers(SpeakerOptions options, string space, str
             if (fault is null && _peers.Values.FirstOrDefault(entry => entry.Peer.Identity == peer.Identity) is { Peer: { } first })
                 fault = $"FRR has one session with each router, and {first.Name} has that with {peer.Identity}";
             if (fault is null)
+            {
                 _peers[peer.Name] = (peer, key);
-            else if (!_faults.TryGetValue(peer.Name, out var told) || told != fault)
+                continue;
+            }
+            if (told.GetValueOrDefault(peer.Name) != fault)
                 LogFault(logger, peer.Name, fault);
-            if (fault is null)
-                _faults.Remove(peer.Name);
-            else
-                _faults[peer.Name] = fault;
+            _faults[peer.Name] = fault;
         }
         _profiles = config.BfdProfiles;
         // Not every node's label is its name.

@@ -1,6 +1,7 @@
 using System.Text.RegularExpressions;
 using DynamicLb.Networking.Addresses;
 using DynamicLb.Networking.Dhcp4;
+using DynamicLb.Tests.Unit.Support;
 
 namespace DynamicLb.Tests.Unit.AddressService;
 
@@ -61,12 +62,9 @@ public sealed partial class KnownFaultsTests
     [Fact]
     public void Each_is_ruled_out_by_a_test()
     {
-        var root = new DirectoryInfo(AppContext.BaseDirectory);
-        while (!File.Exists(Path.Combine(root.FullName, "DynamicLb.sln")))
-            root = root.Parent!;
         var named = new[] { "Unit", "Network", "Cluster" }
-            .SelectMany(suite => Directory.EnumerateFiles(Path.Combine(root.FullName, "tests", suite), "*Tests.cs", SearchOption.AllDirectories))
-            .SelectMany(static file => Named().Matches(File.ReadAllText(file)).Select(static match => match.Groups["id"].Value)).ToHashSet(StringComparer.Ordinal);
+            .SelectMany(static suite => RepositoryFiles.ReadAll($"tests/{suite}", "*.cs"))
+            .SelectMany(static text => Named().Matches(text).Select(static match => match.Groups["id"].Value)).ToHashSet(StringComparer.Ordinal);
         Assert.Equal([], Faults.Keys.Except(named));
         Assert.Equal([], named.Except(Faults.Keys));
     }

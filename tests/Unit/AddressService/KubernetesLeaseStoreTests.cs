@@ -3,6 +3,7 @@ using DynamicLb.AddressService.Store;
 using DynamicLb.Kubernetes.Client;
 using DynamicLb.Kubernetes.Resources;
 using DynamicLb.Tests.KubeApi;
+using DynamicLb.Tests.Unit.Support;
 
 namespace DynamicLb.Tests.Unit.AddressService;
 
@@ -237,10 +238,7 @@ public sealed class KubernetesLeaseStoreTests : IAsyncLifetime
     [Fact]
     public void The_CRD_knows_every_field_of_a_record()
     {
-        string folder = AppContext.BaseDirectory;
-        while (!File.Exists(Path.Combine(folder, "DynamicLb.sln")))
-            folder = Path.GetDirectoryName(folder)!;
-        string crd = File.ReadAllText(Path.Combine(folder, "manifests", "crds", "addressleases.yaml"));
+        string crd = RepositoryFiles.Read("manifests/crds/addressleases.yaml");
         foreach (var property in System.Text.Json.JsonSerializer.SerializeToNode(Full(), StoreJsonContext.Default.LeaseRecord)!.AsObject())
             Assert.Contains($"\n              {property.Key}:", crd, StringComparison.Ordinal);
     }

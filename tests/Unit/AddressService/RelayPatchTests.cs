@@ -1,3 +1,4 @@
+using DynamicLb.Tests.Unit.Support;
 using YamlDotNet.RepresentationModel;
 
 namespace DynamicLb.Tests.Unit.AddressService;
@@ -10,11 +11,11 @@ public sealed class RelayPatchTests
     [InlineData("address-service-replicas.yaml")]
     public void The_patch_for_a_relay_takes_NET_RAW_and_gives_NET_BIND_SERVICE_to_the_address_service(string manifest)
     {
-        var deployment = Documents(manifest).Single(document => Text(document["kind"]) == "Deployment" && Text(document["metadata"]["name"]) == "address-service");
+        var deployment = RepositoryFiles.Objects($"manifests/{manifest}").Single(document => Text(document["kind"]) == "Deployment" && Text(document["metadata"]["name"]) == "address-service");
         var before = Container(deployment);
         Assert.Equal(["NET_RAW"], Added(before));
 
-        var patched = Container(Documents("address-service-relay-patch.yaml").Single());
+        var patched = Container(RepositoryFiles.Objects("manifests/address-service-relay-patch.yaml").Single());
         Assert.Equal(Text(before["name"]), Text(patched["name"]));
         Assert.Equal(["NET_BIND_SERVICE"], Added(patched));
         Assert.Equal(["ALL"], Items(patched["securityContext"]["capabilities"]["drop"]));
@@ -27,14 +28,4 @@ public sealed class RelayPatchTests
     private static IEnumerable<string> Items(YamlNode list) => ((YamlSequenceNode)list).Select(Text);
 
     private static string Text(YamlNode node) => ((YamlScalarNode)node).Value!;
-
-    private static IEnumerable<YamlNode> Documents(string manifest)
-    {
-        var yaml = new YamlStream();
-        yaml.Load(new StringReader(File.ReadAllText(Path.Combine(Repository(new DirectoryInfo(AppContext.BaseDirectory)), "manifests", manifest))));
-        return yaml.Documents.Select(document => document.RootNode).OfType<YamlMappingNode>();
-    }
-
-    private static string Repository(DirectoryInfo folder) =>
-        File.Exists(Path.Combine(folder.FullName, "DynamicLb.sln")) ? folder.FullName : Repository(folder.Parent ?? throw new DirectoryNotFoundException("no DynamicLb.sln above"));
 }

@@ -33,6 +33,9 @@ internal sealed class FakeAddressService : IAsyncDisposable
 
     public ConcurrentQueue<AcquireAddressRequest> Asked { get; } = new();
 
+    /// <summary>Services whose leases were given back, whether they had one or not.</summary>
+    public ConcurrentQueue<string> GivenBack { get; } = new();
+
     public string? Token { get; set; }
 
     /// <summary>Answers every release with 503.</summary>
@@ -154,6 +157,7 @@ internal sealed class FakeAddressService : IAsyncDisposable
                     await context.Response.WriteAsJsonAsync(new ReleaseAddressAnswer("error", "", Detail: "the store is full"), Json.ReleaseAddressAnswer);
                     return;
                 }
+                GivenBack.Enqueue(given.Service!);
                 LeaseAnswer? released = null;
                 bool isKnown = (given.Family != AddressFamilies.IPv6 && Leases.TryRemove(Key(given.Service!, false), out released))
                     | (given.Family != AddressFamilies.IPv4 && Leases.TryRemove(Key(given.Service!, true), out released));

@@ -177,6 +177,25 @@ public class LeasedAddressTests
     }
 
     [Fact]
+    public async Task What_is_sought_for_a_Service_is_sought_no_more_when_it_asks_for_something_that_nobody_understands()
+    {
+        await using var dhcp = await FakeAddressService.StartAsync();
+        await using var lab = await ControllerLab.StartAsync(Config(dhcp, "cidrs: [10.20.0.0/24]"));
+        await lab.CreateAsync("web");
+        await lab.HasAsync("web", "10.20.0.11");
+        dhcp.Refusal = "no OFFER from any server";
+        await AskAsync(lab, "web", "10.20.0.50");
+        await lab.ToldAsync("AddressPending", "waiting for 10.20.0.50");
+
+        await AskAsync(lab, "web", "nonsense");
+
+        await lab.ToldAsync("LoadBalancerFailed", "invalid address \"nonsense\" asked for");
+        string sought = dhcp.Asked.First(static request => request.Ip == "10.20.0.50").Service!;
+        await ControllerLab.Until(() => Task.FromResult(dhcp.GivenBack.Contains(sought)), () => $"{sought} was not given back");
+        await lab.HasAsync("web", "10.20.0.11");
+    }
+
+    [Fact]
     public async Task A_Service_with_an_address_of_a_pool_keeps_it_until_DHCP_has_given_the_one_it_asks_for()
     {
         await using var dhcp = await FakeAddressService.StartAsync();

@@ -10,6 +10,10 @@ internal static class RepositoryFiles
     /// <summary>The text of a file.</summary>
     public static string Read(string path) => File.ReadAllText(Path.Combine(s_root, path));
 
+    /// <summary>The texts of the files of a folder and the folders in it.</summary>
+    public static IEnumerable<string> ReadAll(string folder, string pattern) =>
+        Directory.EnumerateFiles(Path.Combine(s_root, folder), pattern, SearchOption.AllDirectories).Select(File.ReadAllText);
+
     /// <summary>The objects of a manifest, one for each document that is not empty.</summary>
     public static List<YamlMappingNode> Objects(string path)
     {
