@@ -327,7 +327,8 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
 
     private void Reschedule(LeaseEntry entry)
     {
-        entry.Link.CountUnanswered(entry, _clock.Now);
+        var now = _clock.Now;
+        entry.Link.CountUnanswered(entry, now);
         entry.Version++;
         if (entry.IsGone)
             return;
@@ -335,7 +336,7 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
         if (entry.InReady)
             due = Earlier(due, entry.Client.Lease?.ExpiresAt);
         else if (!IsHeld(entry))
-            due = Earlier(due, entry.Pending != PendingStart.None ? TimeSpan.MinValue : entry.Client.NextDeadline);
+            due = Earlier(due, entry.Pending != PendingStart.None ? TimeSpan.MinValue : LookAt(entry.Client, now));
         if (due is { } at)
             _schedule.Enqueue((entry, entry.Version), at);
     }

@@ -20,24 +20,36 @@ public sealed class PacketLinkChannel : ILinkChannel
     private const int LinkLayerAddressLength = 20;
 
     private readonly Socket _socket;
+
+    // Sends on a socket of its own, which receives nothing: one that is waited on for frames wakes us for each that has left, too.
+    private readonly Socket _sender;
     private readonly SocketAddress _destination;
 
-    private PacketLinkChannel(LinkInfo link, Socket socket, SocketAddress destination)
+    private PacketLinkChannel(LinkInfo link, Socket socket, Socket sender, SocketAddress destination)
     {
         Link = link;
         _socket = socket;
+        _sender = sender;
         _destination = destination;
     }
 
     /// <inheritdoc/>
     public LinkInfo Link { get; }
 
-    /// <summary>Opens a socket on an interface.</summary>
+    /// <summary>Opens sockets on an interface. Frames that it sends pass the filter as those of any other program of the host: it should not take outgoing ones.</summary>
     /// <exception cref="SocketException">Not permitted (CAP_NET_RAW), or the interface is gone.</exception>
     public static PacketLinkChannel Open(LinkInfo link, BpfProgram filter)
     {
         var (socket, address) = OpenSocket(link, filter);
-        return new PacketLinkChannel(link, socket, address);
+        try
+        {
+            return new PacketLinkChannel(link, socket, new Socket(AddressFamily.Packet, SocketType.Raw, ProtocolType.Unspecified), address);
+        }
+        catch
+        {
+            socket.Dispose();
+            throw;
+        }
     }
 
     /// <summary>Opens a socket for who drives it by itself, and says where it sends to.</summary>
@@ -62,7 +74,7 @@ public sealed class PacketLinkChannel : ILinkChannel
 
     /// <inheritdoc/>
     public async ValueTask SendAsync(ReadOnlyMemory<byte> frame, CancellationToken cancellationToken) =>
-        await _socket.SendToAsync(frame, SocketFlags.None, _destination, cancellationToken);
+        await _sender.SendToAsync(frame, SocketFlags.None, _destination, cancellationToken);
 
     /// <inheritdoc/>
     public ValueTask<int> ReceiveAsync(Memory<byte> buffer, CancellationToken cancellationToken) =>
@@ -90,6 +102,7 @@ public sealed class PacketLinkChannel : ILinkChannel
     public ValueTask DisposeAsync()
     {
         _socket.Dispose();
+        _sender.Dispose();
         return ValueTask.CompletedTask;
     }
 
