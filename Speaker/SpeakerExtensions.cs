@@ -109,6 +109,8 @@ internal static class SpeakerExtensions
             statuses.AnnouncersChanged += reconciler.LookAgain;
             return reconciler;
         });
+        services.AddSingleton(static provider => new BgpExplainer(
+            provider.GetRequiredService<SpeakerOptions>(), provider.GetRequiredService<IBgpPeers>(), () => provider.GetRequiredService<BfdSessions>().Watches));
         services.AddSingleton<ServiceExplainer>();
         services.AddBgp(space);
         services.AddFrrK8s(options, space);

@@ -18,15 +18,24 @@ internal static class BgpReport
         return text.ToString().TrimEnd();
     }
 
-    private static void Write(StringBuilder text, ExplainedPeer peer, bool routes)
+    /// <summary>State and last error of a session.</summary>
+    /// <param name="text">Where to.</param>
+    /// <param name="peer">The session.</param>
+    /// <param name="isGood">Whether what is asked about is well.</param>
+    public static void WriteSession(StringBuilder text, ExplainedPeer peer, bool isGood)
     {
         string vrf = peer.Vrf is "" or "default" ? "" : $" in VRF {peer.Vrf}";
-        text.Append(CultureInfo.InvariantCulture, $"  {(IsUp(peer) ? "+" : "-")} {peer.Name}  {(peer.Peer.Length == 0 ? "no session" : peer.Peer)}{vrf}  {peer.State}");
+        text.Append(CultureInfo.InvariantCulture, $"  {(isGood ? "+" : "-")} {peer.Name}  {(peer.Peer.Length == 0 ? "no session" : peer.Peer)}{vrf}  {peer.State}");
         if (peer.Since is { } since)
             text.Append(CultureInfo.InvariantCulture, $" since {since.UtcDateTime:yyyy-MM-dd HH:mm:ss'Z'} from {peer.Local}");
         text.Append('\n');
         if (peer.LastError.Length > 0)
             text.Append(CultureInfo.InvariantCulture, $"      last error: {peer.LastError}\n");
+    }
+
+    private static void Write(StringBuilder text, ExplainedPeer peer, bool routes)
+    {
+        WriteSession(text, peer, IsUp(peer));
         string pending = peer.Pending > 0 ? $", {peer.Pending} to be told" : "";
         string notCarried = peer.NotCarried > 0 ? $", {peer.NotCarried} of a family that the session does not carry" : "";
         text.Append(CultureInfo.InvariantCulture, $"      routes: {peer.Told} told{pending}{notCarried}\n");

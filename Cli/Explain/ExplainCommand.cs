@@ -18,7 +18,7 @@ internal static class ExplainCommand
             if (Split(result.GetValueOrDefault<string>()!) is null)
                 result.AddError("A Service is written NAMESPACE/NAME.");
         });
-        var speakers = SpeakerUrls.Option("A speaker's URL, as its --listen says; several, to hear of every node what its neighbours asked. One knows all but that.");
+        var speakers = SpeakerUrls.Option("A speaker's URL, as its --listen says; several, to hear of every node what its neighbours asked, and how its BGP sessions are. One knows all but that.");
         var output = new Option<string>("--output") { Description = "text or json.", DefaultValueFactory = static _ => "text" };
         output.AcceptOnlyFromAmong("text", "json");
         var command = new Command("explain", "Says who announces a Service, and why; or why nobody does.") { name, speakers, output };
@@ -55,7 +55,7 @@ internal static class ExplainCommand
         }
         foreach (var explanation in explanations)
             await output.WriteLineAsync(json ? JsonSerializer.Serialize(explanation, ExplanationJsonContext.Default.ServiceExplanation) : ExplainReport.Write(explanation));
-        return explanations.Exists(static explanation => explanation.Owner is not null && explanation.Reason is "None" or "NotOwner") ? ExitCode.Success : ExitCode.Faults;
+        return explanations.Exists(static explanation => explanation.IsAnnounced) ? ExitCode.Success : ExitCode.Faults;
     }
 
     private static (string Namespace, string Name)? Split(string text)

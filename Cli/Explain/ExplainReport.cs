@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using DynamicLb.Cli.Bgp;
 using DynamicLb.Contracts.Explanations;
 
 namespace DynamicLb.Cli.Explain;
@@ -16,6 +17,20 @@ internal static class ExplainReport
         foreach (var address in explanation.Addresses)
             text.Append(CultureInfo.InvariantCulture, $"  {address.Address} from {explanation.Source ?? "a source that is not told"}\n");
         text.Append(CultureInfo.InvariantCulture, $"  lease: {(explanation.ValidUntil is { } end ? $"until {Time(end)}" : "none, the address does not end")}\n");
+        // What is announced by BGP alone has no election, and no neighbour asks for it.
+        if (explanation.Bgp is null || explanation.Reason != "UnsupportedProtocol")
+            WriteLayer2(text, explanation);
+        if (explanation.Bgp is { } bgp)
+            WriteBgp(text, explanation.Node, bgp);
+        text.Append("\nEndpoints\n");
+        if (explanation.Endpoints.Count == 0)
+            text.Append("  none\n");
+        Table(text, explanation.Endpoints.Select(static endpoint => (endpoint.IsUsable ? "+" : "-", endpoint.Address, endpoint.Node ?? "on no node")));
+        return text.ToString().TrimEnd();
+    }
+
+    private static void WriteLayer2(StringBuilder text, ServiceExplanation explanation)
+    {
         text.Append(CultureInfo.InvariantCulture, $"  L2Advertisements: {(explanation.Advertisements.Count == 0 ? "none" : string.Join(", ", explanation.Advertisements))}\n");
 
         text.Append("\nElection\n");
@@ -36,11 +51,33 @@ internal static class ExplainReport
                 text.Append(CultureInfo.InvariantCulture, $"; {other} says that it has the address");
             text.Append('\n');
         }
-        text.Append("\nEndpoints\n");
-        if (explanation.Endpoints.Count == 0)
+    }
+
+    private static void WriteBgp(StringBuilder text, string node, ExplainedBgp bgp)
+    {
+        text.Append(CultureInfo.InvariantCulture, $"\nBGP\n  BGPAdvertisements: {(bgp.Advertisements.Count == 0 ? "none" : string.Join(", ", bgp.Advertisements))}\n");
+        Table(text, bgp.Nodes.Select(static item => (item.IsAnnouncer ? "+" : "-", item.Node, item.Why)));
+        text.Append(CultureInfo.InvariantCulture, $"\nBGP peers of {node}\n");
+        if (bgp.Peers.Count == 0)
             text.Append("  none\n");
-        Table(text, explanation.Endpoints.Select(static endpoint => (endpoint.IsUsable ? "+" : "-", endpoint.Address, endpoint.Node ?? "on no node")));
-        return text.ToString().TrimEnd();
+        foreach (var peer in bgp.Peers)
+        {
+            if (peer.Session is { } session)
+            {
+                BgpReport.WriteSession(text, session, peer.IsTold);
+                text.Append(CultureInfo.InvariantCulture, $"      {peer.Why}\n");
+            }
+            else
+            {
+                text.Append(CultureInfo.InvariantCulture, $"  {(peer.IsTold ? "+" : "-")} {peer.Name}  {peer.Why}\n");
+            }
+            foreach (var route in peer.Routes)
+            {
+                string preference = route.LocalPref is { } localPref ? $", localPref {localPref}" : "";
+                string communities = route.Communities.Count == 0 ? "" : $", communities {string.Join(' ', route.Communities)}";
+                text.Append(CultureInfo.InvariantCulture, $"      {(route.IsTold ? "+" : "-")} {route.Prefix}{preference}{communities}\n");
+            }
+        }
     }
 
     private static void Table(StringBuilder text, IEnumerable<(string Sign, string What, string Why)> rows)

@@ -79,10 +79,7 @@ internal static class BgpAnnouncementRules
             return BgpDecision.Silent(BgpSilence.NoLocalEndpoints);
 
         var labels = surroundings.Node?.Metadata.Labels;
-        var advertisements = surroundings.Config.BgpAdvertisements
-            .Where(ad => ad.Sources.Contains(source.Name) && LabelSelector.AnyMatches(ad.NodeSelectors, labels)
-                && LabelSelector.AnyMatches(ad.ServiceSelectors, service.Metadata.Labels))
-            .ToList();
+        var advertisements = AdvertisementsOf(service, source, surroundings.Config).Where(ad => LabelSelector.AnyMatches(ad.NodeSelectors, labels)).ToList();
         if (advertisements.Count == 0)
             return BgpDecision.Silent(BgpSilence.NoMatchingAdvertisement);
         if (HasConflict(advertisements, addresses))
@@ -93,6 +90,10 @@ internal static class BgpAnnouncementRules
     /// <summary>The route that an advertisement makes of an address.</summary>
     public static BgpPrefix PrefixOf(IPAddress address, BgpAdvertisement advertisement) =>
         BgpPrefix.Of(address, address.AddressFamily == System.Net.Sockets.AddressFamily.InterNetwork ? advertisement.AggregationLength : advertisement.AggregationLengthV6);
+
+    /// <summary>The advertisements of a pool that select a Service, whatever the node.</summary>
+    public static IEnumerable<BgpAdvertisement> AdvertisementsOf(Service service, AddressSource source, LoadBalancerConfig config) =>
+        config.BgpAdvertisements.Where(ad => ad.Sources.Contains(source.Name) && LabelSelector.AnyMatches(ad.ServiceSelectors, service.Metadata.Labels));
 
     /// <summary>Whether two advertisements say different things of one route to one peer.</summary>
     private static bool HasConflict(List<BgpAdvertisement> advertisements, List<IPAddress> addresses)

@@ -42,8 +42,12 @@ internal sealed partial class BgpPeers(SpeakerOptions options, IEnumerable<IBfdS
     ];
 
     /// <summary>What a peer is to know, in order. Thread-safe.</summary>
-    public IReadOnlyList<string> RoutesOf(string peer) =>
-        _tables?.TryGetValue(peer, out var table) == true ? [.. table.Keys.Order().Select(static prefix => prefix.ToString())] : [];
+    public IReadOnlyList<string> RoutesOf(string peer) => TableOf(peer) is { } table ? [.. table.Keys.Order().Select(static prefix => prefix.ToString())] : [];
+
+    IReadOnlyList<BgpPeerView>? IBgpPeers.Sessions => Views;
+
+    /// <summary>What a peer is to know; null for a peer that is told nothing. Thread-safe.</summary>
+    public IReadOnlyDictionary<BgpPrefix, BgpRouteAttributes>? TableOf(string peer) => _tables?.GetValueOrDefault(peer);
 
     /// <summary>Takes up a configuration.</summary>
     /// <param name="config">The configuration.</param>

@@ -34,6 +34,17 @@ internal static class BgpRoutes
         return tables;
     }
 
+    /// <summary>Communities, as a BGPAdvertisement has them.</summary>
+    public static List<string> CommunitiesOf(BgpRouteAttributes attributes)
+    {
+        var communities = new List<string>();
+        foreach (uint community in attributes.Communities)
+            communities.Add(new BgpCommunity(false, community, 0, 0).ToString());
+        foreach (var community in attributes.LargeCommunities)
+            communities.Add(new BgpCommunity(true, community.Global, community.First, community.Second).ToString());
+        return communities;
+    }
+
     private static Dictionary<BgpPrefix, BgpRouteAttributes> Table(IReadOnlyCollection<BgpDecision> decisions, string peer)
     {
         var of = new Dictionary<BgpAdvertisement, BgpRouteAttributes>(ReferenceEqualityComparer.Instance);

@@ -9,6 +9,12 @@ internal interface IBgpPeers
     /// <summary>Names of the peers that are told something.</summary>
     IEnumerable<string> Names { get; }
 
+    /// <summary>Sessions of our own; null where another program has them. Thread-safe.</summary>
+    IReadOnlyList<BgpPeerView>? Sessions { get; }
+
+    /// <summary>What a peer is to know; null for a peer that is told nothing. Thread-safe.</summary>
+    IReadOnlyDictionary<BgpPrefix, BgpRouteAttributes>? TableOf(string peer);
+
     /// <summary>Takes up a configuration.</summary>
     /// <param name="config">The configuration.</param>
     /// <param name="labels">Labels of this node.</param>

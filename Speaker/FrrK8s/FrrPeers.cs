@@ -17,11 +17,16 @@ internal sealed partial class FrrPeers(SpeakerOptions options, string space, str
 
     private Dictionary<string, string> _faults = new(StringComparer.Ordinal);
     private Dictionary<string, (BgpPeer Peer, BgpPassword Password)> _peers = new(StringComparer.Ordinal);
-    private IReadOnlyDictionary<string, IReadOnlyDictionary<BgpPrefix, BgpRouteAttributes>> _tables = new Dictionary<string, IReadOnlyDictionary<BgpPrefix, BgpRouteAttributes>>();
+    private volatile IReadOnlyDictionary<string, IReadOnlyDictionary<BgpPrefix, BgpRouteAttributes>> _tables = new Dictionary<string, IReadOnlyDictionary<BgpPrefix, BgpRouteAttributes>>();
     private IReadOnlyList<BfdProfile> _profiles = [];
     private string _hostName = options.NodeName;
 
     public IEnumerable<string> Names => _peers.Keys;
+
+    /// <summary>FRR has them.</summary>
+    public IReadOnlyList<BgpPeerView>? Sessions => null;
+
+    public IReadOnlyDictionary<BgpPrefix, BgpRouteAttributes>? TableOf(string peer) => _tables.GetValueOrDefault(peer);
 
     public bool Configure(
         LoadBalancerConfig config, IReadOnlyDictionary<string, string>? labels, Func<BgpPeer, (BgpPassword Password, string? Fault)> password,
@@ -82,12 +87,7 @@ internal sealed partial class FrrPeers(SpeakerOptions options, string space, str
         var routes = new List<FrrRoute>();
         foreach (var (prefix, attributes) in table ?? new Dictionary<BgpPrefix, BgpRouteAttributes>())
         {
-            var communities = new List<string>();
-            foreach (uint community in attributes.Communities)
-                communities.Add($"{community >> 16}:{community & 0xffff}");
-            foreach (var community in attributes.LargeCommunities)
-                communities.Add($"large:{community}");
-            routes.Add(new FrrRoute(prefix.ToString(), attributes.LocalPref == BgpRoutes.DefaultLocalPref ? null : attributes.LocalPref, communities));
+            routes.Add(new FrrRoute(prefix.ToString(), attributes.LocalPref == BgpRoutes.DefaultLocalPref ? null : attributes.LocalPref, BgpRoutes.CommunitiesOf(attributes)));
         }
         return routes;
     }

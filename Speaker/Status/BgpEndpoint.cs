@@ -17,7 +17,8 @@ internal static class BgpEndpoint
     internal static BgpExplanation Explain(string node, BgpPeers peers, IReadOnlyList<IBfdWatch> watches) => new(
         node, [.. peers.Views.Select(view => Explain(view, peers.RoutesOf(view.Name), watches))]);
 
-    private static ExplainedPeer Explain(BgpPeerView view, IReadOnlyList<string> routes, IReadOnlyList<IBfdWatch> watches)
+    /// <summary>A session, with BFD of its path.</summary>
+    internal static ExplainedPeer Explain(BgpPeerView view, IReadOnlyList<string> routes, IReadOnlyList<IBfdWatch> watches)
     {
         var status = view.Status;
         return new ExplainedPeer(view.Name, view.Label, view.Vrf, status.State.ToString())

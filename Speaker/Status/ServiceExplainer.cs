@@ -11,8 +11,12 @@ using DynamicLb.Speaker.Services;
 namespace DynamicLb.Speaker.Status;
 
 /// <summary>Says why a Service is announced, or not, and by whom: <see cref="AnnouncementRules"/> once more, with every step told. Thread-safe.</summary>
-internal sealed class ServiceExplainer(SpeakerOptions options, ServiceReconciler reconciler, AnnouncementTable table, ILinkMonitor links)
+internal sealed class ServiceExplainer(SpeakerOptions options, ServiceReconciler reconciler, AnnouncementTable table, ILinkMonitor links, BgpExplainer bgp)
 {
+    internal const string Excluded = "labelled exclude-from-external-load-balancers";
+    internal const string NoNetwork = "its condition NetworkUnavailable is true";
+    internal const string NoLocalEndpoint = "hosts no usable endpoint, and externalTrafficPolicy is Local";
+
     /// <summary>What there is to say; null when there is no such Service.</summary>
     public ServiceExplanation? Explain(NamespacedName name)
     {
@@ -25,8 +29,12 @@ internal sealed class ServiceExplainer(SpeakerOptions options, ServiceReconciler
             : reconciler.DecisionOf(name) ?? AnnouncementRules.Decide(service, slices, surroundings);
         var standing = surroundings is null ? [] : AnnouncementRules.Standings(service, slices, surroundings, nodes);
         var addresses = (service.Status.LoadBalancer.Ingress ?? []).Where(static entry => entry.Ip is not null).Select(entry => Describe(entry.Ip!)).ToList();
-        return new ServiceExplanation(name.ToString(), options.NodeName, Sentence(service, decision, addresses), decision.Reason.ToString(), decision.Owner)
+        var byBgp = options.Common.Serves(service) ? bgp.Explain(seen) : null;
+        string verdict = byBgp is null ? Sentence(service, decision, addresses)
+            : decision.Reason == SilenceReason.UnsupportedProtocol ? byBgp.Verdict : $"{Sentence(service, decision, addresses)}; {byBgp.Verdict}";
+        return new ServiceExplanation(name.ToString(), options.NodeName, verdict, decision.Reason.ToString(), decision.Owner)
         {
+            Bgp = byBgp,
             Addresses = addresses,
             Source = service.Metadata.Annotation(Annotations.AllocatedFromPool),
             ValidUntil = AnnouncementRules.TryReadEnd(service, out var end) ? end : null,
@@ -64,11 +72,11 @@ internal sealed class ServiceExplainer(SpeakerOptions options, ServiceReconciler
             StandingVerdict.LessPreferred => $"less preferred (weight {standing.Score})",
             StandingVerdict.NotCurrent => "another node announces already, and owners are sticky",
             StandingVerdict.NotAlive => "its speaker is not alive, as far as this one can tell",
-            StandingVerdict.Excluded => "labelled exclude-from-external-load-balancers",
-            StandingVerdict.NoNetwork => "its condition NetworkUnavailable is true",
+            StandingVerdict.Excluded => Excluded,
+            StandingVerdict.NoNetwork => NoNetwork,
             StandingVerdict.NotSelected => "no L2Advertisement of the pool selects it",
             StandingVerdict.NotHeard => "is not heard on the segment of the address",
-            StandingVerdict.NoEndpoint => "hosts no usable endpoint, and externalTrafficPolicy is Local",
+            StandingVerdict.NoEndpoint => NoLocalEndpoint,
             _ => standing.Verdict.ToString(),
         },
         standing.Verdict is StandingVerdict.Elected or StandingVerdict.LaterInOrder or StandingVerdict.LessPreferred or StandingVerdict.NotCurrent, standing.Score);
@@ -101,7 +109,7 @@ internal sealed class ServiceExplainer(SpeakerOptions options, ServiceReconciler
         SilenceReason.NoIPAllocated => "has no address yet: see its Events for what the controller says",
         SilenceReason.InvalidIP => "its status has an address that cannot be read",
         SilenceReason.IpNotAllowed => "its addresses lie in no pool of the configuration",
-        SilenceReason.UnsupportedProtocol => "no L2Advertisement is for its pool",
+        SilenceReason.UnsupportedProtocol => "no L2Advertisement and no BGPAdvertisement is for its pool",
         SilenceReason.NoMatchingAdvertisement => "no L2Advertisement of its pool selects it",
         SilenceReason.SharedIPWithServiceSelector => "its address is shared, which does not go with an L2Advertisement that selects Services",
         SilenceReason.LeaseExpired => "its lease has ended and was not renewed",

@@ -6,8 +6,8 @@ namespace DynamicLb.Contracts.Explanations;
 /// <param name="Service"><c>namespace/name</c>.</param>
 /// <param name="Node">The node whose speaker says it.</param>
 /// <param name="Verdict">One sentence: who announces it, or why nobody does.</param>
-/// <param name="Reason">The reason by name: <c>None</c> when this node announces.</param>
-/// <param name="Owner">The node that announces; null for none.</param>
+/// <param name="Reason">The reason by name, of layer 2: <c>None</c> when this node announces. <c>UnsupportedProtocol</c> where the pool is not announced by it.</param>
+/// <param name="Owner">The node that announces by layer 2; null for none.</param>
 public sealed record ServiceExplanation(string Service, string Node, string Verdict, string Reason, string? Owner)
 {
     /// <summary>Its addresses.</summary>
@@ -30,6 +30,14 @@ public sealed record ServiceExplanation(string Service, string Node, string Verd
 
     /// <summary>Interfaces of this node.</summary>
     public IReadOnlyList<ExplainedInterface> Interfaces { get; init; } = [];
+
+    /// <summary>What BGP has to do with it; null where its pool is not announced by it.</summary>
+    public ExplainedBgp? Bgp { get; init; }
+
+    /// <summary>Whether it is announced, as far as the node that answers can tell: other nodes' BGP sessions it cannot.</summary>
+    [JsonIgnore]
+    public bool IsAnnounced => (Owner is not null && Reason is "None" or "NotOwner")
+        || (Bgp is not null && (Bgp.Peers.Any(static peer => peer.IsTold) || Bgp.Nodes.Any(node => node.IsAnnouncer && node.Node != Node)));
 }
 
 /// <summary>An address of a Service.</summary>

@@ -1,5 +1,7 @@
 using System.Text.Json;
 using System.Text.RegularExpressions;
+using DynamicLb.Contracts.Explanations;
+using DynamicLb.Lab;
 using DynamicLb.Lab.Bgp;
 using DynamicLb.Tests.Network.Support;
 using static DynamicLb.Tests.Network.Support.BgpLab;
@@ -94,6 +96,11 @@ public sealed partial class BgpTests
         Assert.Contains("10.20.0.0/16", third, StringComparison.Ordinal);
         Assert.Equal(3, await lab.MetricAsync("node1", "metallb_bgp_session_up"));
         Assert.Equal(0, await lab.MetricAsync("node1", "metallb_bgp_pending_prefixes_total"));
+        await SeenAsync(() => ExplainAsync(lab, "text"), lab, "default/web: announced by BGP from this node, node1, to 3 of 3 peers");
+        var explained = JsonSerializer.Deserialize(await ExplainAsync(lab, "json"), ExplanationJsonContext.Default.ServiceExplanation)!.Bgp!;
+        Assert.All(explained.Peers, static peer => Assert.Equal(["10.20.0.0/16", "10.20.0.100/32"], peer.Routes.Select(static told => told.Prefix)));
+        Assert.Equal(["64513:7", "65535:65281", "large:64513:1:2"], explained.Peers[1].Routes[1].Communities);
+        Assert.Equal([null, 150u, null], explained.Peers.Select(static peer => peer.Routes[1].LocalPref));
 
         // A wrong AS number with one peer, a wrong password with another: NOTIFICATION in words, and the session of the third stays.
         string since = Since().Match(await bird.ShowAsync("show protocols node1", Cancelled)).Value;
@@ -102,6 +109,9 @@ public sealed partial class BgpTests
         await SeenAsync(async () => Received().Match(await frr.ShowAsync("show bgp neighbors 10.20.0.11", Cancelled)).Value.Split(' ')[^1], lab, "2", "3", "4", "5", "6", "7", "8", "9");
         await SeenAsync(() => Task.FromResult(lab.Logs()), lab, "NOTIFICATION sent: OPEN message error: bad peer AS");
         await SeenAsync(async () => await gobgp.ShowAsync("neighbor 10.20.0.11", Cancelled), lab, "BGP state = ACTIVE", "BGP state = IDLE", "BGP state = active", "BGP state = idle");
+        // The router refuses the password in silence, and the AS in words.
+        await SeenAsync(() => ExplainAsync(lab, "text"), lab, "last error: OPEN message error: bad peer AS");
+        Assert.Contains("default/web: announced by BGP from this node, node1, to 1 of 3 peers", await ExplainAsync(lab, "text"), StringComparison.Ordinal);
         Assert.Equal(since, Since().Match(await bird.ShowAsync("show protocols node1", Cancelled)).Value);
 
         await ConfigureAsync(lab, Peers + Pools);
@@ -251,6 +261,9 @@ public sealed partial class BgpTests
           [neighbors.transport.config]
             passive-mode = true
         """;
+
+    private static Task<string> ExplainAsync(SpeakerLab lab, string output) =>
+        lab.Network["node1"].Namespace.RunAsync("sh", ["-c", $"dotnet {Programs.PathOf("Cli")} explain default/web --output {output} || test $? = 1"], Cancelled);
 
     [GeneratedRegex("Notifications: +[0-9]+ +[0-9]+", RegexOptions.None, matchTimeoutMilliseconds: 1000)]
     private static partial Regex Received();

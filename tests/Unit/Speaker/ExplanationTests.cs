@@ -133,5 +133,6 @@ public sealed class ExplanationTests
         _parts.Services.Set(Service());
     }
 
-    private ServiceExplanation? Explain() => new ServiceExplainer(_parts.Options, _parts.Reconciler, _parts.Table, _parts.Links).Explain(Web);
+    private ServiceExplanation? Explain() =>
+        new ServiceExplainer(_parts.Options, _parts.Reconciler, _parts.Table, _parts.Links, new BgpExplainer(_parts.Options, new FakeBgpPeers(), static () => [])).Explain(Web);
 }
