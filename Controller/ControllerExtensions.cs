@@ -77,7 +77,11 @@ internal static class ControllerExtensions
         // What it does
         services.AddSingleton(static provider => new EventRecorder(
             provider.GetRequiredService<IKubernetesClient>(), "metallb-controller", null, provider.GetRequiredService<TimeProvider>(),
-            provider.GetRequiredService<ILogger<EventRecorder>>()));
+            provider.GetRequiredService<ILogger<EventRecorder>>())
+        {
+            // Addresses first. Only asked when both are there: the reconciler tells Events itself.
+            YieldsTo = () => provider.GetRequiredService<ServiceReconciler>().IsBusy,
+        });
         services.AddSingleton<IEventRecorder>(static provider => provider.GetRequiredService<EventRecorder>());
         services.AddSingleton(provider => new ServiceStatusWriter(
             provider.GetRequiredService<KubernetesClient>().Fenced(() => NotLeading(provider, options)), provider.GetRequiredService<TimeProvider>()));

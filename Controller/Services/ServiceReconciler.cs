@@ -75,6 +75,9 @@ internal sealed partial class ServiceReconciler : IDisposable
     /// <summary>How often a Service was looked at.</summary>
     public long Reconciled => Volatile.Read(ref _reconciled);
 
+    /// <summary>Whether more Services wait to be looked at than are being looked at. Thread-safe.</summary>
+    public bool IsBusy => _queue.Count > 0;
+
     /// <summary>Whether every Service that was there at the beginning has been looked at.</summary>
     public bool HasPassed => _ready && _firstPass.IsEmpty;
 

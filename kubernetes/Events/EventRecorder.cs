@@ -29,15 +29,24 @@ public interface IEventRecorder
 public sealed partial class EventRecorder(IKubernetesClient client, string component, string? host, TimeProvider time, ILogger<EventRecorder> logger)
     : IEventRecorder
 {
-    /// <summary>Events that may wait to be written.</summary>
-    public const int Capacity = 1000;
+    /// <summary>Events that may wait to be written: those of a cluster whose Services all get their address at once.</summary>
+    public const int Capacity = 16_384;
+
+    /// <summary>The longest that an Event waits for what <see cref="YieldsTo"/> tells.</summary>
+    public static readonly TimeSpan MostDelay = TimeSpan.FromSeconds(10);
 
     private const int Remembered = 4096;
+    private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(50);
     private static readonly TimeSpan SameFor = TimeSpan.FromMinutes(10);
 
     private readonly Channel<Entry> _queue = Channel.CreateBounded<Entry>(
         new BoundedChannelOptions(Capacity) { FullMode = BoundedChannelFullMode.Wait, SingleReader = true });
     private readonly Dictionary<Key, Written> _written = [];
+
+    /// <summary>
+    /// Whether something is being written that matters more: an Event costs the API server as much as an address. Asked from the loop that writes: must be thread-safe, and cheap.
+    /// </summary>
+    public Func<bool> YieldsTo { get; init; } = static () => false;
 
     /// <inheritdoc/>
     public void Normal(KubernetesObject about, string reason, string message) => Record(about, "Normal", reason, message);
@@ -50,6 +59,8 @@ public sealed partial class EventRecorder(IKubernetesClient client, string compo
     {
         await foreach (var entry in _queue.Reader.ReadAllAsync(cancellationToken))
         {
+            while (YieldsTo() && time.GetElapsedTime(entry.Since) < MostDelay)
+                await Task.Delay(Pause, time, cancellationToken);
             try
             {
                 await WriteAsync(entry, cancellationToken);
@@ -75,7 +86,7 @@ public sealed partial class EventRecorder(IKubernetesClient client, string compo
         // The API refuses messages of more than 1024 characters.
         string text = message.Length <= 1024 ? message : message[..1021] + "...";
         var name = NamespacedName.Of(about);
-        if (!_queue.Writer.TryWrite(new Entry(new Key(about.Metadata.Uid, name, type, reason, text), name, reference, time.GetUtcNow())))
+        if (!_queue.Writer.TryWrite(new Entry(new Key(about.Metadata.Uid, name, type, reason, text), name, reference, time.GetUtcNow(), time.GetTimestamp())))
             LogDropped(logger, reason, name.ToString());
     }
 
@@ -124,7 +135,7 @@ public sealed partial class EventRecorder(IKubernetesClient client, string compo
 
     private readonly record struct Key(string? Uid, NamespacedName About, string Type, string Reason, string Message);
 
-    private readonly record struct Entry(Key Key, NamespacedName About, ObjectReference Reference, DateTimeOffset At);
+    private readonly record struct Entry(Key Key, NamespacedName About, ObjectReference Reference, DateTimeOffset At, long Since);
 
     private readonly record struct Written(string Name, int Count, DateTimeOffset At);
 
