@@ -1,3 +1,6 @@
+using System.Text.Json;
+using DynamicLb.Lab;
+
 namespace DynamicLb.Tests.Cluster.Manifests;
 
 /// <summary>manifests/dynamiclb.yaml on a real API server with RBAC: accepted as it stands, and the rights in it are enough and not more.</summary>
@@ -14,6 +17,26 @@ public sealed class ManifestTests(ManifestCluster cluster) : IClassFixture<Manif
         Assert.All(cluster.Applied, line => Assert.EndsWith(" created", line, StringComparison.Ordinal));
         Assert.Equal(cluster.Applied.Count, lines.Length);
         Assert.All(lines, line => Assert.EndsWith(" unchanged", line, StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task The_network_policy_is_accepted_and_names_the_controller_and_the_ports_that_it_listens_on()
+    {
+        string file = Path.Combine(Repository.Root, "manifests", "network-policy.yaml");
+        var applied = await cluster.Kubectl.RunAsync(["apply", "--validate=true", "-f", file, "-o", "json"], cancellationToken: Token);
+        var deployment = await cluster.Kubectl.RunAsync(["-n", Own, "get", "deployment", "controller", "-o", "json"], cancellationToken: Token);
+
+        using var policy = JsonDocument.Parse(applied);
+        using var controller = JsonDocument.Parse(deployment);
+        var spec = policy.RootElement.GetProperty("spec");
+        var template = controller.RootElement.GetProperty("spec").GetProperty("template");
+        var labels = template.GetProperty("metadata").GetProperty("labels");
+        Assert.All(
+            spec.GetProperty("podSelector").GetProperty("matchLabels").EnumerateObject(),
+            label => Assert.Equal(label.Value.GetString(), labels.GetProperty(label.Name).GetString()));
+        var open = spec.GetProperty("ingress").EnumerateArray().SelectMany(static rule => rule.GetProperty("ports").EnumerateArray()).Select(static port => port.GetProperty("port").GetInt32());
+        var listens = template.GetProperty("spec").GetProperty("containers")[0].GetProperty("ports").EnumerateArray().Select(static port => port.GetProperty("containerPort").GetInt32());
+        Assert.Empty(listens.Except(open));
     }
 
     [Theory]
