@@ -36,7 +36,8 @@ public static class Annotations
     public const string LeaseMacs = "dynamiclb.io/lease-macs";
 
     /// <summary>
-    /// Written by the controller where a Service's lease does not go by the Service's own name, because it shares another's: <c>namespace/name@uid</c> of the lease.
+    /// Written by the controller where a Service's lease does not go by the Service's own name, because it shares another's or asked for another address:
+    /// <c>namespace/name@uid</c> of the lease; where that of one family goes by yet another name, <c>,4=</c> or <c>,6=</c> and the same of that one.
     /// </summary>
     public const string Lease = "dynamiclb.io/lease";
 

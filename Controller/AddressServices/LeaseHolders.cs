@@ -15,6 +15,20 @@ internal sealed record HeldLease(string Source, NamespacedName Name, string? Uid
 {
     private const int LongestName = 63;
 
+    /// <summary>The lease of one family, where that goes by another name, since the Service asked for another address of that family alone.</summary>
+    public LeasePart? Apart { get; init; }
+
+    /// <summary>The lease of a family.</summary>
+    public LeaseId IdOf(AddressFamily family) => new(Apart?.Family == family ? Apart.Name : Name, family);
+
+    /// <summary>The UID of the lease of a family.</summary>
+    public string? UidOf(AddressFamily family) => Apart?.Family == family ? Apart.Uid : Uid;
+
+    /// <summary>The same with that of another lease in one family.</summary>
+    public HeldLease With(AddressFamily family, HeldLease lease) => Apart is null || Apart.Family == family
+        ? this with { Apart = new LeasePart(family, lease.Name, lease.Uid) }
+        : lease with { Apart = Apart };
+
     /// <summary>The lease under a Service's own name.</summary>
     public static HeldLease Own(string source, NamespacedName service, string? uid) => new(source, service, uid);
 
@@ -39,7 +53,8 @@ internal sealed record HeldLease(string Source, NamespacedName Name, string? Uid
     }
 
     /// <summary>As it is written to a Service that goes by it, unless it goes by the Service's own name; else null.</summary>
-    public string? Annotation(NamespacedName service) => Name == service ? null : $"{Name}@{Uid}";
+    public string? Annotation(NamespacedName service) => Apart is { } other ? $"{Name}@{Uid},{(other.Family == AddressFamily.InterNetwork ? 4 : 6)}={other.Name}@{other.Uid}"
+        : Name == service ? null : $"{Name}@{Uid}";
 
     private static HeldLease Marked(string source, NamespacedName service, string? uid, string mark)
     {
@@ -50,10 +65,28 @@ internal sealed record HeldLease(string Source, NamespacedName Name, string? Uid
     /// <summary>Reads what <see cref="Annotation"/> wrote; null when there is nothing to read.</summary>
     public static HeldLease? Parse(string source, string? annotation)
     {
-        int at = annotation?.IndexOf('@') ?? -1;
-        return at > 0 && NamespacedName.TryParse(annotation![..at], out var name) ? new HeldLease(source, name, at + 1 < annotation.Length ? annotation[(at + 1)..] : null) : null;
+        string[] parts = (annotation ?? "").Split(',');
+        if (ParsePart(parts[0]) is not { } first)
+            return null;
+        var family = parts is not [_, ['4' or '6', '=', ..]] ? AddressFamily.Unspecified : parts[1][0] == '4' ? AddressFamily.InterNetwork : AddressFamily.InterNetworkV6;
+        return new HeldLease(source, first.Name, first.Uid)
+        {
+            Apart = family != AddressFamily.Unspecified && ParsePart(parts[1][2..]) is { } other ? new LeasePart(family, other.Name, other.Uid) : null,
+        };
+    }
+
+    private static (NamespacedName Name, string? Uid)? ParsePart(string text)
+    {
+        int at = text.IndexOf('@');
+        return at > 0 && NamespacedName.TryParse(text[..at], out var name) ? (name, at + 1 < text.Length ? text[(at + 1)..] : null) : null;
     }
 }
+
+/// <summary>The lease of one family of a Service whose other address goes by another name.</summary>
+/// <param name="Family">The family.</param>
+/// <param name="Name">The name of the lease.</param>
+/// <param name="Uid">Its UID.</param>
+internal sealed record LeasePart(AddressFamily Family, NamespacedName Name, string? Uid);
 
 /// <summary>
 /// Which Services have which lease, and which address it is: Services that may share an address share a lease. Pure. Not thread-safe.
@@ -62,13 +95,18 @@ internal sealed class LeaseHolders
 {
     private readonly Dictionary<NamespacedName, HeldLease> _of = [];
     private readonly Dictionary<(string Source, NamespacedName Name), Use> _uses = [];
+    private readonly Dictionary<(string Source, NamespacedName Name), Use> _parts = [];
     private readonly Dictionary<IPAddress, HeldLease> _addresses = [];
 
     /// <summary>The lease that a Service has, or null.</summary>
     public HeldLease? Get(NamespacedName service) => _of.GetValueOrDefault(service);
 
     /// <summary>The Services that have a lease.</summary>
-    public IReadOnlyCollection<NamespacedName> Of(string source, NamespacedName lease) => _uses.TryGetValue((source, lease), out var use) ? [.. use.Holders.Keys] : [];
+    public IReadOnlyCollection<NamespacedName> Of(string source, NamespacedName lease) =>
+        _uses.TryGetValue((source, lease), out var use) || _parts.TryGetValue((source, lease), out use) ? [.. use.Holders.Keys] : [];
+
+    /// <summary>Whether a Service has its lease alone; false when it has none.</summary>
+    public bool IsAlone(NamespacedName service) => Get(service) is { } lease && _uses[(lease.Source, lease.Name)].Holders.Count == 1;
 
     /// <summary>Gives a Service a lease: the one it has, if nobody who cannot share with it has it too; else one that it can share; else a new one.</summary>
     /// <param name="applicant">The Service.</param>
@@ -96,7 +134,11 @@ internal sealed class LeaseHolders
         }
         var left = before is not null && before != lease ? Leave(applicant.Name) : null;
         if (!_uses.TryGetValue((source, lease.Name), out var joined))
+        {
             _uses[(source, lease.Name)] = joined = new Use(lease);
+            if (lease.Apart is { } other)
+                _parts[(source, other.Name)] = joined;
+        }
         joined.Holders[applicant.Name] = applicant;
         _of[applicant.Name] = lease;
         return (lease, left);
@@ -111,6 +153,8 @@ internal sealed class LeaseHolders
         if (use.Holders.Count > 0)
             return null;
         _uses.Remove((lease.Source, lease.Name));
+        if (lease.Apart is { } other)
+            _parts.Remove((lease.Source, other.Name));
         foreach (var family in (ReadOnlySpan<AddressFamily>)[AddressFamily.InterNetwork, AddressFamily.InterNetworkV6])
             Claim(use, family, null);
         return lease;
@@ -130,6 +174,9 @@ internal sealed class LeaseHolders
     public bool MayHave(Applicant applicant, string source, IPAddress address) =>
         _addresses.TryGetValue(address, out var lease) && lease.Source == source
         && (lease == Get(applicant.Name) || (applicant.Sharing is not null && _uses.TryGetValue((source, lease.Name), out var use) && use.Permits(applicant)));
+
+    /// <summary>Whether an address is that of the lease which a Service has.</summary>
+    public bool Has(NamespacedName service, IPAddress address) => _addresses.TryGetValue(address, out var lease) && lease == Get(service);
 
     /// <summary>Whether an address is that of another lease.</summary>
     public bool IsOthers(HeldLease lease, IPAddress address) => _addresses.TryGetValue(address, out var other) && other.Name != lease.Name;

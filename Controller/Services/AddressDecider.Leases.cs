@@ -104,11 +104,11 @@ internal sealed partial class AddressDecider
         bool isPending = false, isUnable = false;
         foreach (var family in families)
         {
-            var id = new LeaseId(lease.Name, family);
+            var id = lease.IdOf(family);
             var before = new TenureBefore(
                 ours ? current.FirstOrDefault(address => address.AddressFamily == family && !_holders.IsOthers(lease, address)) : null, WrittenEnd(service), failed.FirstOrDefault(address => address.AddressFamily == family),
                 request.Addresses.FirstOrDefault(address => address.AddressFamily == family));
-            var view = Checked(broker.Want(id, lease.Uid, before.Named, before.Held), lease, family);
+            var view = Checked(broker.Want(id, lease.UidOf(family), before.Named, before.Held), lease, family);
             var tenure = LeasePolicy.Judge(source.OnLeaseChange, view, before, time.GetUtcNow());
             if (tenure.Address is not null && _holders.Claim(lease, family, tenure.Address) is not null)
                 tenure = tenure with { Address = null };
@@ -133,7 +133,7 @@ internal sealed partial class AddressDecider
             validUntil = Earlier(validUntil, tenure.ValidUntil);
         }
         foreach (var family in new[] { AddressFamily.InterNetwork, AddressFamily.InterNetworkV6 }.Except(families))
-            broker.Release(new LeaseId(lease.Name, family));
+            broker.Release(lease.IdOf(family));
         return Conclude(service, applicant, request, source, current, addresses, failures, quiet, new Conclusion(lease, ours, families.Count, isPending, isUnable, cause, validUntil, lookAgain, macs));
     }
 
@@ -268,8 +268,11 @@ internal sealed partial class AddressDecider
 
     private void GiveBack(HeldLease? lease)
     {
-        if (lease is not null)
-            brokers.Find(lease.Source)?.Release(lease.Name);
+        if (lease is null || brokers.Find(lease.Source) is not { } broker)
+            return;
+        broker.Release(lease.Name);
+        if (lease.Apart is { } other)
+            broker.Release(other.Name);
     }
 
     private sealed record Conclusion(

@@ -67,6 +67,54 @@ internal sealed partial class AddressDecider
         return Lease(service, applicant, request, source, []);
     }
 
+    /// <summary>Of a Service that has leased addresses of both families, and asks for one of them and another in place of the other: that one. Else null.</summary>
+    private IPAddress? OtherAskedFor(Service service, ServiceRequest request, AddressServiceSource source, IReadOnlyList<IPAddress> current)
+    {
+        var name = NamespacedName.Of(service);
+        if (request.Addresses.Count != 2 || current.Count != 2 || LeasedFrom(service)?.Name != source.Name || _holders.Get(name)?.Source != source.Name || !_holders.IsAlone(name))
+            return null;
+        return request.Addresses.Except(current).ToList() is [var asked] && FamiliesFrom(source, request) is not null && !_holders.Has(name, asked) ? asked : null;
+    }
+
+    /// <summary>Leases an address beside those of both families that a Service has, of which it is to replace one.</summary>
+    private Outcome TryOne(Service service, Applicant applicant, ServiceRequest request, AddressServiceSource source, IReadOnlyList<IPAddress> current, IPAddress asked)
+    {
+        var name = applicant.Name;
+        var replaced = current.First(address => address.AddressFamily == asked.AddressFamily);
+        if (brokers.Find(source.Name) is not { } broker)
+            return Keep(service, current, false);
+        string wanted = string.Join(", ", request.Addresses);
+        if (_refused.TryGetValue(name, out var refused) && refused.Asked == wanted && time.GetElapsedTime(refused.At) is var elapsed && elapsed < TryAgainAfter)
+            return Stay(service, applicant, request, source, current, TryAgainAfter - elapsed);
+
+        var held = _holders.Get(name)!;
+        var trial = HeldLease.Trial(source.Name, name, service.Metadata.Uid, asked.ToString(), held.IdOf(asked.AddressFamily).Name);
+        if (_trials.TryGetValue(name, out var before) && before != trial)
+            GiveBack(before);
+        _trials[name] = trial;
+        var view = Checked(broker.Want(new LeaseId(trial.Name, asked.AddressFamily), trial.Uid, asked), trial, asked.AddressFamily);
+        if (view.Address is null)
+        {
+            Tell(
+                service, name, "AddressPending", $"waiting for {asked} from \"{source.Name}\", {replaced} is kept until then{(view.Cause is null ? "" : $": {view.Cause}")}",
+                warning: view.Cause is not null);
+            return Stay(service, applicant, request, source, current, null);
+        }
+        if (!view.Address.Equals(asked))
+        {
+            DropTrial(name);
+            _refused[name] = (wanted, time.GetTimestamp());
+            Tell(service, name, "AddressDiffers", $"asked for {asked}, but DHCP gave {view.Address} through \"{source.Name}\": {replaced} is kept");
+            return Stay(service, applicant, request, source, current, TryAgainAfter);
+        }
+        _trials.Remove(name);
+        _refused.Remove(name);
+        broker.Release(held.IdOf(asked.AddressFamily));
+        _holders.Leave(name);
+        _holders.Join(applicant, service.Metadata.Uid, source.Name, held.With(asked.AddressFamily, trial), []);
+        return Lease(service, applicant, request, source, [.. current.Where(address => !address.Equals(replaced))]);
+    }
+
     /// <summary>Leaves a Service what it has, from a lease or a pool; when that is not to be had any more, what it asks for is all there is to wait for.</summary>
     private Outcome Stay(Service service, Applicant applicant, ServiceRequest request, AddressServiceSource source, IReadOnlyList<IPAddress> current, TimeSpan? lookAgain)
     {

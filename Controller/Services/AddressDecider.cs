@@ -156,6 +156,8 @@ internal sealed partial class AddressDecider(LeaseBrokers brokers, NamespaceLabe
             var source = ServiceFor(service, applicant, request, current);
             if (source is not null && AsksForAnother(applicant, request, source, current))
                 return Try(service, applicant, request, source, current);
+            if (source is not null && OtherAskedFor(service, request, source, current) is { } asked)
+                return TryOne(service, applicant, request, source, current, asked);
             DropTrial(name);
             return source is not null ? Lease(service, applicant, request, source, current) : Allocate(service, applicant, request, current);
         }

@@ -174,6 +174,66 @@ public sealed class LeaseLifeTests
         await ControllerLab.Until(async () => (await lab.GetAsync("web")).Status.LoadBalancer.Ingress is [{ Ip: "10.20.0.11" }, _], () => "the second address does not come");
     }
 
+    [Theory]
+    [InlineData("10.20.0.11", "fd20::50", 6)]
+    [InlineData("10.20.0.50", "fd20::12", 4)]
+    public async Task A_Service_that_asks_for_one_of_its_addresses_and_another_keeps_both_until_DHCP_has_given_that(string v4, string v6, int family)
+    {
+        await using var dhcp = await FakeAddressService.StartAsync();
+        await using var lab = await ControllerLab.StartAsync(Config(dhcp, "families: [ipv4, ipv6]\n  cidrs: [10.20.0.0/24, 'fd20::/64']\n  concurrency: 1"));
+        await lab.CreateAsync("web", TwoFamilies("RequireDualStack"));
+        var held = (await lab.HasAsync("web", "10.20.0.11", "fd20::12")).Metadata;
+        dhcp.Refusal = "no OFFER from any server";
+
+        await AskAsync($"{v4},{v6}");
+        await lab.ToldAsync("AddressPending", "is kept until then: no OFFER from any server");
+        Assert.Equal(held.Annotation(Annotations.Lease), (await lab.HasAsync("web", "10.20.0.11", "fd20::12")).Metadata.Annotation(Annotations.Lease));
+        dhcp.Refusal = null;
+
+        await ControllerLab.Until(async () => (await AddressesAsync()).SetEquals([v4, v6]), () => "the address that is asked for does not come");
+        // What it has and what it got, and nothing else; each by its own name, also after a restart.
+        await ControllerLab.Until(() => Task.FromResult(dhcp.Leases.Count == 2), () => $"leases of {string.Join(' ', dhcp.Leases.Keys)}");
+        Assert.Equal([v4, v6], dhcp.Leases.Values.Select(static lease => lease.Ip).Order(StringComparer.Ordinal));
+        string[] names = [.. dhcp.Leases.Keys.Order(StringComparer.Ordinal)];
+        Assert.Contains($",{family}=default/web-", (await lab.GetAsync("web")).Metadata.Annotation(Annotations.Lease), StringComparison.Ordinal);
+        await lab.StopAsync();
+        int asked = dhcp.Acquired;
+        await using var second = await ControllerLab.StartAsync(Config(dhcp, "families: [ipv4, ipv6]\n  cidrs: [10.20.0.0/24, 'fd20::/64']\n  concurrency: 1"), lab.Api);
+        await ControllerLab.Until(() => Task.FromResult(dhcp.Acquired >= asked + 2), () => "the leases were not confirmed");
+        Assert.True((await AddressesAsync()).SetEquals([v4, v6]));
+        Assert.Equal(names, dhcp.Leases.Keys.Order(StringComparer.Ordinal));
+
+        // The other one after it, and then both go with the Service.
+        await AskAsync("10.20.0.60,fd20::60");
+        await ControllerLab.Until(async () => (await AddressesAsync()).SetEquals(["10.20.0.60", "fd20::60"]), () => "the addresses that are asked for do not come");
+        await AskAsync("10.20.0.60,fd20::61");
+        await ControllerLab.Until(async () => (await AddressesAsync()).SetEquals(["10.20.0.60", "fd20::61"]), () => "the second of them does not come");
+        await AskAsync("10.20.0.61,fd20::61");
+        await ControllerLab.Until(async () => (await AddressesAsync()).SetEquals(["10.20.0.61", "fd20::61"]), () => "the first of them does not come");
+        await ControllerLab.Until(() => Task.FromResult(dhcp.Leases.Count == 2), () => $"leases of {string.Join(' ', dhcp.Leases.Keys)}");
+        await lab.Api.Client.DeleteAsync(ResourceTypes.Services, "default", "web", CancellationToken.None);
+        await ControllerLab.Until(() => Task.FromResult(dhcp.Leases.IsEmpty), () => $"leases of {string.Join(' ', dhcp.Leases.Keys)}");
+
+        Task AskAsync(string addresses) => lab.PatchAsync("web", $$$$"""{"metadata":{"annotations":{"{{{{Annotations.LoadBalancerIPs}}}}":"{{{{addresses}}}}"}}}""");
+        async Task<HashSet<string?>> AddressesAsync() => [.. ((await lab.GetAsync("web")).Status.LoadBalancer.Ingress ?? []).Select(static entry => entry.Ip)];
+    }
+
+    [Fact]
+    public async Task A_Service_keeps_both_its_addresses_when_DHCP_gives_another_than_the_one_it_asks_for_in_place_of_one()
+    {
+        await using var dhcp = await FakeAddressService.StartAsync();
+        await using var lab = await ControllerLab.StartAsync(Config(dhcp, "families: [ipv4, ipv6]\n  cidrs: [10.20.0.0/24, 'fd20::/64']\n  concurrency: 1"));
+        await lab.CreateAsync("web", TwoFamilies("RequireDualStack"));
+        await lab.HasAsync("web", "10.20.0.11", "fd20::12");
+        dhcp.Choose = static _ => "fd20::77";
+
+        await lab.PatchAsync("web", $$$$"""{"metadata":{"annotations":{"{{{{Annotations.LoadBalancerIPs}}}}":"10.20.0.11,fd20::50"}}}""");
+
+        await lab.ToldAsync("AddressDiffers", "asked for fd20::50, but DHCP gave fd20::77 through \"dhcp\": fd20::12 is kept");
+        await ControllerLab.Until(() => Task.FromResult(dhcp.Leases.Count == 2), () => $"leases of {string.Join(' ', dhcp.Leases.Keys)}");
+        await lab.HasAsync("web", "10.20.0.11", "fd20::12");
+    }
+
     [Fact]
     public async Task Services_with_one_key_share_a_lease_which_ends_with_the_last_of_them()
     {
