@@ -38,11 +38,11 @@ internal sealed partial class LeaseLoop
         bool failed = faults.Any(fault => fault is not null);
         try
         {
-            await PostAsync(new Item(default, 0, keeper => Wrote(keeper, batch, faults)), cancellationToken);
+            await _queue.Writer.WriteAsync(new Item(default, 0, keeper => Wrote(keeper, batch, faults)), cancellationToken);
             if (!failed)
                 return;
             await Task.Delay(WriteBehindStore.RepeatAfter, _time, cancellationToken);
-            await PostAsync(default, cancellationToken);
+            await _queue.Writer.WriteAsync(default, cancellationToken);
         }
         catch (Exception e) when (e is OperationCanceledException or System.Threading.Channels.ChannelClosedException)
         {

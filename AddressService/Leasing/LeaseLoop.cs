@@ -21,7 +21,6 @@ internal sealed partial class LeaseLoop : BackgroundService
     public const int MaxCalls = 1024;
 
     private const int QueueLength = 8192;
-    private const int MostInATurn = 64;
 
     // Timers stand still while the machine sleeps, leases do not: look at the clock now and then.
     private static readonly TimeSpan LongestSleep = TimeSpan.FromSeconds(5);
@@ -29,7 +28,6 @@ internal sealed partial class LeaseLoop : BackgroundService
     // Timers know no finer time.
     private static readonly TimeSpan TimerTick = TimeSpan.FromMilliseconds(1);
 
-    private readonly LoopSignal _signal = new();
     private readonly Channel<Item> _queue = Channel.CreateBounded<Item>(new BoundedChannelOptions(QueueLength) { SingleReader = true });
     private readonly LeaseKeeper _keeper;
     private readonly WriteBehindStore _store;
@@ -73,7 +71,7 @@ internal sealed partial class LeaseLoop : BackgroundService
     /// <exception cref="ChannelClosedException">The program stops.</exception>
     public Task<T> InvokeAsync<T>(Func<LeaseKeeper, T> action, CancellationToken cancellationToken)
     {
-        if (Interlocked.Increment(ref _calls) <= MaxCalls && TryPost(Enter(action, cancellationToken, out var completion)))
+        if (Interlocked.Increment(ref _calls) <= MaxCalls && _queue.Writer.TryWrite(Enter(action, cancellationToken, out var completion)))
             return completion.WaitAsync(cancellationToken);
         Interlocked.Decrement(ref _calls);
         return Task.FromException<T>(_isStopping ? new ChannelClosedException() : new LoopBusyException());
@@ -87,7 +85,7 @@ internal sealed partial class LeaseLoop : BackgroundService
         Interlocked.Increment(ref _calls);
         try
         {
-            await PostAsync(item, cancellationToken);
+            await _queue.Writer.WriteAsync(item, cancellationToken);
         }
         catch (Exception e) when (e is ChannelClosedException or OperationCanceledException)
         {
@@ -133,7 +131,7 @@ internal sealed partial class LeaseLoop : BackgroundService
 
     /// <summary>An interface is back. Thread-safe.</summary>
     /// <param name="link">Its place among the interfaces.</param>
-    public void LinkReturned(int link) => TryPost(new Item(default, link, keeper => keeper.LinkReturned(keeper.Links[link])));
+    public void LinkReturned(int link) => _queue.Writer.TryWrite(new Item(default, link, keeper => keeper.LinkReturned(keeper.Links[link])));
 
     public override async Task StartAsync(CancellationToken cancellationToken)
     {
@@ -145,7 +143,7 @@ internal sealed partial class LeaseLoop : BackgroundService
     {
         await using var timer = _time.CreateTimer(static loop => ((LeaseLoop)loop!).TimerFired(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         // A wait that can be cancelled makes an object each time; this one is woken instead.
-        await using var stopping = stoppingToken.UnsafeRegister(static loop => ((LeaseLoop)loop!)._signal.Wake(), this);
+        await using var stopping = stoppingToken.UnsafeRegister(static loop => ((LeaseLoop)loop!)._queue.Writer.TryWrite(default), this);
         // Before the first message is sent, or its answer would be lost.
         var receiving = Task.WhenAll(_links.Items.SelectMany((link, place) => link.ReceiveAsync(ReceiverOf(place), ArpReceiverOf(place), ReceiverOf6(place), stoppingToken)));
         try
@@ -157,12 +155,9 @@ internal sealed partial class LeaseLoop : BackgroundService
                 _isSettled = _isSettled || _keeper.IsSettled;
                 Volatile.Write(ref _turnover, _keeper.Turnover);
                 SetTimer(timer);
-                await _signal.WaitAsync();
-                int taken = 0;
-                for (; taken < MostInATurn && _queue.Reader.TryRead(out var item); taken++)
+                await _queue.Reader.WaitToReadAsync(CancellationToken.None);
+                for (int i = 0; i < 64 && _queue.Reader.TryRead(out var item); i++)
                     await StepAsync(static (keeper, item) => Handle(keeper, item), item, stoppingToken);
-                if (taken == MostInATurn)
-                    _signal.Wake();
             }
         }
         catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
@@ -205,24 +200,10 @@ internal sealed partial class LeaseLoop : BackgroundService
         }
     }
 
-    private bool TryPost(in Item item, bool lend = false)
-    {
-        if (!_queue.Writer.TryWrite(item))
-            return false;
-        _signal.Wake(lend);
-        return true;
-    }
-
-    private async ValueTask PostAsync(Item item, CancellationToken cancellationToken)
-    {
-        await _queue.Writer.WriteAsync(item, cancellationToken);
-        _signal.Wake();
-    }
-
     private void TimerFired()
     {
         _isTimerSet = false;
-        _signal.Wake(lend: true);
+        _queue.Writer.TryWrite(default);
     }
 
     /// <summary>A timer that fires early enough is let be: to set it wakes a thread, and most of what happens only puts the next deadline off.</summary>
@@ -254,14 +235,14 @@ internal sealed partial class LeaseLoop : BackgroundService
     private sealed class Receiver(LeaseLoop loop, int link) : IDhcpReceiver, IArpReceiver
     {
         public void Heard(IPv4Address address, MacAddress host) =>
-            loop.TryPost(new Item(default, link, keeper => keeper.Heard(keeper.Links[link], address, host)));
+            loop._queue.Writer.TryWrite(new Item(default, link, keeper => keeper.Heard(keeper.Links[link], address, host)));
 
         public void Used(IPv4Address address, MacAddress host) =>
-            loop.TryPost(new Item(default, link, keeper => keeper.Used(keeper.Links[link], address, host)));
+            loop._queue.Writer.TryWrite(new Item(default, link, keeper => keeper.Used(keeper.Links[link], address, host)));
 
         public void Received(in DhcpReply reply)
         {
-            if (loop.TryPost(new Item(reply, link, null), lend: true))
+            if (loop._queue.Writer.TryWrite(new Item(reply, link, null)))
                 return;
             reply.Message.Recycle();
             loop._metrics.Dropped("queuefull");
@@ -282,7 +263,7 @@ internal sealed partial class LeaseLoop : BackgroundService
 
         private void Post(Action<LeaseKeeper> command)
         {
-            if (!loop.TryPost(new Item(default, link, command)))
+            if (!loop._queue.Writer.TryWrite(new Item(default, link, command)))
                 loop._metrics.Dropped("queuefull");
         }
     }

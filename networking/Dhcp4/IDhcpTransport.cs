@@ -6,9 +6,8 @@ namespace DynamicLb.Networking.Dhcp4;
 public interface IDhcpReceiver
 {
     /// <summary>
-    /// A well-formed message from a server. Called on the transport's receive loop, with no lock held that sending takes: hand it to the owner's loop and
-    /// return, which may take that loop a turn further. It is the receiver's now, which may
-    /// <see cref="DhcpMessage.Recycle"/> it.
+    /// A well-formed message from a server. Called on the transport's receive loop: hand it to the owner's loop and return. It is the receiver's now,
+    /// which may <see cref="DhcpMessage.Recycle"/> it.
     /// </summary>
     void Received(in DhcpReply reply);
 
