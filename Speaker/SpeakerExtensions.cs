@@ -34,11 +34,11 @@ internal static class SpeakerExtensions
         var kubernetes = KubernetesClientConfiguration.Load(options.Common.KubeConfig);
         string space = options.Common.Namespace ?? kubernetes.Namespace ?? "dynamiclb-system";
         services.AddSingleton<IKubernetesClient>(provider => new KubernetesClient(kubernetes, provider.GetRequiredService<TimeProvider>()));
-        services.AddSingleton(provider => Follow(provider, ResourceTypes.Services));
-        services.AddSingleton(provider => Follow(provider, ResourceTypes.Nodes));
+        services.AddSingleton(static provider => Follow(provider, ResourceTypes.Services, Trimmer.Trim));
+        services.AddSingleton(static provider => Follow(provider, ResourceTypes.Nodes, Trimmer.Trim));
         services.AddSingleton(static provider => EndpointSliceInformer.Create(
             provider.GetRequiredService<IKubernetesClient>(), provider.GetRequiredService<TimeProvider>(), Random.Shared,
-            provider.GetRequiredService<ILogger<Informer<EndpointSlice>>>()));
+            provider.GetRequiredService<ILogger<Informer<EndpointSlice>>>(), Trimmer.Trim));
         services.AddSingleton<IInformer<Service>>(static provider => provider.GetRequiredService<Informer<Service>>());
         services.AddSingleton<IInformer<Node>>(static provider => provider.GetRequiredService<Informer<Node>>());
         services.AddSingleton<IInformer<EndpointSlice>>(static provider => provider.GetRequiredService<Informer<EndpointSlice>>());
@@ -89,7 +89,9 @@ internal static class SpeakerExtensions
         services.AddSingleton<Layer2Announcer>();
         services.AddSingleton(provider => new EventRecorder(
             provider.GetRequiredService<IKubernetesClient>(), "metallb-speaker", options.NodeName, provider.GetRequiredService<TimeProvider>(),
-            provider.GetRequiredService<ILogger<EventRecorder>>()));
+            provider.GetRequiredService<ILogger<EventRecorder>>(),
+            // Each node that starts would write as many as there are Services.
+            capacity: 1000));
         services.AddSingleton<IEventRecorder>(static provider => provider.GetRequiredService<EventRecorder>());
         services.AddSingleton<ServiceEvents>();
         services.AddSingleton<ConflictConditions>();
@@ -129,11 +131,14 @@ internal static class SpeakerExtensions
         services.AddHealthChecks().Add(new HealthCheckRegistration("speaker", static provider => new Readiness(provider.GetRequiredService<SpeakerWorker>()), null, null));
     }
 
-    private static Informer<T> Follow<T>(IServiceProvider provider, ResourceType<T> type)
+    private static Informer<T> Follow<T>(IServiceProvider provider, ResourceType<T> type, Func<T, T> trim)
         where T : KubernetesObject =>
         new(
             provider.GetRequiredService<IKubernetesClient>(), type, null, provider.GetRequiredService<TimeProvider>(), Random.Shared,
-            provider.GetRequiredService<ILogger<Informer<T>>>());
+            provider.GetRequiredService<ILogger<Informer<T>>>())
+        {
+            Trim = trim,
+        };
 
     private sealed class Readiness(SpeakerWorker worker) : IHealthCheck
     {

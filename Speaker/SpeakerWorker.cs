@@ -1,4 +1,5 @@
 using DynamicLb.Contracts.Configuration;
+using DynamicLb.Contracts.Hosting;
 using DynamicLb.Kubernetes.Events;
 using DynamicLb.Kubernetes.Informers;
 using DynamicLb.Kubernetes.Resources;
@@ -20,6 +21,9 @@ internal sealed class SpeakerWorker(
     AnnouncementTable table, Layer2Announcer announcer, IConfigSource config, ConfigurationStateWriter state, BgpParts bgp,
     Layer2StatusWriter statuses, ConflictConditions conflicts, EventRecorder events, TimeProvider time) : BackgroundService
 {
+    /// <summary>How long no decision has to change before memory is given back.</summary>
+    private static readonly TimeSpan Rest = TimeSpan.FromSeconds(1);
+
     private static readonly TimeSpan Overlap = TimeSpan.FromMilliseconds(500);
     private static readonly TimeSpan OverlapLook = TimeSpan.FromMilliseconds(20);
 
@@ -41,6 +45,7 @@ internal sealed class SpeakerWorker(
             events.RunAsync(silence.Token), config.FollowAsync(silence.Token), config.RunAsync(ConfigureAsync, silence.Token),
             state.RunAsync(silence.Token), bgp.RunAsync(silence.Token), statuses.RunAsync(silence.Token), conflicts.RunAsync(silence.Token),
             announcer.RunAsync(silence.Token), heartbeats.RunAsync(stoppingToken, silence.Token),
+            MemoryTrimmer.RunAsync(() => reconciler.Changes, Rest, time, silence.Token),
         ];
         var working = WorkAsync(silence.Token, fault.Token);
         try

@@ -49,6 +49,13 @@ public static class Annotations
 
     /// <summary>Written by a controller that took over from one that vanished, to Services without an address; removed with the first address.</summary>
     public const string Fence = "dynamiclb.io/fence";
+
+    /// <summary>Whether a key is in one of the domains that ours, and those taken over from MetalLB, are in.</summary>
+    public static bool IsOurs(string key)
+    {
+        ArgumentNullException.ThrowIfNull(key);
+        return key.StartsWith("metallb.io/", StringComparison.Ordinal) || key.StartsWith("metallb.universe.tf/", StringComparison.Ordinal) || key.StartsWith("dynamiclb.io/", StringComparison.Ordinal);
+    }
 }
 
 /// <summary>Types of the conditions that are written to Services.</summary>

@@ -1,4 +1,5 @@
 using System.Diagnostics.Metrics;
+using DynamicLb.Contracts.Configuration;
 using DynamicLb.Kubernetes;
 using DynamicLb.Kubernetes.Events;
 using DynamicLb.Kubernetes.Resources;
@@ -72,11 +73,16 @@ internal sealed partial class BgpReports
     public void Announced(IReadOnlyDictionary<NamespacedName, BgpDecision> decisions, IReadOnlyList<string> peers)
     {
         var announced = decisions.Where(static entry => entry.Value.Reason == BgpSilence.None).ToList();
-        _metrics.AnnouncedByBgp(announced.SelectMany(static entry => entry.Value.Addresses.Select(address => (entry.Key.ToString(), address.ToString()))));
+        _metrics.AnnouncedByBgp([.. announced.SelectMany(static entry => entry.Value.Addresses.Select(address => (entry.Key, address)))]);
         var told = new Dictionary<NamespacedName, IReadOnlyList<string>>(announced.Count);
+        // Most Services are announced by the same advertisements: then they share the answer.
+        IReadOnlyList<BgpAdvertisement> last = [];
+        string[] reached = [];
         foreach (var (name, decision) in announced)
         {
-            string[] reached = [.. peers.Where(peer => decision.Advertisements.Any(ad => ad.Reaches(peer))).Order(StringComparer.Ordinal)];
+            if (!decision.Advertisements.SequenceEqual(last, ReferenceEqualityComparer.Instance))
+                reached = [.. peers.Where(peer => decision.Advertisements.Any(ad => ad.Reaches(peer))).Order(StringComparer.Ordinal)];
+            last = decision.Advertisements;
             if (reached.Length > 0)
                 told.Add(name, reached);
         }

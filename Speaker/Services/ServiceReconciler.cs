@@ -43,6 +43,7 @@ internal sealed partial class ServiceReconciler
     private List<(HostAddress Address, MacAddress? Other)> _probed = [];
     private volatile FrozenDictionary<HostAddress, MacAddress> _told = FrozenDictionary<HostAddress, MacAddress>.Empty;
     private bool _rejoined;
+    private long _changes;
     private volatile LoadBalancerConfig? _config;
 
     public ServiceReconciler(
@@ -80,6 +81,9 @@ internal sealed partial class ServiceReconciler
 
     /// <summary>Whether all Services have been looked at once.</summary>
     public bool HasDecided { get; private set; }
+
+    /// <summary>How many decisions have changed so far. Thread-safe.</summary>
+    public long Changes => Interlocked.Read(ref _changes);
 
     /// <summary>Takes up a new configuration.</summary>
     public Task ConfigureAsync(LoadBalancerConfig config)
@@ -186,6 +190,8 @@ internal sealed partial class ServiceReconciler
             _decisions.Remove(name);
         else
             _decisions[name] = decision;
+        if (!decision.IsLike(before))
+            Interlocked.Increment(ref _changes);
         _events.Tell(name, service, before, decision, _announcer.InterfaceCount);
         Decided?.Invoke(name, decision);
     }
@@ -221,7 +227,7 @@ internal sealed partial class ServiceReconciler
         var wanted = new Dictionary<HostAddress, DateTimeOffset?>();
         var interfaces = new Dictionary<HostAddress, IReadOnlySet<string>>();
         var macs = new Dictionary<HostAddress, MacAddress>();
-        var listed = new List<(string Service, HostAddress Address)>();
+        var listed = new List<(NamespacedName Service, HostAddress Address)>();
         foreach (var (name, decision) in _decisions)
         {
             foreach (var address in decision.Addresses)
@@ -237,7 +243,7 @@ internal sealed partial class ServiceReconciler
                     interfaces.Remove(address);
                 if (decision.Macs.TryGetValue(address, out var mac))
                     macs[address] = mac;
-                listed.Add((name.ToString(), address));
+                listed.Add((name, address));
             }
         }
         var arrived = _table.Replace(wanted, interfaces, macs);

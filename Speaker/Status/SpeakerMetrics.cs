@@ -1,5 +1,7 @@
 using System.Diagnostics.Metrics;
+using System.Net;
 using DynamicLb.Contracts.Configuration;
+using DynamicLb.Kubernetes;
 using DynamicLb.Networking.Addresses;
 using DynamicLb.Speaker.Heartbeats;
 using DynamicLb.Speaker.Layer2;
@@ -27,8 +29,8 @@ internal sealed class SpeakerMetrics
     private readonly Counter<long> _updates;
     private readonly Counter<long> _heartbeatsSent;
     private readonly Counter<long> _heartbeatsHeard;
-    private volatile IReadOnlyList<Measurement<int>> _announced = [];
-    private volatile IReadOnlyList<Measurement<int>> _announcedByBgp = [];
+    private volatile IReadOnlyList<(NamespacedName Service, HostAddress Address)> _announced = [];
+    private volatile IReadOnlyList<(NamespacedName Service, IPAddress Address)> _announcedByBgp = [];
 
     public SpeakerMetrics(IMeterFactory factory, SpeakerOptions options, IConfigSource config)
     {
@@ -42,7 +44,8 @@ internal sealed class SpeakerMetrics
         _updates = _meter.CreateCounter<long>("metallb_k8s_client_updates_total", description: "Services looked at");
         _heartbeatsSent = _meter.CreateCounter<long>("dynamiclb_speaker_heartbeats_sent_total", description: "Heartbeats sent to the other speakers on the segment");
         _heartbeatsHeard = _meter.CreateCounter<long>("dynamiclb_speaker_heartbeats_received_total", description: "Heartbeats received, by what became of them");
-        _meter.CreateObservableGauge("metallb_speaker_announced", () => _announced.Concat(_announcedByBgp), description: "Addresses announced from this node");
+        _meter.CreateObservableGauge("metallb_speaker_announced", () => _announced.Select(item => Announced(item.Service, "layer2", item.Address.ToString()))
+            .Concat(_announcedByBgp.Select(item => Announced(item.Service, "bgp", item.Address.ToString()))), description: "Addresses announced from this node");
         _meter.CreateObservableGauge(
             "metallb_k8s_client_config_loaded_bool", () => config.Current is null ? 0 : 1, description: "1 once a configuration was loaded");
         _meter.CreateObservableGauge(
@@ -70,17 +73,11 @@ internal sealed class SpeakerMetrics
     public void Updated(int services) => _updates.Add(services);
 
     /// <summary>Replaces what is announced by BGP.</summary>
-    public void AnnouncedByBgp(IEnumerable<(string Service, string Address)> announced) =>
-        _announcedByBgp =
-        [
-            .. announced.Select(item => new Measurement<int>(1, new("service", item.Service), new("protocol", "bgp"), new("node", _node), new("ip", item.Address))),
-        ];
+    public void AnnouncedByBgp(IReadOnlyList<(NamespacedName Service, IPAddress Address)> announced) => _announcedByBgp = announced;
 
     /// <summary>Replaces what is announced by ARP and NDP.</summary>
-    public void Announced(IEnumerable<(string Service, HostAddress Address)> announced) =>
-        _announced =
-        [
-            .. announced.Select(item => new Measurement<int>(
-                1, new("service", item.Service), new("protocol", "layer2"), new("node", _node), new("ip", item.Address.ToString()))),
-        ];
+    public void Announced(IReadOnlyList<(NamespacedName Service, HostAddress Address)> announced) => _announced = announced;
+
+    private Measurement<int> Announced(NamespacedName service, string protocol, string ip) =>
+        new(1, new("service", service.ToString()), new("protocol", protocol), new("node", _node), new("ip", ip));
 }

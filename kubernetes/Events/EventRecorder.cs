@@ -26,7 +26,8 @@ public interface IEventRecorder
 /// <param name="host">The node we run on, or null.</param>
 /// <param name="time">The clock of the time stamps.</param>
 /// <param name="logger">Where drops and failures are told.</param>
-public sealed partial class EventRecorder(IKubernetesClient client, string component, string? host, TimeProvider time, ILogger<EventRecorder> logger)
+/// <param name="capacity">Events that may wait, where not all of a cluster's Services are to have theirs.</param>
+public sealed partial class EventRecorder(IKubernetesClient client, string component, string? host, TimeProvider time, ILogger<EventRecorder> logger, int capacity = EventRecorder.Capacity)
     : IEventRecorder
 {
     /// <summary>Events that may wait to be written: those of a cluster whose Services all get their address at once.</summary>
@@ -40,8 +41,9 @@ public sealed partial class EventRecorder(IKubernetesClient client, string compo
     private static readonly TimeSpan SameFor = TimeSpan.FromMinutes(10);
 
     private readonly Channel<Entry> _queue = Channel.CreateBounded<Entry>(
-        new BoundedChannelOptions(Capacity) { FullMode = BoundedChannelFullMode.Wait, SingleReader = true });
+        new BoundedChannelOptions(capacity) { FullMode = BoundedChannelFullMode.Wait, SingleReader = true });
     private readonly Dictionary<Key, Written> _written = [];
+    private int _dropped;
 
     /// <summary>
     /// Whether something is being written that matters more: an Event costs the API server as much as an address. Asked from the loop that writes: must be thread-safe, and cheap.
@@ -69,11 +71,21 @@ public sealed partial class EventRecorder(IKubernetesClient client, string compo
             {
                 LogFailed(logger, entry.Key.Reason, entry.About.ToString(), e.Message);
             }
+            if (_queue.Reader.Count < capacity / 2 && Interlocked.Exchange(ref _dropped, 0) is > 1 and var dropped)
+                LogAllDropped(logger, dropped);
         }
     }
 
     private void Record(KubernetesObject about, string type, string reason, string message)
     {
+        var name = NamespacedName.Of(about);
+        // Thousands may come at once, with a first list: then the first is told, and how many it were in the end.
+        if (_queue.Reader.Count >= capacity)
+        {
+            if (Interlocked.Increment(ref _dropped) == 1)
+                LogDropped(logger, reason, name.ToString());
+            return;
+        }
         var reference = new ObjectReference
         {
             ApiVersion = about.ApiVersion ?? "v1",
@@ -85,9 +97,8 @@ public sealed partial class EventRecorder(IKubernetesClient client, string compo
         };
         // The API refuses messages of more than 1024 characters.
         string text = message.Length <= 1024 ? message : message[..1021] + "...";
-        var name = NamespacedName.Of(about);
         if (!_queue.Writer.TryWrite(new Entry(new Key(about.Metadata.Uid, name, type, reason, text), name, reference, time.GetUtcNow(), time.GetTimestamp())))
-            LogDropped(logger, reason, name.ToString());
+            Interlocked.Increment(ref _dropped);
     }
 
     private async Task WriteAsync(Entry entry, CancellationToken cancellationToken)
@@ -139,8 +150,11 @@ public sealed partial class EventRecorder(IKubernetesClient client, string compo
 
     private readonly record struct Written(string Name, int Count, DateTimeOffset At);
 
-    [LoggerMessage(1, LogLevel.Warning, "Event {Reason} about {Object} dropped: too many wait to be written")]
+    [LoggerMessage(1, LogLevel.Warning, "Event {Reason} about {Object} dropped: too many wait to be written; those that follow are counted")]
     private static partial void LogDropped(ILogger logger, string reason, string @object);
+
+    [LoggerMessage(3, LogLevel.Warning, "{Count} Events were dropped, since too many waited to be written")]
+    private static partial void LogAllDropped(ILogger logger, int count);
 
     [LoggerMessage(2, LogLevel.Warning, "Event {Reason} about {Object} could not be written: {Cause}")]
     private static partial void LogFailed(ILogger logger, string reason, string @object, string cause);

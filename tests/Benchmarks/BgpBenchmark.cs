@@ -38,6 +38,10 @@ internal static class BgpBenchmark
         Tell("from start until the router has them", static run => run.Announced.TotalSeconds, "s");
         Tell("processor time of that", static run => run.Usage.Processor.TotalSeconds, "s");
         Tell("memory then", static run => run.Usage.Resident / 1048576.0, "MiB");
+        Tell("memory at rest", static run => run.Rest / 1048576.0, "MiB");
+        report.Tell(
+            $"{size}: of the start, the thread that waited longest for a processor",
+            $"{Report.Number(Median(ours.Select(static run => run.Usage.Waited.TotalSeconds)))} s, GoBGP's {Report.Number(Median(theirs.Select(static run => run.Usage.Waited.TotalSeconds)))} s");
         Tell("another attribute on all, until the router has it", static run => run.Changed.TotalSeconds, "s");
         Tell("processor time of that", static run => run.ChangeProcessor.TotalSeconds, "s");
 
@@ -56,7 +60,7 @@ internal static class BgpBenchmark
     }
 
     /// <summary>What one announcer took.</summary>
-    private sealed record Run(TimeSpan Announced, ProcessUsage Usage, TimeSpan Changed, TimeSpan ChangeProcessor);
+    private sealed record Run(TimeSpan Announced, ProcessUsage Usage, long Rest, TimeSpan Changed, TimeSpan ChangeProcessor);
 
     /// <summary>A router, and a host where the announcers run one after the other.</summary>
     private sealed class Rig(LabNetwork network, int routes, int peers) : IAsyncDisposable
@@ -217,7 +221,7 @@ internal static class BgpBenchmark
             announcer.Signal("KILL");
             await announcer.WaitForExitAsync(cancellationToken);
             await Wait.UntilAsync(async () => await PrefixesAsync(cancellationToken) == 0, Limit, "the end of the sessions", cancellationToken);
-            return new Run(announced, usage, changed, processor);
+            return new Run(announced, usage, before.Resident, changed, processor);
         }
 
         private static async Task SettleAsync(ChildProcess process, CancellationToken cancellationToken)
