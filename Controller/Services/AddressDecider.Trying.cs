@@ -19,27 +19,38 @@ internal sealed partial class AddressDecider
     private readonly Dictionary<NamespacedName, HeldLease> _trials = [];
     private readonly Dictionary<NamespacedName, (string Asked, long At)> _refused = [];
 
-    /// <summary>Whether what a Service asks for is another address than it has, which its lease cannot become.</summary>
-    private bool AsksForAnother(Applicant applicant, ServiceRequest request, AddressServiceSource source, IReadOnlyList<IPAddress> current) =>
-        request.Addresses.Any(asked => current.Any(address => address.AddressFamily == asked.AddressFamily)) && !request.Addresses.Any(current.Contains)
-        && FamiliesFrom(source, request) is not null && !request.Addresses.All(asked => _holders.MayHave(applicant, source.Name, asked));
+    /// <summary>What a Service asks for that the lease it has cannot become: all of it, or, where it has leased addresses of both families and asks for one of them, the other. Null for nothing.</summary>
+    private IReadOnlyList<IPAddress>? Sought(Service service, Applicant applicant, ServiceRequest request, AddressServiceSource source, IReadOnlyList<IPAddress> current)
+    {
+        if (!request.Addresses.Any(asked => current.Any(address => address.AddressFamily == asked.AddressFamily)) || FamiliesFrom(source, request) is null)
+            return null;
+        if (!request.Addresses.Any(current.Contains))
+            return request.Addresses.All(asked => _holders.MayHave(applicant, source.Name, asked)) ? null : request.Addresses;
+        // With others it shares both addresses, or none.
+        return request.Addresses.Count == 2 && current.Count == 2 && LeasedFrom(service)?.Name == source.Name
+            && _holders.Get(applicant.Name)?.Source == source.Name && _holders.IsAlone(applicant.Name)
+            && request.Addresses.Except(current).ToList() is [var asked] && !_holders.Has(applicant.Name, asked) ? [asked] : null;
+    }
 
-    private Outcome Try(Service service, Applicant applicant, ServiceRequest request, AddressServiceSource source, IReadOnlyList<IPAddress> current)
+    private Outcome Try(
+        Service service, Applicant applicant, ServiceRequest request, AddressServiceSource source, IReadOnlyList<IPAddress> current, IReadOnlyList<IPAddress> sought)
     {
         var name = applicant.Name;
         if (brokers.Find(source.Name) is not { } broker)
             return Keep(service, current, false);
-        string wanted = string.Join(", ", request.Addresses);
-        if (_refused.TryGetValue(name, out var refused) && refused.Asked == wanted && time.GetElapsedTime(refused.At) is var elapsed && elapsed < TryAgainAfter)
+        string requested = string.Join(", ", request.Addresses), wanted = string.Join(", ", sought);
+        if (_refused.TryGetValue(name, out var refused) && refused.Asked == requested && time.GetElapsedTime(refused.At) is var elapsed && elapsed < TryAgainAfter)
             return Stay(service, applicant, request, source, current, TryAgainAfter - elapsed);
 
-        var trial = HeldLease.Trial(source.Name, name, service.Metadata.Uid, wanted, _holders.Get(name)?.Name);
+        bool isPart = sought.Count < request.Addresses.Count;
+        var replaced = isPart ? [.. current.Where(address => address.AddressFamily == sought[0].AddressFamily)] : current;
+        var trial = HeldLease.Trial(source.Name, name, service.Metadata.Uid, wanted, _holders.Get(name)?.IdOf(sought[0].AddressFamily).Name);
         if (_trials.TryGetValue(name, out var before) && before != trial)
             GiveBack(before);
         _trials[name] = trial;
         string? cause = null, difference = null;
         bool isPending = false;
-        foreach (var asked in request.Addresses)
+        foreach (var asked in sought)
         {
             var view = Checked(broker.Want(new LeaseId(trial.Name, asked.AddressFamily), trial.Uid, asked), trial, asked.AddressFamily);
             isPending |= view.Address is null;
@@ -50,69 +61,26 @@ internal sealed partial class AddressDecider
         if (difference is not null)
         {
             DropTrial(name);
-            _refused[name] = (wanted, time.GetTimestamp());
-            Tell(service, name, "AddressDiffers", $"{difference}: {string.Join(", ", current)} is kept");
+            _refused[name] = (requested, time.GetTimestamp());
+            Tell(service, name, "AddressDiffers", $"{difference}: {string.Join(", ", replaced)} is kept");
             return Stay(service, applicant, request, source, current, TryAgainAfter);
         }
         if (isPending)
         {
             Tell(
-                service, name, "AddressPending", $"waiting for {wanted} from \"{source.Name}\", {string.Join(", ", current)} is kept until then{(cause is null ? "" : $": {cause}")}", warning: cause is not null);
+                service, name, "AddressPending", $"waiting for {wanted} from \"{source.Name}\", {string.Join(", ", replaced)} is kept until then{(cause is null ? "" : $": {cause}")}",
+                warning: cause is not null);
             return Stay(service, applicant, request, source, current, null);
         }
         _trials.Remove(name);
         _refused.Remove(name);
-        GiveBack(_holders.Leave(name));
-        _holders.Join(applicant, service.Metadata.Uid, source.Name, trial, []);
-        return Lease(service, applicant, request, source, []);
-    }
-
-    /// <summary>Of a Service that has leased addresses of both families, and asks for one of them and another in place of the other: that one. Else null.</summary>
-    private IPAddress? OtherAskedFor(Service service, ServiceRequest request, AddressServiceSource source, IReadOnlyList<IPAddress> current)
-    {
-        var name = NamespacedName.Of(service);
-        if (request.Addresses.Count != 2 || current.Count != 2 || LeasedFrom(service)?.Name != source.Name || _holders.Get(name)?.Source != source.Name || !_holders.IsAlone(name))
-            return null;
-        return request.Addresses.Except(current).ToList() is [var asked] && FamiliesFrom(source, request) is not null && !_holders.Has(name, asked) ? asked : null;
-    }
-
-    /// <summary>Leases an address beside those of both families that a Service has, of which it is to replace one.</summary>
-    private Outcome TryOne(Service service, Applicant applicant, ServiceRequest request, AddressServiceSource source, IReadOnlyList<IPAddress> current, IPAddress asked)
-    {
-        var name = applicant.Name;
-        var replaced = current.First(address => address.AddressFamily == asked.AddressFamily);
-        if (brokers.Find(source.Name) is not { } broker)
-            return Keep(service, current, false);
-        string wanted = string.Join(", ", request.Addresses);
-        if (_refused.TryGetValue(name, out var refused) && refused.Asked == wanted && time.GetElapsedTime(refused.At) is var elapsed && elapsed < TryAgainAfter)
-            return Stay(service, applicant, request, source, current, TryAgainAfter - elapsed);
-
-        var held = _holders.Get(name)!;
-        var trial = HeldLease.Trial(source.Name, name, service.Metadata.Uid, asked.ToString(), held.IdOf(asked.AddressFamily).Name);
-        if (_trials.TryGetValue(name, out var before) && before != trial)
-            GiveBack(before);
-        _trials[name] = trial;
-        var view = Checked(broker.Want(new LeaseId(trial.Name, asked.AddressFamily), trial.Uid, asked), trial, asked.AddressFamily);
-        if (view.Address is null)
-        {
-            Tell(
-                service, name, "AddressPending", $"waiting for {asked} from \"{source.Name}\", {replaced} is kept until then{(view.Cause is null ? "" : $": {view.Cause}")}",
-                warning: view.Cause is not null);
-            return Stay(service, applicant, request, source, current, null);
-        }
-        if (!view.Address.Equals(asked))
-        {
-            DropTrial(name);
-            _refused[name] = (wanted, time.GetTimestamp());
-            Tell(service, name, "AddressDiffers", $"asked for {asked}, but DHCP gave {view.Address} through \"{source.Name}\": {replaced} is kept");
-            return Stay(service, applicant, request, source, current, TryAgainAfter);
-        }
-        _trials.Remove(name);
-        _refused.Remove(name);
-        broker.Release(held.IdOf(asked.AddressFamily));
-        _holders.Leave(name);
-        _holders.Join(applicant, service.Metadata.Uid, source.Name, held.With(asked.AddressFamily, trial), []);
-        return Lease(service, applicant, request, source, [.. current.Where(address => !address.Equals(replaced))]);
+        var left = _holders.Leave(name);
+        if (isPart)
+            broker.Release(left!.IdOf(sought[0].AddressFamily));
+        else
+            GiveBack(left);
+        _holders.Join(applicant, service.Metadata.Uid, source.Name, isPart ? left!.With(sought[0].AddressFamily, trial) : trial, []);
+        return Lease(service, applicant, request, source, [.. current.Except(replaced)]);
     }
 
     /// <summary>Leaves a Service what it has, from a lease or a pool; when that is not to be had any more, what it asks for is all there is to wait for.</summary>

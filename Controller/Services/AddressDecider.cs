@@ -154,10 +154,8 @@ internal sealed partial class AddressDecider(LeaseBrokers brokers, NamespaceLabe
                 return Keep(service, current, false);
             }
             var source = ServiceFor(service, applicant, request, current);
-            if (source is not null && AsksForAnother(applicant, request, source, current))
-                return Try(service, applicant, request, source, current);
-            if (source is not null && OtherAskedFor(service, request, source, current) is { } asked)
-                return TryOne(service, applicant, request, source, current, asked);
+            if (source is not null && Sought(service, applicant, request, source, current) is { } sought)
+                return Try(service, applicant, request, source, current, sought);
             DropTrial(name);
             return source is not null ? Lease(service, applicant, request, source, current) : Allocate(service, applicant, request, current);
         }

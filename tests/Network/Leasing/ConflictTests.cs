@@ -37,7 +37,9 @@ public abstract class TakenAddressTests(string kind, string transport = "nic")
         var next = await Task.WhenAll(Enumerable.Range(0, 2).Select(i => lab.Service.AcquireAsync(new AcquireAddressRequest($"demo/s{i}", Ip: Taken), Cancelled)));
         Assert.DoesNotContain(Taken, next.Select(n => n.Ip));
         var status = await lab.Service.StatusAsync(Cancelled);
-        Assert.InRange(status.Counters["lease.declined"], 1, kind == "dnsmasq" ? 3 : 1);
+        // dnsmasq forgets, looks from the hash of a MAC on for the first address that is free, and begins one further on after each DECLINE. So for the second Service of
+        // the four addresses it may come to the taken one twice, for the third, when two others are in use, three times.
+        Assert.InRange(status.Counters["lease.declined"], 1, kind == "dnsmasq" ? 1 + 2 + 3 : 1);
         Assert.All(status.Allocations, l => Assert.Equal("bound", l.State));
     }
 }
