@@ -60,7 +60,7 @@ public sealed class FailoverTests(ITestOutputHelper output)
 
         lab.StartSpeaker(first);
         await lab.WaitForReadyAsync(first);
-        await Wait.UntilAsync(async () => await WhoOrNobodyAsync(lab) == first, TimeSpan.FromSeconds(5), $"{first} to have it back", Cancelled);
+        await Wait.UntilAsync(async () => await WhoOrNobodyAsync(lab) == first, TimeSpan.FromSeconds(20), $"{first} to have it back", Cancelled);
     }
 
     [Fact]

@@ -52,7 +52,7 @@ public sealed class FailoverTimeTests
                 kind.Takeovers.Add(claim.At - since);
                 kind.Gaps.Add(pings.LongestGap(since));
                 await kind.Heal(first);
-                await Wait.UntilAsync(async () => await lab.OwnerOrNobodyAsync(Ip) == first, TimeSpan.FromSeconds(20), $"{first} to have it back\n{lab.Logs()}", Cancelled);
+                await Wait.UntilAsync(async () => await lab.OwnerOrNobodyAsync(Ip) == first, TimeSpan.FromSeconds(40), $"{first} to have it back\n{lab.Logs()}", Cancelled);
                 await lab.WaitForAllHeardAsync();
                 // The rounds of the takeover are over, and the client's neighbour table takes the next one (its locktime is a second).
                 await Task.Delay(TimeSpan.FromSeconds(1.1), TimeProvider.System, Cancelled);
