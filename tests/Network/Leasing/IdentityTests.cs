@@ -62,16 +62,13 @@ public abstract class SharedMacRenewalTests(string kind)
         await using var lab = await AddressLab.StartAsync(
             kind, new DhcpServerOptions { Lease = TimeSpan.FromSeconds(40) }, "--identity", "client-id", "--release-delay", "0");
         var first = await Task.WhenAll(Enumerable.Range(0, 3).Select(i => lab.Service.AcquireAsync($"demo/web{i}", Cancelled)));
-        await WaitForAsync(lab, first, "a renewal of each");
-        var renewed = (await lab.Service.StatusAsync(Cancelled)).Allocations;
+        // From the beginning, while they are as old as each other: T2 is five seconds before the end, and one renewal that is repeated would part them by as much.
         lab.Server.Signal("STOP");
         await Wait.UntilAsync(
             async () => (await lab.Service.StatusAsync(Cancelled)).Allocations.All(l => l.State == "rebinding"), TimeSpan.FromSeconds(60), "T2 of each", Cancelled);
         lab.Server.Signal("CONT");
-        await Wait.UntilAsync(
-            async () => (await lab.Service.StatusAsync(Cancelled)).Allocations is var now
-                && now.All(l => l.State == "bound" && l.ValidUntil > renewed.Single(r => r.Service == l.Service).ValidUntil),
-            TimeSpan.FromSeconds(20), "each to be rebound", Cancelled);
+        var rebound = await LaterAsync(lab, first.ToDictionary(static l => l.Ip, static l => l.ValidUntil), 20, "each to be rebound");
+        await LaterAsync(lab, rebound, 60, "a renewal of each");
         var status = await lab.Service.StatusAsync(Cancelled);
         Assert.Equal(first.Select(l => l.Ip).Order(StringComparer.Ordinal), status.Allocations.Select(l => l.Ip).Order(StringComparer.Ordinal));
         Assert.DoesNotContain("lease.lost", status.Counters.Keys, StringComparer.Ordinal);
@@ -80,9 +77,11 @@ public abstract class SharedMacRenewalTests(string kind)
             Assert.NotNull(await Wait.ForAsync(() => lab.Server.LeaseOfAsync(lease.Ip, Cancelled), TimeSpan.FromSeconds(5), "the server's entry", Cancelled));
     }
 
-    private static Task WaitForAsync(AddressLab lab, AcquireAddressAnswer[] before, string what) => Wait.UntilAsync(
-        async () => (await lab.Service.StatusAsync(Cancelled)).Allocations is var now && before.All(b => now.Any(l => l.Ip == b.Ip && l is { State: "bound" } && l.ValidUntil > b.ValidUntil)),
-        TimeSpan.FromSeconds(60), what, Cancelled);
+    /// <summary>Waits until every lease is bound and ends later than before; when each ends then.</summary>
+    private static Task<Dictionary<string, DateTimeOffset?>> LaterAsync(AddressLab lab, Dictionary<string, DateTimeOffset?> before, int seconds, string what) => Wait.ForAsync(
+        async () => (await lab.Service.StatusAsync(Cancelled)).Allocations is var now && before.All(b => now.Any(l => l.Ip == b.Key && l is { State: "bound" } && l.ValidUntil > b.Value))
+            ? now.ToDictionary(static l => l.Ip, static l => l.ValidUntil) : null,
+        TimeSpan.FromSeconds(seconds), what, Cancelled);
 }
 
 public sealed class IscSharedMacRenewalTests() : SharedMacRenewalTests("isc");
