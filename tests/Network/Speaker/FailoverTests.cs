@@ -105,8 +105,8 @@ public sealed class FailoverTests(ITestOutputHelper output)
 
         // Nobody asks now: a reply in this time is one to a request that waited.
         await Task.Delay(TimeSpan.FromSeconds(1.5), TimeProvider.System, Cancelled);
+        await Wait.UntilAsync(() => Task.FromResult(capture.Of(Ip).Any(arp => arp.Node == first && arp.At > woken)), TimeSpan.FromSeconds(20), "a word of the woken speaker", Cancelled);
         var words = capture.Of(Ip).Where(arp => arp.Node == first && arp.At > woken).ToArray();
-        Assert.NotEmpty(words);
         output.WriteLine($"first word of the woken speaker {(words[0].At - woken).TotalMilliseconds:F0} ms after it woke");
         Assert.All(words, static arp => Assert.True(arp.IsGratuitous, $"a late answer: {arp}"));
         await Wait.UntilAsync(async () => await lab.WhoHasAsync(Ip) == first, TimeSpan.FromSeconds(10), "the woken speaker to answer again", Cancelled);

@@ -259,8 +259,8 @@ public sealed class LeaseLifeTests
         await lab.HasAsync("http", "10.20.0.13");
         await lab.HasAsync("https", "10.20.0.99");
         await lab.StopAsync();
-        await using var second = await ControllerLab.StartAsync(Config(dhcp), lab.Api);
         int asked = dhcp.Acquired;
+        await using var second = await ControllerLab.StartAsync(Config(dhcp), lab.Api);
         await ControllerLab.Until(() => Task.FromResult(dhcp.Acquired >= asked + 2), () => "the leases were not confirmed");
         await second.HasAsync("http", "10.20.0.13");
         await second.HasAsync("https", "10.20.0.99");
