@@ -85,7 +85,10 @@ public sealed class FailoverTests(ITestOutputHelper output)
     {
         await using var lab = await SpeakerLab.StartAsync();
         await lab.AddServiceAsync("web", Ip);
-        string first = await lab.WaitForOwnerAsync(Ip);
+        // Who is there first has it until the others are heard: that one would not get it back.
+        foreach (string node in new[] { "node1", "node2" })
+            await Wait.UntilAsync(async () => await lab.MetricAsync(node, "dynamiclb_speaker_members") == 2, TimeSpan.FromSeconds(10), "both to be members", Cancelled);
+        string first = await lab.WaitForOneOwnerAsync(Ip);
         var capture = await lab.CaptureAsync();
 
         var paused = TimeProvider.System.GetUtcNow();
