@@ -86,6 +86,25 @@ public sealed class AddressServiceProcess : IDisposable
             : throw new AddressServiceUnavailableException($"{(int)answer.StatusCode} {body}");
     }
 
+    /// <summary>Leases an address as the controller does: that a call ran out of time is not the end, the search goes on and the next call joins it.</summary>
+    /// <param name="request">What to lease.</param>
+    /// <param name="cancellationToken">Ends it.</param>
+    /// <exception cref="AddressServiceUnavailableException">Refused, or three calls ran out of time.</exception>
+    public async Task<AcquireAddressAnswer> AcquirePatientlyAsync(AcquireAddressRequest request, CancellationToken cancellationToken)
+    {
+        for (int attempt = 1; ; attempt++)
+        {
+            try
+            {
+                return await AcquireAsync(request, cancellationToken);
+            }
+            catch (AddressServiceUnavailableException e) when (attempt < 3 && e.Message.StartsWith("504", StringComparison.Ordinal))
+            {
+                // Joined by the next.
+            }
+        }
+    }
+
     /// <summary>Gives an address back; the HTTP status.</summary>
     public async Task<int> ReleaseAsync(string ip, CancellationToken cancellationToken)
     {

@@ -30,8 +30,8 @@ internal sealed class Allocator
     /// <summary>Rises whenever something became free that others may be waiting for.</summary>
     public long Freed { get; private set; }
 
-    /// <summary>Uses other sources from now on. Assignments that no pool covers any more are dropped; the Services that had them.</summary>
-    public IReadOnlyList<NamespacedName> SetSources(IReadOnlyList<AddressPool> pools, IReadOnlyList<AddressServiceSource> services)
+    /// <summary>Uses other sources from now on. Assignments that no pool covers any more are dropped: the Services that had them, and their addresses.</summary>
+    public IReadOnlyList<(NamespacedName Service, IReadOnlyList<IPAddress> Addresses)> SetSources(IReadOnlyList<AddressPool> pools, IReadOnlyList<AddressServiceSource> services)
     {
         var before = _held.ToList();
         _held.Clear();
@@ -42,7 +42,11 @@ internal sealed class Allocator
         _open = [.. _all.Where(static source => source.Allocation is null)];
         _ranges = [.. _pools.Values.SelectMany(static pool => pool.Ranges).OrderBy(static range => range.Range.Family).ThenBy(static range => range.Range.First)];
         Freed++;
-        return [.. before.Where(entry => Assign(entry.Value.Applicant, entry.Value.Assignment.Addresses, null) is not null).Select(static entry => entry.Key)];
+        return
+        [
+            .. before.Where(entry => Assign(entry.Value.Applicant, entry.Value.Assignment.Addresses, null) is not null)
+                .Select(static entry => (entry.Key, entry.Value.Assignment.Addresses)),
+        ];
     }
 
     /// <summary>What a Service holds, or null.</summary>

@@ -47,6 +47,9 @@ internal sealed partial class AddressDecider(LeaseBrokers brokers, NamespaceLabe
 {
     private readonly Lock _lock = new();
     private Allocator _allocator = new();
+
+    // What Services had by our decision when a configuration took it away: a status that was written a moment ago may not have come back yet.
+    private readonly Dictionary<NamespacedName, IReadOnlyList<IPAddress>> _displaced = [];
     private readonly ConcurrentDictionary<(NamespacedName Service, string Slot), int> _told = new();
     private LoadBalancerConfig _config = LoadBalancerConfig.Empty;
 
@@ -72,6 +75,7 @@ internal sealed partial class AddressDecider(LeaseBrokers brokers, NamespaceLabe
             _trials.Clear();
             _refused.Clear();
             _unable.Clear();
+            _displaced.Clear();
             _told.Clear();
             _config = LoadBalancerConfig.Empty;
         }
@@ -83,7 +87,8 @@ internal sealed partial class AddressDecider(LeaseBrokers brokers, NamespaceLabe
         lock (_lock)
         {
             _config = config;
-            _allocator.SetSources(config.AddressPools, config.AddressServices);
+            foreach (var (service, addresses) in _allocator.SetSources(config.AddressPools, config.AddressServices))
+                _displaced[service] = addresses;
             var names = config.AddressServices.Select(static source => source.Name).ToHashSet();
             _holders.Keep(names);
             foreach (var (name, trial) in _trials.Where(trial => !names.Contains(trial.Value.Source)).ToList())
@@ -106,7 +111,10 @@ internal sealed partial class AddressDecider(LeaseBrokers brokers, NamespaceLabe
         Forgive(service);
         ReleaseLeases(service);
         lock (_lock)
+        {
+            _displaced.Remove(service);
             _allocator.Release(service);
+        }
     }
 
     /// <summary>Decides.</summary>
@@ -157,7 +165,10 @@ internal sealed partial class AddressDecider(LeaseBrokers brokers, NamespaceLabe
             if (source is not null && Sought(service, applicant, request, source, current) is { } sought)
                 return Try(service, applicant, request, source, current, sought);
             DropTrial(name);
-            return source is not null ? Lease(service, applicant, request, source, current) : Allocate(service, applicant, request, current);
+            _displaced.Remove(name, out var displaced);
+            return source is not null
+                ? Lease(service, applicant, request, source, current)
+                : Allocate(service, applicant, request, current.Count > 0 ? current : displaced ?? []);
         }
     }
 

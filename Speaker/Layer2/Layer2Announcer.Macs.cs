@@ -13,10 +13,10 @@ internal sealed partial class Layer2Announcer
     public string? MacFault => macs.Fault;
 
     /// <summary>Has the kernel use the hardware addresses of what is announced, before it is answered for.</summary>
-    private void FollowMacs()
+    private void FollowMacs(IEnumerable<Announced> announced)
     {
         var states = links.Current.Where(state => _members.ContainsKey(state.Link.Index)).ToList();
-        var wanted = context.Table.Snapshot.Values.Where(static item => item.Mac is not null)
+        var wanted = announced.Where(static item => item.Mac is not null)
             .ToDictionary(static item => item.Address.IPv4, item => new MacInPlace(item.Mac!.Value, LinksFor(item, states).ToFrozenSet()));
         try
         {

@@ -163,6 +163,8 @@ internal sealed partial class Layer2Announcer(
 
     private async Task FollowLinksAsync()
     {
+        // What comes after this brings a look of its own: nothing is told before its groups and hardware addresses are in place.
+        var announced = context.Table.Snapshot;
         var eligible = links.Current.Where(state => IsEligible(state, options.ExcludedInterfaces)).ToDictionary(static state => state.Link.Index);
         bool tell = false;
         foreach (var (index, member) in _members)
@@ -180,19 +182,18 @@ internal sealed partial class Layer2Announcer(
         }
         foreach (var state in eligible.Values.Where(state => !_members.ContainsKey(state.Link.Index)))
             tell |= TryJoin(state);
-        _count = _members.Count;
         context.OwnMacs = _members.Values.Select(static member => member.Link.Mac).ToHashSet();
-        FollowGroups();
-        FollowMacs();
+        FollowGroups([.. announced.Values.Where(static item => !item.Address.IsIPv4)]);
+        FollowMacs(announced.Values);
+        _count = _members.Count;
         if (!tell)
             return;
-        foreach (var address in context.Table.Snapshot.Keys)
+        foreach (var address in announced.Keys)
             _schedule.Add(address, GratuitousSchedule.Rounds, Now);
     }
 
-    private void FollowGroups()
+    private void FollowGroups(IReadOnlyCollection<Announced> addresses)
     {
-        var addresses = context.Table.Snapshot.Values.Where(static item => !item.Address.IsIPv4).ToList();
         bool complete = true;
         foreach (var member in _members.Values)
             complete &= member.FollowGroups(addresses);

@@ -263,7 +263,7 @@ public sealed class AllocatorTests : AllocatorLab
         var dropped = _allocator.SetSources([Pool("a", range)], []);
 
         Assert.Equal(pool, _allocator.Get(Name("one"))?.Pool);
-        Assert.Equal(pool is null ? [Name("one")] : [], dropped);
+        Assert.Equal(pool is null ? [Name("one")] : [], dropped.Select(static entry => entry.Service));
     }
 
     [Fact]
@@ -276,7 +276,7 @@ public sealed class AllocatorTests : AllocatorLab
 
         var dropped = _allocator.SetSources([Pool("b", "10.0.0.0/25"), Pool("c", "10.0.0.128/25", "fd00::/120")], []);
 
-        Assert.Equal([Name("both")], dropped);
+        Assert.Equal("both", Assert.Single(dropped).Service.Name);
         Assert.Equal(("b", "c"), (_allocator.Get(Name("one"))!.Pool, _allocator.Get(Name("two"))!.Pool));
     }
 
@@ -289,7 +289,9 @@ public sealed class AllocatorTests : AllocatorLab
 
         var dropped = _allocator.SetSources([Pool("a", "10.0.0.0/24") with { AvoidBuggyIPs = true }, Pool("b", "10.1.0.0/24") with { Allocation = Pinned(0, "elsewhere") }], []);
 
-        Assert.Equal([Name("one"), Name("two")], dropped.OrderBy(static name => name.Name, StringComparer.Ordinal));
+        Assert.Equal(
+            [(Name("one"), "10.0.0.0"), (Name("two"), "10.1.0.5")],
+            dropped.Select(static entry => (entry.Service, Assert.Single(entry.Addresses).ToString())).OrderBy(static entry => entry.Service.Name, StringComparer.Ordinal));
     }
 
     // Counting
