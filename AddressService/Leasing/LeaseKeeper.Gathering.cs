@@ -10,7 +10,7 @@ internal sealed partial class LeaseKeeper
     /// When a lease's client is to be looked at. What begins a renewal, or a rebinding, of a lease that is not short may come late, but never as late as its
     /// end; all else is due when it is: an end, a repetition, a probe, and what somebody asked for now.
     /// </summary>
-    private static TimeSpan? LookAt(LeaseClient client, TimeSpan now)
+    private static TimeSpan? DueOf(LeaseClient client, TimeSpan now)
     {
         var due = client.NextDeadline;
         if (due is not { } at || at <= now || client.State != Networking.Dhcp4.DhcpClientState.Bound || client.IsSuspect

@@ -336,7 +336,7 @@ internal sealed partial class LeaseKeeper : IDhcpClientEffects
         if (entry.InReady)
             due = Earlier(due, entry.Client.Lease?.ExpiresAt);
         else if (!IsHeld(entry))
-            due = Earlier(due, entry.Pending != PendingStart.None ? TimeSpan.MinValue : LookAt(entry.Client, now));
+            due = Earlier(due, entry.Pending != PendingStart.None ? TimeSpan.MinValue : DueOf(entry.Client, now));
         if (due is { } at)
             _schedule.Enqueue((entry, entry.Version), at);
     }

@@ -51,16 +51,10 @@ internal static class BgpAnnouncementRules
 {
     public static BgpDecision Decide(Service service, IReadOnlyCollection<EndpointSlice> slices, BgpSurroundings surroundings)
     {
-        var ingress = service.Status.LoadBalancer.Ingress ?? [];
-        if (!ingress.Any(static entry => entry.Ip is not null))
+        if (AnnouncementRules.TryReadAddresses(service) is not { } addresses)
+            return BgpDecision.Silent(BgpSilence.InvalidIP);
+        if (addresses.Count == 0)
             return BgpDecision.Silent(BgpSilence.NoIPAllocated);
-        var addresses = new List<IPAddress>();
-        foreach (var entry in ingress)
-        {
-            if (!IPAddress.TryParse(entry.Ip, out var address))
-                return BgpDecision.Silent(BgpSilence.InvalidIP);
-            addresses.Add(address);
-        }
         if (AnnouncementRules.FindSource(service, addresses, surroundings.Config) is not { } source)
             return BgpDecision.Silent(BgpSilence.IpNotAllowed);
         if (!source.Protocol.HasFlag(AnnouncementProtocol.Bgp))

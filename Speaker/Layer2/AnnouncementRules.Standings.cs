@@ -85,7 +85,15 @@ internal static partial class AnnouncementRules
     /// <summary>Whether the addresses of a Service are leased, so that the address service has looked for other users of them.</summary>
     public static bool IsLeased(Service service, LoadBalancerConfig config) => FindSource(service, AddressesOf(service), config) is AddressServiceSource;
 
-    /// <summary>The addresses in a Service's status.</summary>
+    /// <summary>The addresses in a Service's status, as far as they can be read.</summary>
     public static List<IPAddress> AddressesOf(Service service) =>
         [.. (service.Status.LoadBalancer.Ingress ?? []).Select(static entry => IPAddress.TryParse(entry.Ip, out var address) ? address : null).OfType<IPAddress>()];
+
+    /// <summary>The addresses in a Service's status; null where there is an entry among them that is none.</summary>
+    public static List<IPAddress>? TryReadAddresses(Service service)
+    {
+        var ingress = service.Status.LoadBalancer.Ingress ?? [];
+        var addresses = AddressesOf(service);
+        return addresses.Count == ingress.Count || !ingress.Any(static entry => entry.Ip is not null) ? addresses : null;
+    }
 }

@@ -86,16 +86,10 @@ internal static partial class AnnouncementRules
 {
     public static Decision Decide(Service service, IReadOnlyCollection<EndpointSlice> slices, Surroundings surroundings)
     {
-        var ingress = service.Status.LoadBalancer.Ingress ?? [];
-        if (!ingress.Any(static entry => entry.Ip is not null))
+        if (TryReadAddresses(service) is not { } addresses)
+            return Decision.Silent(SilenceReason.InvalidIP);
+        if (addresses.Count == 0)
             return Decision.Silent(SilenceReason.NoIPAllocated);
-        var addresses = new List<IPAddress>();
-        foreach (var entry in ingress)
-        {
-            if (!IPAddress.TryParse(entry.Ip, out var address))
-                return Decision.Silent(SilenceReason.InvalidIP);
-            addresses.Add(address);
-        }
         if (FindSource(service, addresses, surroundings.Config) is not { } source)
             return Decision.Silent(SilenceReason.IpNotAllowed);
         if (!source.Protocol.HasFlag(AnnouncementProtocol.Layer2))

@@ -22,7 +22,8 @@ internal sealed class BgpExplainer(SpeakerOptions options, IBgpPeers peers, Func
         var advertisements = BgpAnnouncementRules.AdvertisementsOf(view.Service, source, config).ToList();
         var mine = Decide(options.NodeName, view.Nodes.FirstOrDefault(node => node.Name == options.NodeName).Node);
         var told = config.BgpPeers.OrderBy(static peer => peer.Name, StringComparer.Ordinal).Select(peer => Describe(peer, mine)).ToList();
-        var nodes = view.Nodes.OrderBy(static node => node.Name, StringComparer.Ordinal).Select(node => Describe(node.Name, node.IsAlive, node.Name == options.NodeName ? mine : Decide(node.Name, node.Node))).ToList();
+        var nodes = view.Nodes.OrderBy(static node => node.Name, StringComparer.Ordinal)
+            .Select(node => Describe(node.Name, node.IsAlive, node.Name == options.NodeName ? mine : Decide(node.Name, node.Node))).ToList();
         return new ExplainedBgp(Sentence(mine, advertisements, nodes, told), mine.Decision.Reason.ToString())
         {
             Advertisements = [.. advertisements.Select(static ad => ad.Name)],
@@ -35,10 +36,12 @@ internal sealed class BgpExplainer(SpeakerOptions options, IBgpPeers peers, Func
             var decision = BgpAnnouncementRules.Decide(view.Service, view.Slices, new BgpSurroundings(name, node, config, options.IgnoreExcludeLabel, surroundings.Now));
             var selecting = config.BgpPeers.Where(peer => LabelSelector.AnyMatches(peer.Spec.NodeSelectors, node?.Metadata.Labels)).Select(static peer => peer.Name).ToList();
             var reached = selecting.FindAll(peer => decision.Advertisements.Any(ad => ad.Reaches(peer)));
-            return new Standing(decision, selecting, reached, decision.Reason == BgpSilence.None
-                ? reached.Count > 0 ? $"announces to {string.Join(", ", reached)}"
-                    : selecting.Count > 0 ? "the BGPAdvertisements are for none of its peers" : config.BgpPeers.Count > 0 ? "no BGPPeer selects it" : "there is no BGPPeer"
-                : WhyNot(decision.Reason));
+            string why = decision.Reason != BgpSilence.None ? WhyNot(decision.Reason)
+                : reached.Count > 0 ? $"announces to {string.Join(", ", reached)}"
+                : selecting.Count > 0 ? "the BGPAdvertisements are for none of its peers"
+                : config.BgpPeers.Count > 0 ? "no BGPPeer selects it"
+                : "there is no BGPPeer";
+            return new Standing(decision, selecting, reached, why);
         }
     }
 
@@ -50,30 +53,33 @@ internal sealed class BgpExplainer(SpeakerOptions options, IBgpPeers peers, Func
 
     private ExplainedBgpPeer Describe(BgpPeer peer, Standing mine)
     {
-        var sessions = peers.Sessions;
-        var view = sessions?.FirstOrDefault(session => session.Name == peer.Name);
-        var status = view?.Status;
-        var established = status is { State: BgpState.Established, Session: { } agreed } ? agreed : null;
-        var session = view is null ? null : BgpEndpoint.Explain(view, [], watches());
         if (!mine.Selecting.Contains(peer.Name))
             return new ExplainedBgpPeer(peer.Name, false, "its nodeSelectors do not select this node");
+        var sessions = peers.Sessions;
+        var view = sessions?.FirstOrDefault(session => session.Name == peer.Name);
+        var session = view is null ? null : BgpEndpoint.Explain(view, [], watches());
         if (mine.Decision.Reason != BgpSilence.None)
             return new ExplainedBgpPeer(peer.Name, false, "not told: this node does not announce the Service") { Session = session };
         if (!mine.Reached.Contains(peer.Name))
             return new ExplainedBgpPeer(peer.Name, false, "not told: no BGPAdvertisement of the Service is for this peer") { Session = session };
+        var status = view?.Status;
+        var established = status is { State: BgpState.Established, Session: { } agreed } ? agreed : null;
         var table = peers.TableOf(peer.Name);
         var routes = mine.Decision.Advertisements.Where(ad => ad.Reaches(peer.Name)).SelectMany(ad => mine.Decision.Addresses.Select(address => BgpAnnouncementRules.PrefixOf(address, ad)))
             .Distinct().Order().Select(prefix => Describe(prefix, table?.GetValueOrDefault(prefix), sessions is null, status, established)).ToList();
-        bool isTold = routes.Exists(static route => route.IsTold);
-        return new ExplainedBgpPeer(peer.Name, isTold, sessions is null ? "left to FRR, which has the session: ask it"
+        string why = sessions is null ? "left to FRR, which has the session: ask it"
             : view is null ? "not taken up yet"
             : established is null ? "to be told when there is a session"
-            : routes.TrueForAll(static route => route.IsTold) ? "told" : isTold ? "told in part: the session does not carry the other family" : status!.Pending > 0 ? "to be told: other changes are on their way" : "not told: the session does not carry its family")
-        {
-            Routes = routes,
-            Session = session,
-        };
+            : Outcome(routes, status!);
+        return new ExplainedBgpPeer(peer.Name, routes.Exists(static route => route.IsTold), why) { Routes = routes, Session = session };
     }
+
+    /// <summary>What a peer with a session has been told.</summary>
+    private static string Outcome(List<ExplainedRoute> routes, BgpSessionStatus status) =>
+        routes.TrueForAll(static route => route.IsTold) ? "told"
+        : routes.Exists(static route => route.IsTold) ? "told in part: the session does not carry the other family"
+        : status.Pending > 0 ? "to be told: other changes are on their way"
+        : "not told: the session does not carry its family";
 
     private static ExplainedRoute Describe(BgpPrefix prefix, BgpRouteAttributes? attributes, bool isLeft, BgpSessionStatus? status, BgpEstablished? session) => new(
         prefix.ToString(), attributes is not null && (isLeft || (session is not null && session.Families.Contains(prefix.Family) && status!.Pending == 0)))

@@ -129,13 +129,12 @@ public sealed record KubernetesProgramSettings(
     /// <summary>The ports of health and metrics.</summary>
     public IReadOnlyList<ProgramPort> Ports()
     {
-        const string Metrics = MetricsAccess.MetricsPath;
         string[] health = ["/healthz", "/readyz"];
         if (MetricsListen is null)
-            return [new ProgramPort(Listen, [.. health, Metrics])];
+            return [new ProgramPort(Listen, [.. health, MetricsAccess.MetricsPath])];
         if (MetricsListen.Length == 0)
             return [new ProgramPort(Listen, health)];
-        var metrics = new ProgramPort(MetricsListen, [Metrics]);
+        var metrics = new ProgramPort(MetricsListen, [MetricsAccess.MetricsPath]);
         if (MetricsListen.StartsWith("https:", StringComparison.Ordinal))
         {
             metrics = metrics with

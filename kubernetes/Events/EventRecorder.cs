@@ -26,7 +26,7 @@ public interface IEventRecorder
 /// <param name="host">The node we run on, or null.</param>
 /// <param name="time">The clock of the time stamps.</param>
 /// <param name="logger">Where drops and failures are told.</param>
-/// <param name="capacity">Events that may wait, where not all of a cluster's Services are to have theirs.</param>
+/// <param name="capacity">Events that may wait, at least one, where not all of a cluster's Services are to have theirs.</param>
 public sealed partial class EventRecorder(IKubernetesClient client, string component, string? host, TimeProvider time, ILogger<EventRecorder> logger, int capacity = EventRecorder.Capacity)
     : IEventRecorder
 {
@@ -79,13 +79,6 @@ public sealed partial class EventRecorder(IKubernetesClient client, string compo
     private void Record(KubernetesObject about, string type, string reason, string message)
     {
         var name = NamespacedName.Of(about);
-        // Thousands may come at once, with a first list: then the first is told, and how many it were in the end.
-        if (_queue.Reader.Count >= capacity)
-        {
-            if (Interlocked.Increment(ref _dropped) == 1)
-                LogDropped(logger, reason, name.ToString());
-            return;
-        }
         var reference = new ObjectReference
         {
             ApiVersion = about.ApiVersion ?? "v1",
@@ -97,8 +90,10 @@ public sealed partial class EventRecorder(IKubernetesClient client, string compo
         };
         // The API refuses messages of more than 1024 characters.
         string text = message.Length <= 1024 ? message : message[..1021] + "...";
-        if (!_queue.Writer.TryWrite(new Entry(new Key(about.Metadata.Uid, name, type, reason, text), name, reference, time.GetUtcNow(), time.GetTimestamp())))
-            Interlocked.Increment(ref _dropped);
+        // Thousands may come at once, with a first list: then the first is told, and how many it were in the end.
+        if (!_queue.Writer.TryWrite(new Entry(new Key(about.Metadata.Uid, name, type, reason, text), name, reference, time.GetUtcNow(), time.GetTimestamp()))
+            && Interlocked.Increment(ref _dropped) == 1)
+            LogDropped(logger, reason, name.ToString());
     }
 
     private async Task WriteAsync(Entry entry, CancellationToken cancellationToken)

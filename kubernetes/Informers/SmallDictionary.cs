@@ -30,8 +30,15 @@ public sealed class SmallDictionary : IReadOnlyDictionary<string, string>
         ArgumentNullException.ThrowIfNull(isKept);
         if (map is null)
             return null;
-        var kept = map.Where(entry => isKept(entry.Key)).ToList();
-        return kept.Count == 0 ? null : new SmallDictionary([.. kept.SelectMany(static entry => new[] { CommonText.Of(entry.Key), CommonText.Of(entry.Value) })]);
+        var entries = new List<string>(2 * map.Count);
+        foreach (var (key, value) in map)
+        {
+            if (!isKept(key))
+                continue;
+            entries.Add(CommonText.Of(key));
+            entries.Add(CommonText.Of(value));
+        }
+        return entries.Count == 0 ? null : new SmallDictionary([.. entries]);
     }
 
     /// <inheritdoc/>

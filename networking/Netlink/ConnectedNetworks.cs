@@ -9,8 +9,6 @@ public static class ConnectedNetworks
     /// <summary>Whether an address lies in one of them. Interfaces of VRFs count.</summary>
     /// <exception cref="System.Net.Sockets.SocketException">The kernel does not answer.</exception>
     /// <exception cref="System.ComponentModel.Win32Exception">The kernel refuses rtnetlink.</exception>
-    public static bool Contain(IPAddress address)
-    {
-        return HostAddress.TryFrom(address, out var host) && NetworkInterfaces.Read().Any(link => link.IsOnLink(host));
-    }
+    public static bool Contain(IPAddress address) =>
+        HostAddress.TryFrom(address, out var host) && NetworkInterfaces.Read().Any(link => link.IsOnLink(host));
 }

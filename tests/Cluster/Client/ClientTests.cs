@@ -158,7 +158,7 @@ public sealed class ClientTests(ClientCluster cluster) : IClassFixture<ClientClu
     public async Task EndpointSlices_are_followed_in_the_version_that_the_server_has()
     {
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(Token);
-        var informer = EndpointSliceInformer.Create(cluster.Client, TimeProvider.System, new Random(1), NullLogger.Instance);
+        var informer = EndpointSliceInformer.Create(cluster.Client, TimeProvider.System, new Random(1), NullLogger.Instance, static slice => slice);
         var run = informer.RunAsync(stop.Token);
         await informer.WaitForSyncAsync(Token).WaitAsync(Patience, TimeProvider.System, Token);
         await stop.CancelAsync();

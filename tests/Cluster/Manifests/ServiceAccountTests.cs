@@ -79,7 +79,7 @@ public sealed class ServiceAccountTests(ManifestCluster cluster) : IClassFixture
         using var client = await ClientAsync("speaker");
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(Token);
         var services = new Informer<Service>(client, ResourceTypes.Services, null, TimeProvider.System, new Random(1), NullLogger.Instance);
-        var slices = EndpointSliceInformer.Create(client, TimeProvider.System, new Random(2), NullLogger.Instance);
+        var slices = EndpointSliceInformer.Create(client, TimeProvider.System, new Random(2), NullLogger.Instance, static slice => slice);
         var nodes = new Informer<Node>(client, ResourceTypes.Nodes, null, TimeProvider.System, new Random(3), NullLogger.Instance);
         var leases = new Informer<Lease>(client, ResourceTypes.Leases, ManifestCluster.Namespace, TimeProvider.System, new Random(4), NullLogger.Instance);
         Task[] following = [services.RunAsync(stop.Token), slices.RunAsync(stop.Token), nodes.RunAsync(stop.Token), leases.RunAsync(stop.Token)];
