@@ -15,7 +15,7 @@ namespace DynamicLb.Controller;
 
 /// <summary>Runs the parts. Services are worked on by the leader only; a replica that waits for its turn follows them already, so that it can begin at once.</summary>
 internal sealed partial class ControllerWorker(
-    ControllerOptions options, Informer<Service> services, Informer<Namespace> namespaces, IConfigSource config, ServiceReconciler reconciler, LeaseBrokers brokers, TokenSecret token,
+    ControllerOptions options, Informer<Service> services, Informer<Namespace> namespaces, IConfigSource config, ServiceReconciler reconciler, LeaseBrokers brokers, TokenSecret secret,
     LeaderElector elector, EventRecorder events, ConfigurationStateWriter state, TimeProvider time, Random random, ILogger<ControllerWorker> logger,
     Informer<Node>? nodes = null, SourceStatusWriter? sources = null) : BackgroundService
 {
@@ -29,22 +29,16 @@ internal sealed partial class ControllerWorker(
         : !reconciler.HasPassed ? "looking at all Services for the first time"
         : null;
 
-    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
-    {
-        var following = FollowAsync(stoppingToken);
-        var telling = events.RunAsync(stoppingToken);
-        var leading = options.LeaderElect ? elector.RunAsync(LeadAsync, stoppingToken) : LeadAsync(stoppingToken);
-        await Task.WhenAll(following, telling, leading).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-        stoppingToken.ThrowIfCancellationRequested();
-    }
+    protected override Task ExecuteAsync(CancellationToken stoppingToken) => Together.RunAsync(
+        stoppingToken, FollowAsync, events.RunAsync, token => options.LeaderElect ? elector.RunAsync(LeadAsync, token) : LeadAsync(token));
 
     private async Task FollowAsync(CancellationToken cancellationToken)
     {
         // Whoever leads at once has its first list from after the election, and needs no second one.
         if (options.LeaderElect)
             await elector.FirstAttempt.WaitAsync(cancellationToken);
-        await Task.WhenAll(
-            services.RunAsync(cancellationToken), namespaces.RunAsync(cancellationToken), nodes?.RunAsync(cancellationToken) ?? Task.CompletedTask, config.FollowAsync(cancellationToken));
+        await Together.RunAsync(
+            cancellationToken, services.RunAsync, namespaces.RunAsync, token => nodes?.RunAsync(token) ?? Task.CompletedTask, config.FollowAsync);
     }
 
     private async Task LeadAsync(CancellationToken cancellationToken)
@@ -57,14 +51,15 @@ internal sealed partial class ControllerWorker(
         await BeginAsync(cancellationToken);
         if (config.Current is { } current)
             await reconciler.ConfigureAsync(current);
-        await Task.WhenAll(
-            token.EnsureAsync(cancellationToken),
-            config.RunAsync(reconciler.ConfigureAsync, cancellationToken),
-            reconciler.RunAsync(cancellationToken),
-            brokers.PollAsync(cancellationToken),
-            MemoryTrimmer.RunAsync(() => reconciler.Reconciled, Rest, time, cancellationToken),
-            state.RunAsync(cancellationToken),
-            sources?.RunAsync(cancellationToken) ?? Task.CompletedTask);
+        await Together.RunAsync(
+            cancellationToken,
+            secret.EnsureAsync,
+            token => config.RunAsync(reconciler.ConfigureAsync, token),
+            reconciler.RunAsync,
+            brokers.PollAsync,
+            token => MemoryTrimmer.RunAsync(() => reconciler.Reconciled, Rest, time, token),
+            state.RunAsync,
+            token => sources?.RunAsync(token) ?? Task.CompletedTask);
     }
 
     private async Task BeginAsync(CancellationToken cancellationToken)

@@ -1,6 +1,7 @@
 using System.Threading.Channels;
 using DynamicLb.AddressService.Metrics;
 using DynamicLb.AddressService.Store;
+using DynamicLb.Contracts.Hosting;
 using DynamicLb.Networking.Addresses;
 using DynamicLb.Networking.Arp;
 using DynamicLb.Networking.Dhcp4;
@@ -139,13 +140,20 @@ internal sealed partial class LeaseLoop : BackgroundService
         await base.StartAsync(cancellationToken);
     }
 
-    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    // The receivers first: before the first message is sent, or its answer would be lost.
+    protected override Task ExecuteAsync(CancellationToken stoppingToken) => Together.RunAsync(
+        stoppingToken,
+        [
+            .. _links.Items.Select<DhcpLink, Func<CancellationToken, Task>>(
+                (link, place) => token => Task.WhenAll(link.ReceiveAsync(ReceiverOf(place), ArpReceiverOf(place), ReceiverOf6(place), token))),
+            WorkAsync,
+        ]);
+
+    private async Task WorkAsync(CancellationToken stoppingToken)
     {
         await using var timer = _time.CreateTimer(static loop => ((LeaseLoop)loop!).TimerFired(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         // A wait that can be cancelled makes an object each time; this one is woken instead.
         await using var stopping = stoppingToken.UnsafeRegister(static loop => ((LeaseLoop)loop!)._queue.Writer.TryWrite(default), this);
-        // Before the first message is sent, or its answer would be lost.
-        var receiving = Task.WhenAll(_links.Items.SelectMany((link, place) => link.ReceiveAsync(ReceiverOf(place), ArpReceiverOf(place), ReceiverOf6(place), stoppingToken)));
         try
         {
             while (!stoppingToken.IsCancellationRequested)
@@ -170,7 +178,6 @@ internal sealed partial class LeaseLoop : BackgroundService
             _queue.Writer.TryComplete();
             await FinishWritingAsync();
         }
-        await receiving.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
 
     private async ValueTask StepAsync(Action<LeaseKeeper, Item> step, Item item, CancellationToken cancellationToken)

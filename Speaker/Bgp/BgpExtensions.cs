@@ -1,3 +1,4 @@
+using DynamicLb.Contracts.Hosting;
 using DynamicLb.Kubernetes.Client;
 using DynamicLb.Kubernetes.Informers;
 using DynamicLb.Kubernetes.Resources;
@@ -11,7 +12,7 @@ namespace DynamicLb.Speaker.Bgp;
 internal sealed record BgpParts(BgpReconciler Reconciler, BgpSecrets Secrets, ServiceBgpStatusWriter Status)
 {
     /// <summary>Runs what is beside the reconciler, until cancelled.</summary>
-    public Task RunAsync(CancellationToken cancellationToken) => Task.WhenAll(Secrets.RunAsync(cancellationToken), Status.RunAsync(cancellationToken));
+    public Task RunAsync(CancellationToken cancellationToken) => Together.RunAsync(cancellationToken, Secrets.RunAsync, Status.RunAsync);
 }
 
 /// <summary>The parts of BGP. An <see cref="IBfdSessions"/> is used when there is one.</summary>

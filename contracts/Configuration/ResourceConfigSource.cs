@@ -1,4 +1,5 @@
 using System.Threading.Channels;
+using DynamicLb.Contracts.Hosting;
 using DynamicLb.Contracts.Resources;
 using DynamicLb.Kubernetes.Client;
 using DynamicLb.Kubernetes.Informers;
@@ -111,9 +112,8 @@ public sealed partial class ResourceConfigSource : IConfigSource
     }
 
     /// <inheritdoc/>
-    public Task FollowAsync(CancellationToken cancellationToken) => Task.WhenAll(
-        Pools.RunAsync(cancellationToken), AddressServices.RunAsync(cancellationToken), _layer2.RunAsync(cancellationToken), _bgp.RunAsync(cancellationToken),
-        _peers.RunAsync(cancellationToken), _profiles.RunAsync(cancellationToken), _communities.RunAsync(cancellationToken), FollowSecretsAsync(cancellationToken));
+    public Task FollowAsync(CancellationToken cancellationToken) => Together.RunAsync(
+        cancellationToken, Pools.RunAsync, AddressServices.RunAsync, _layer2.RunAsync, _bgp.RunAsync, _peers.RunAsync, _profiles.RunAsync, _communities.RunAsync, FollowSecretsAsync);
 
     /// <inheritdoc/>
     public async Task RunAsync(Func<LoadBalancerConfig, Task> changed, CancellationToken cancellationToken)

@@ -36,6 +36,9 @@ public sealed partial class EventRecorder(IKubernetesClient client, string compo
     /// <summary>The longest that an Event waits for what <see cref="YieldsTo"/> tells.</summary>
     public static readonly TimeSpan MostDelay = TimeSpan.FromSeconds(10);
 
+    /// <summary>How long Events that wait at a stop are written still.</summary>
+    public static readonly TimeSpan LastWrites = TimeSpan.FromSeconds(2);
+
     private const int Remembered = 4096;
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(50);
     private static readonly TimeSpan SameFor = TimeSpan.FromMinutes(10);
@@ -44,6 +47,7 @@ public sealed partial class EventRecorder(IKubernetesClient client, string compo
         new BoundedChannelOptions(capacity) { FullMode = BoundedChannelFullMode.Wait, SingleReader = true });
     private readonly Dictionary<Key, Written> _written = [];
     private int _dropped;
+    private volatile bool _stopping;
 
     /// <summary>
     /// Whether something is being written that matters more: an Event costs the API server as much as an address. Asked from the loop that writes: must be thread-safe, and cheap.
@@ -56,24 +60,39 @@ public sealed partial class EventRecorder(IKubernetesClient client, string compo
     /// <inheritdoc/>
     public void Warning(KubernetesObject about, string reason, string message) => Record(about, "Warning", reason, message);
 
-    /// <summary>Writes until cancelled. To be called once.</summary>
+    /// <summary>Writes until cancelled, and then for <see cref="LastWrites"/> at most what waits still. To be called once.</summary>
     public async Task RunAsync(CancellationToken cancellationToken)
     {
-        await foreach (var entry in _queue.Reader.ReadAllAsync(cancellationToken))
+        using var writing = new CancellationTokenSource();
+        await using var limit = time.CreateTimer(static writing => ((CancellationTokenSource)writing!).Cancel(), writing, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        await using var stop = cancellationToken.Register(() =>
         {
-            while (YieldsTo() && time.GetElapsedTime(entry.Since) < MostDelay)
-                await Task.Delay(Pause, time, cancellationToken);
-            try
+            limit.Change(LastWrites, Timeout.InfiniteTimeSpan);
+            _stopping = true;
+            _queue.Writer.Complete();
+        });
+        int left = 0;
+        try
+        {
+            await foreach (var entry in _queue.Reader.ReadAllAsync(writing.Token))
             {
-                await WriteAsync(entry, cancellationToken);
+                left = 1;
+                while (!_stopping && YieldsTo() && time.GetElapsedTime(entry.Since) < MostDelay)
+                    await Task.Delay(Pause, time, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                if (!await TryWriteAsync(entry, writing.Token) && _stopping)
+                    break;
+                left = 0;
+                if (_queue.Reader.Count < capacity / 2 && Interlocked.Exchange(ref _dropped, 0) is > 1 and var dropped)
+                    LogAllDropped(logger, dropped);
             }
-            catch (Exception e) when (e is KubernetesApiException or HttpRequestException or IOException)
-            {
-                LogFailed(logger, entry.Key.Reason, entry.About.ToString(), e.Message);
-            }
-            if (_queue.Reader.Count < capacity / 2 && Interlocked.Exchange(ref _dropped, 0) is > 1 and var dropped)
-                LogAllDropped(logger, dropped);
         }
+        catch (OperationCanceledException) when (writing.IsCancellationRequested)
+        {
+            // The moment is over.
+        }
+        left += _queue.Reader.Count;
+        if (left > 0)
+            LogLeft(logger, left);
     }
 
     private void Record(KubernetesObject about, string type, string reason, string message)
@@ -92,8 +111,23 @@ public sealed partial class EventRecorder(IKubernetesClient client, string compo
         string text = message.Length <= 1024 ? message : message[..1021] + "...";
         // Thousands may come at once, with a first list: then the first is told, and how many it were in the end.
         if (!_queue.Writer.TryWrite(new Entry(new Key(about.Metadata.Uid, name, type, reason, text), name, reference, time.GetUtcNow(), time.GetTimestamp()))
-            && Interlocked.Increment(ref _dropped) == 1)
+            && !_stopping && Interlocked.Increment(ref _dropped) == 1)
             LogDropped(logger, reason, name.ToString());
+    }
+
+    /// <summary>Whether it could be written.</summary>
+    private async Task<bool> TryWriteAsync(Entry entry, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await WriteAsync(entry, cancellationToken);
+            return true;
+        }
+        catch (Exception e) when (e is KubernetesApiException or HttpRequestException or IOException)
+        {
+            LogFailed(logger, entry.Key.Reason, entry.About.ToString(), e.Message);
+            return false;
+        }
     }
 
     private async Task WriteAsync(Entry entry, CancellationToken cancellationToken)
@@ -150,6 +184,9 @@ public sealed partial class EventRecorder(IKubernetesClient client, string compo
 
     [LoggerMessage(3, LogLevel.Warning, "{Count} Events were dropped, since too many waited to be written")]
     private static partial void LogAllDropped(ILogger logger, int count);
+
+    [LoggerMessage(4, LogLevel.Warning, "{Count} Events were not written before the stop")]
+    private static partial void LogLeft(ILogger logger, int count);
 
     [LoggerMessage(2, LogLevel.Warning, "Event {Reason} about {Object} could not be written: {Cause}")]
     private static partial void LogFailed(ILogger logger, string reason, string @object, string cause);

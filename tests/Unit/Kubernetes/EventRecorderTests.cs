@@ -1,3 +1,6 @@
+using System.Net;
+using System.Net.Sockets;
+using DynamicLb.Kubernetes.Client;
 using DynamicLb.Kubernetes.Events;
 using DynamicLb.Kubernetes.Resources;
 using DynamicLb.Tests.KubeApi;
@@ -45,6 +48,41 @@ public sealed class EventRecorderTests
         Assert.Equal(["first"], await lab.MessagesAsync());
         lab.Time.Advance(TimeSpan.FromSeconds(5));
         await lab.WrittenAsync(2);
+    }
+
+    [Fact]
+    public async Task Events_that_wait_at_a_stop_are_written_still()
+    {
+        await using var lab = await RecorderLab.StartAsync(isBusy: true);
+        for (int i = 0; i < 100; i++)
+            lab.Recorder.Normal(RecorderLab.About, "IPAllocated", $"address {i}");
+        await lab.HasAskedAsync();
+
+        await lab.StopAsync();
+
+        Assert.Equal(100, (await lab.MessagesAsync()).Distinct().Count());
+    }
+
+    [Fact]
+    public async Task A_server_that_does_not_answer_holds_a_stop_up_for_two_seconds()
+    {
+        using var silent = new TcpListener(IPAddress.Loopback, 0);
+        silent.Start();
+        using var client = new KubernetesClient(new KubernetesClientConfiguration { Server = new Uri($"http://{silent.LocalEndpoint}") }, TimeProvider.System);
+        var time = new FakeTime();
+        var recorder = new EventRecorder(client, "test", null, time, NullLogger<EventRecorder>.Instance);
+        using var stop = new CancellationTokenSource();
+        var running = recorder.RunAsync(stop.Token);
+        recorder.Normal(RecorderLab.About, "IPAllocated", "first");
+        recorder.Normal(RecorderLab.About, "IPAllocated", "second");
+        using var asked = await silent.AcceptTcpClientAsync(Token);
+
+        await stop.CancelAsync();
+        time.Advance(EventRecorder.LastWrites - TimeSpan.FromMilliseconds(1));
+        Assert.False(running.IsCompleted);
+        time.Advance(TimeSpan.FromMilliseconds(1));
+
+        await running;
     }
 
     private sealed class RecorderLab : IAsyncDisposable
@@ -96,6 +134,13 @@ public sealed class EventRecorderTests
         {
             while ((await MessagesAsync()).Count < count)
                 await Task.Delay(TimeSpan.FromMilliseconds(20), TimeProvider.System, Token);
+        }
+
+        /// <summary>Stops it, and waits until it has.</summary>
+        public async Task StopAsync()
+        {
+            await _stop.CancelAsync();
+            await _running;
         }
 
         public async ValueTask DisposeAsync()
