@@ -54,8 +54,20 @@ public sealed class FollowingLinkChannel : ILinkChannel
     public bool HasPending => _inner?.HasPending ?? false;
 
     /// <inheritdoc/>
-    public ValueTask SendAsync(ReadOnlyMemory<byte> frame, CancellationToken cancellationToken) =>
-        _inner is { } channel ? channel.SendAsync(frame, cancellationToken) : ValueTask.FromException(new SocketException((int)SocketError.NetworkDown));
+    public async ValueTask SendAsync(ReadOnlyMemory<byte> frame, CancellationToken cancellationToken)
+    {
+        if (_inner is not { } channel)
+            throw new SocketException((int)SocketError.NetworkDown);
+        try
+        {
+            await channel.SendAsync(frame, cancellationToken);
+        }
+        catch (ObjectDisposedException) when (channel != _inner && !_isDisposed)
+        {
+            // It was exchanged meanwhile: the frame is lost, but whoever sent it goes on.
+            throw new SocketException((int)SocketError.NetworkDown);
+        }
+    }
 
     /// <inheritdoc/>
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]

@@ -108,6 +108,16 @@ public sealed class FollowingLinkChannelTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task A_frame_on_its_way_while_the_interface_is_exchanged_fails_as_on_one_that_is_down()
+    {
+        _links.Set(State(7));
+        _opened[0].Sending = () => _links.Set(State(8));
+        var fault = await Assert.ThrowsAsync<SocketException>(async () => await _channel.SendAsync(new byte[1], Cancelled));
+        Assert.Equal(SocketError.NetworkDown, fault.SocketErrorCode);
+        await _channel.SendAsync(new byte[1], Cancelled);
+    }
+
+    [Fact]
     public async Task After_disposal_nothing_is_received_or_followed()
     {
         var receiving = _channel.ReceiveAsync(new byte[10], Cancelled).AsTask();
@@ -136,7 +146,14 @@ public sealed class FollowingLinkChannelTests : IAsyncDisposable
 
         public void Break(Exception fault) => _in.Writer.TryComplete(fault);
 
-        public ValueTask SendAsync(ReadOnlyMemory<byte> frame, CancellationToken cancellationToken) => ValueTask.CompletedTask;
+        /// <summary>What happens between the choice of this channel and the sending.</summary>
+        public Action? Sending { get; set; }
+
+        public ValueTask SendAsync(ReadOnlyMemory<byte> frame, CancellationToken cancellationToken)
+        {
+            Sending?.Invoke();
+            return IsDisposed ? ValueTask.FromException(new ObjectDisposedException("socket")) : ValueTask.CompletedTask;
+        }
 
         public async ValueTask<int> ReceiveAsync(Memory<byte> buffer, CancellationToken cancellationToken)
         {
