@@ -185,10 +185,11 @@ public sealed partial class Informer<T> : IInformer<T>
             if (!present.Contains(name))
                 Remove(name);
         }
-        _synced.TrySetResult();
         lock (_lock)
         {
+            // Who waited for the copy may ask at once how old it is.
             _listedAt = started;
+            _synced.TrySetResult();
             _awaited.GetRange(0, awaited).ForEach(static waiter => waiter.TrySetResult());
             _awaited.RemoveRange(0, awaited);
         }

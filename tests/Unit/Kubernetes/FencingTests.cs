@@ -51,11 +51,11 @@ public sealed class FencingTests
         var time = TimeProvider.System;
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(Token);
         var informer = new Informer<ConfigMap>(api.Client, ResourceTypes.ConfigMaps, "default", time, new Random(1), NullLogger.Instance);
-        var followed = new TaskCompletionSource();
+        var followed = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         informer.Subscribe((_, map) =>
         {
             if (map?.Metadata.Name == "b")
-                followed.SetResult();
+                followed.TrySetResult();
         });
         long start = time.GetTimestamp();
         var running = informer.RunAsync(stop.Token);
