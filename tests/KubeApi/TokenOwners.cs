@@ -26,13 +26,15 @@ public sealed class TokenOwners
         Interlocked.Increment(ref _reviews);
         string? token = review["spec"]?["token"]?.GetValue<string>();
         string[] asked = [.. review["spec"]?["audiences"]?.AsArray().Select(static a => a!.GetValue<string>()) ?? []];
-        string[] common = token is not null && _owners.TryGetValue(token, out var owner) ? [.. asked.Intersect(owner.Audiences, StringComparer.Ordinal)] : [];
+        // Looked up once: it may be removed at any moment.
+        (string Username, string[] Audiences) owner = token is not null && _owners.TryGetValue(token, out var found) ? found : ("", []);
+        string[] common = [.. asked.Intersect(owner.Audiences, StringComparer.Ordinal)];
         review["status"] = common.Length == 0
             ? new JsonObject { ["user"] = new JsonObject(), ["error"] = "invalid bearer token" }
             : new JsonObject
             {
                 ["authenticated"] = true,
-                ["user"] = new JsonObject { ["username"] = _owners[token!].Username, ["groups"] = new JsonArray("system:serviceaccounts") },
+                ["user"] = new JsonObject { ["username"] = owner.Username, ["groups"] = new JsonArray("system:serviceaccounts") },
                 ["audiences"] = new JsonArray([.. common.Select(static a => (JsonNode)a)]),
             };
         return review;

@@ -5,6 +5,7 @@ using DynamicLb.Kubernetes.Client;
 using DynamicLb.Kubernetes.Informers;
 using DynamicLb.Kubernetes.Resources;
 using DynamicLb.Tests.KubeApi;
+using DynamicLb.Tests.Unit.Support;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace DynamicLb.Tests.Unit.Kubernetes;
@@ -68,11 +69,16 @@ public sealed class KubernetesClientTests : IAsyncLifetime
     [Fact]
     public async Task An_answer_of_429_is_waited_out_when_it_says_how_long()
     {
+        var time = new FakeTime();
+        using var client = new KubernetesClient(new KubernetesClientConfiguration { Server = _api.Url, Token = "secret" }, time);
         _api.Faults.AnswerWith(HttpStatusCode.TooManyRequests);
-        var list = _api.Client.ListAsync(ResourceTypes.Services, null, Token);
-        await Task.Delay(TimeSpan.FromMilliseconds(200), TimeProvider.System, Token);
-        Assert.False(list.IsCompleted);
+        var list = client.ListAsync(ResourceTypes.Services, null, Token);
+        await Eventually.TrueAsync(() => time.PendingTimers > 0);
         _api.Faults.Heal();
+        time.Advance(TimeSpan.FromSeconds(0.9));
+        Assert.False(list.IsCompleted);
+        Assert.Equal(1, time.PendingTimers);
+        time.Advance(TimeSpan.FromSeconds(0.2));
         Assert.Empty((await list).Items);
     }
 
@@ -85,7 +91,7 @@ public sealed class KubernetesClientTests : IAsyncLifetime
         var fault = await Assert.ThrowsAsync<KubernetesApiException>(async () =>
         {
             await foreach (var change in _api.Client.WatchAsync(
-                ResourceTypes.Services, null, first.Metadata.ResourceVersion!, TimeSpan.FromSeconds(5), Token))
+                ResourceTypes.Services, null, first.Metadata.ResourceVersion!, TimeSpan.FromMinutes(1), Token))
             {
                 Assert.Fail($"There is nothing to report: {change}");
             }

@@ -59,11 +59,12 @@ internal sealed class LeaseStore : IKubernetesClient
         where T : KubernetesObject
     {
         await MisbehaveAsync(cancellationToken);
-        if (Lease?.Metadata.ResourceVersion != expected)
-            throw new KubernetesApiException(HttpStatusCode.Conflict, "Conflict", "it has changed");
         var lease = (Lease)(object)resource;
+        // Before anything is looked at: who does not reach the server does not hear that another has written either.
         if (Refused is not null && lease.Spec.HolderIdentity == Refused)
             throw new HttpRequestException("connection refused");
+        if (Lease?.Metadata.ResourceVersion != expected)
+            throw new KubernetesApiException(HttpStatusCode.Conflict, "Conflict", "it has changed");
         Lease = lease with { Metadata = lease.Metadata with { ResourceVersion = $"{++_version}" } };
         if (LosesAnswers)
             await Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, cancellationToken);

@@ -185,7 +185,8 @@ public sealed class AddressConflictsTests
             Assert.Equal((IPv6Address.Any, address.IPv6), (asked.Source, asked.Target));
         }
         channel.Deliver(address.IsIPv4 ? ArpOf(address.IPv4, has) : NdpOf(address.IPv6, has));
-        // One loop takes frames in order: when nothing waits any more, the one before was heard or is being heard.
+        // One loop takes frames in order: when the one behind it has been taken, it was heard. Before that no time must pass.
+        channel.Deliver(new byte[10]);
         while (channel.HasPending)
             await Task.Yield();
         while (!found.Task.IsCompleted)

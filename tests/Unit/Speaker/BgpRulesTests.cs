@@ -146,7 +146,7 @@ public sealed class BgpRulesTests
     public async Task Unchanged_peer_keeps_its_session_through_every_change_and_a_changed_one_does_not()
     {
         var parts = new SpeakerParts();
-        var peers = new BgpPeers(parts.Options, [], parts.Time, new Random(1), NullLogger<BgpPeers>.Instance);
+        var peers = new BgpPeers(parts.Options, [], parts.Time, Random.Shared, NullLogger<BgpPeers>.Instance);
         var counters = Configure(Plain);
         Assert.Equal(["peer1", "peer2"], counters.Keys.Order());
         var same = Configure(Read(Peers + """

@@ -212,7 +212,7 @@ public sealed class Layer2AnnouncerTests
             _listener.Start();
         }
 
-        public Task Seen => _seen.Task.WaitAsync(TimeSpan.FromSeconds(20), TimeProvider.System);
+        public Task Seen => _seen.Task.WaitAsync(TimeSpan.FromMinutes(1), TimeProvider.System);
 
         public void Dispose() => _listener.Dispose();
     }

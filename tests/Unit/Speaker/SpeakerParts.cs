@@ -215,7 +215,7 @@ internal sealed class FakeChannel(LinkInfo link) : ILinkChannel
 
     public void Deliver(byte[] frame) => _in.Writer.TryWrite(frame);
 
-    public async Task<byte[]> NextAsync() => await _out.Reader.ReadAsync(TestContext.Current.CancellationToken).AsTask().WaitAsync(TimeSpan.FromSeconds(20));
+    public async Task<byte[]> NextAsync() => await _out.Reader.ReadAsync(TestContext.Current.CancellationToken).AsTask().WaitAsync(TimeSpan.FromMinutes(1));
 
     public ValueTask SendAsync(ReadOnlyMemory<byte> frame, CancellationToken cancellationToken)
     {

@@ -7,11 +7,17 @@ namespace DynamicLb.Tests.Unit.Support;
 /// <summary>An interface whose frames a test reads and writes.</summary>
 internal sealed class FakeLinkChannel : ILinkChannel
 {
+    private readonly Lock _lock = new();
+    private readonly List<byte[]> _sent = [];
     private readonly Channel<byte[]> _arriving = Channel.CreateUnbounded<byte[]>();
 
     public LinkInfo Link { get; set; } = new(7, "eth0", MacAddress.Parse("02:00:00:00:00:07"));
 
-    public List<byte[]> Sent { get; } = [];
+    /// <summary>The frames that were sent so far: a copy, since the sender may be another thread.</summary>
+    public IReadOnlyList<byte[]> Sent
+    {
+        get { lock (_lock) return [.. _sent]; }
+    }
 
     public bool HasPending => _arriving.Reader.Count > 0;
 
@@ -19,7 +25,8 @@ internal sealed class FakeLinkChannel : ILinkChannel
 
     public ValueTask SendAsync(ReadOnlyMemory<byte> frame, CancellationToken cancellationToken)
     {
-        Sent.Add(frame.ToArray());
+        lock (_lock)
+            _sent.Add(frame.ToArray());
         return ValueTask.CompletedTask;
     }
 
