@@ -1,10 +1,10 @@
 using System.Diagnostics;
-using System.Globalization;
+using System.Runtime.InteropServices;
 
 namespace DynamicLb.Lab;
 
 /// <summary>A process of ours whose output goes to a file; killed on disposal.</summary>
-public sealed class ChildProcess : IAsyncDisposable
+public sealed partial class ChildProcess : IAsyncDisposable
 {
     private readonly Process _process;
     private readonly string _logFile;
@@ -53,11 +53,21 @@ public sealed class ChildProcess : IAsyncDisposable
             : throw new InvalidOperationException($"{program} {string.Join(' ', arguments)} ended with {process.ExitCode}: {await error}");
     }
 
-    /// <summary>Sends a signal by name (TERM, KILL, STOP, CONT, USR1).</summary>
+    /// <summary>Sends a signal by name (TERM, KILL, STOP, CONT, USR1); it has been sent on return. To a process that has ended nothing is sent.</summary>
+    /// <remarks>A program for it would take its time to start on a busy machine, and times are measured from here.</remarks>
     public void Signal(string name)
     {
-        using var kill = Process.Start(new ProcessStartInfo("/bin/kill", [$"-{name}", Id.ToString(CultureInfo.InvariantCulture)]))!;
-        kill.WaitForExit();
+        int number = name switch
+        {
+            "KILL" => 9,
+            "USR1" => 10,
+            "TERM" => 15,
+            "CONT" => 18,
+            "STOP" => 19,
+            _ => throw new ArgumentException($"unknown signal {name}", nameof(name)),
+        };
+        if (!_process.HasExited)
+            _ = SendSignal(Id, number);
     }
 
     /// <summary>Waits for the process to end.</summary>
@@ -83,4 +93,8 @@ public sealed class ChildProcess : IAsyncDisposable
         await _process.WaitForExitAsync();
         _process.Dispose();
     }
+
+    [LibraryImport("libc", EntryPoint = "kill", SetLastError = true)]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    private static partial int SendSignal(int pid, int signal);
 }

@@ -43,18 +43,18 @@ public sealed class ExplainTests
         string mac = await lab.Client.MacAsync(Cancelled);
         await lab.AddServiceAsync("web", Ip);
 
-        await Wait.UntilAsync(async () => await lab.EventCountAsync("web", "addressConflict") == 1, TimeSpan.FromSeconds(20), $"an Event\n{lab.Logs()}", Cancelled);
+        await Wait.UntilAsync(async () => await lab.EventCountAsync("web", "addressConflict") == 1, TimeSpan.FromSeconds(60), $"an Event\n{lab.Logs()}", Cancelled);
         await Wait.UntilAsync(
-            async () => (await lab.GetAsync("api/v1/namespaces/default/services/web")).Contains($"{Ip} is in use by {mac}", StringComparison.Ordinal), TimeSpan.FromSeconds(10),
+            async () => (await lab.GetAsync("api/v1/namespaces/default/services/web")).Contains($"{Ip} is in use by {mac}", StringComparison.Ordinal), TimeSpan.FromSeconds(60),
             "the condition", Cancelled);
         Assert.Equal(0, await lab.MetricAsync("node1", "metallb_speaker_announced"));
         Assert.Contains($"{Ip} is at {mac}", await ExplainAsync(lab, "node1", "text"), StringComparison.Ordinal);
 
         await lab.Client.Namespace.IpAsync($"address delete {Ip}/24 dev eth0", Cancelled);
-        Assert.Equal("node1", await lab.WaitForOwnerAsync(Ip, 60));
+        Assert.Equal("node1", await lab.WaitForOwnerAsync(Ip));
         await Wait.UntilAsync(
             async () => (await lab.GetAsync("api/v1/namespaces/default/services/web")).Contains("no other machine has the address", StringComparison.Ordinal),
-            TimeSpan.FromSeconds(10), "the condition to be over", Cancelled);
+            TimeSpan.FromSeconds(60), "the condition to be over", Cancelled);
     }
 
     private static Task<string> ExplainAsync(SpeakerLab lab, string node, string output) =>
@@ -67,5 +67,5 @@ public sealed class ExplainTests
             return document.RootElement.GetProperty("items").EnumerateArray()
                 .Select(static item => item.TryGetProperty("status", out var status) && status.TryGetProperty("node", out var node) ? node.GetString() : "").SequenceEqual(nodes);
         },
-        TimeSpan.FromSeconds(20), $"ServiceL2Status of {string.Join(' ', nodes)}\n{lab.Logs()}", Cancelled);
+        TimeSpan.FromSeconds(60), $"ServiceL2Status of {string.Join(' ', nodes)}\n{lab.Logs()}", Cancelled);
 }

@@ -11,8 +11,13 @@ internal static class BgpLab
 
     private static CancellationToken Cancelled => TestContext.Current.CancellationToken;
 
-    /// <summary>Writes the speakers' configuration.</summary>
-    public static Task ConfigureAsync(SpeakerLab lab, string config) => File.WriteAllTextAsync(Path.Combine(lab.Network.Folder, "config.yaml"), config, Cancelled);
+    /// <summary>Writes the speakers' configuration, in one go: who reads it meanwhile sees all of the old one or all of the new one.</summary>
+    public static async Task ConfigureAsync(SpeakerLab lab, string config)
+    {
+        string file = Path.Combine(lab.Network.Folder, "config.yaml");
+        await File.WriteAllTextAsync($"{file}.new", config, Cancelled);
+        File.Move($"{file}.new", file, overwrite: true);
+    }
 
     /// <summary>Adds a host with 10.20.0.NUMBER and fd00:20::NUMBER.</summary>
     public static async Task<LabHost> HostAsync(SpeakerLab lab, string name, int number)

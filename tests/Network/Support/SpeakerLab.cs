@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Security.Cryptography;
 using System.Text;
 using System.Text.RegularExpressions;
 using DynamicLb.Lab;
@@ -6,10 +7,14 @@ using DynamicLb.Lab.Networks;
 
 namespace DynamicLb.Tests.Network.Support;
 
-/// <summary>A LAN with a Kubernetes API, nodes that each run the real speaker, and a client that watches ARP.</summary>
+/// <summary>A LAN with a Kubernetes API, nodes that each run the real speaker, and a client that watches ARP. When it has started, every speaker knows all others.</summary>
 internal sealed partial class SpeakerLab : IAsyncDisposable
 {
     private const string Api = "http://10.88.0.2:6443";
+
+    // How long something may take on a busy machine.
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
+
     private readonly Dictionary<string, ChildProcess> _speakers = new(StringComparer.Ordinal);
     private readonly Dictionary<string, string> _macs = new(StringComparer.Ordinal);
     private HttpClient _http = null!;
@@ -76,15 +81,36 @@ internal sealed partial class SpeakerLab : IAsyncDisposable
         {"metadata":{"labels":{"node.kubernetes.io/exclude-from-external-load-balancers":{{{(excluded ? "\"\"" : "null")}}} } } }
         """);
 
+    /// <summary>Waits until every speaker knows all others: by their Leases, and by heartbeats where these are exchanged. Before that, who is there first takes itself for the owner.</summary>
+    public async Task WaitForAllKnownAsync()
+    {
+        foreach (string node in _speakers.Keys)
+            await WaitForMetricAsync(node, "dynamiclb_speaker_members", Nodes);
+        if (_heartbeats)
+            await WaitForAllHeardAsync();
+    }
+
     /// <summary>Waits until every speaker hears all others by heartbeats.</summary>
     public async Task WaitForAllHeardAsync()
     {
         foreach (string node in _speakers.Keys)
-        {
-            await Wait.UntilAsync(
-                async () => await MetricOrNothingAsync(node, "dynamiclb_speaker_heartbeat_nodes") == Nodes - 1, TimeSpan.FromSeconds(20), $"{node} to hear all\n{Logs()}", Cancelled);
-        }
+            await WaitForMetricAsync(node, "dynamiclb_speaker_heartbeat_nodes", Nodes - 1);
     }
+
+    /// <summary>Waits until a metric of a node's speaker has a value; see <see cref="MetricAsync"/>.</summary>
+    public Task WaitForMetricAsync(string node, string start, double value) => Wait.UntilAsync(
+        async () => await MetricOrNothingAsync(node, start) == value, Patience, $"{start} of {node} to be {value}\n{Logs()}", Cancelled);
+
+    /// <summary>Waits until a metric of all nodes' speakers together has a value.</summary>
+    public Task WaitForSumAsync(string start, double value) => Wait.UntilAsync(
+        async () =>
+        {
+            double sum = 0;
+            foreach (string node in _speakers.Keys)
+                sum += await MetricOrNothingAsync(node, start) ?? double.NaN;
+            return sum == value;
+        },
+        Patience, $"{start} of all nodes to be {value}\n{Logs()}", Cancelled);
 
     public Task DeleteServiceAsync(string name) => SendAsync(HttpMethod.Delete, $"api/v1/namespaces/default/services/{name}", null);
 
@@ -136,8 +162,8 @@ internal sealed partial class SpeakerLab : IAsyncDisposable
     }
 
     /// <summary>Waits until one node answers for an IPv6 address.</summary>
-    public Task<string> WaitForOwnerSixAsync(string ip, string device = "eth0", int seconds = 40) =>
-        Wait.ForAsync(async () => await OneOrNobodyAsync(ip, device), TimeSpan.FromSeconds(seconds), $"an answer for {ip} on {device}\n{Logs()}", Cancelled);
+    public Task<string> WaitForOwnerSixAsync(string ip, string device = "eth0") =>
+        Wait.ForAsync(async () => await OneOrNobodyAsync(ip, device), Patience, $"an answer for {ip} on {device}\n{Logs()}", Cancelled);
 
     /// <summary>The node that answers for an address; null for none, or for two during a change of hands.</summary>
     public async Task<string?> OwnerOrNobodyAsync(string ip)
@@ -152,13 +178,27 @@ internal sealed partial class SpeakerLab : IAsyncDisposable
         }
     }
 
-    /// <summary>Waits until one node alone answers for an address, and returns its name.</summary>
-    public Task<string> WaitForOneOwnerAsync(string ip) =>
-        Wait.ForAsync(() => OwnerOrNobodyAsync(ip), TimeSpan.FromSeconds(10), $"one owner of {ip}\n{Logs()}", Cancelled);
+    /// <summary>The node that answers for an address, asked a second time when nobody answered: a busy machine holds up the one who asks, and the one who answers.</summary>
+    public async Task<string?> AnswererAsync(string ip) => await WhoHasAsync(ip) ?? await WhoHasAsync(ip);
 
-    /// <summary>Waits until a node answers for an address, and returns its name.</summary>
-    public Task<string> WaitForOwnerAsync(string ip, int seconds = 20) =>
-        Wait.ForAsync(async () => await WhoHasAsync(ip), TimeSpan.FromSeconds(seconds), $"an answer for {ip}\n{Logs()}", Cancelled);
+    /// <summary>Waits until one node alone answers for an address, and returns its name.</summary>
+    public Task<string> WaitForOneOwnerAsync(string ip) => Wait.ForAsync(() => OwnerOrNobodyAsync(ip), Patience, $"one owner of {ip}\n{Logs()}", Cancelled);
+
+    /// <summary>Waits until a node alone answers for an address, as after a change of hands.</summary>
+    public Task WaitForOwnerToBeAsync(string ip, string node) =>
+        Wait.UntilAsync(async () => await OwnerOrNobodyAsync(ip) == node, Patience, $"{node} to have {ip}\n{Logs()}", Cancelled);
+
+    /// <summary>Waits until the node answers for an address whose turn it is when all nodes can serve it; its name. Others may do so until they know that it can.</summary>
+    public async Task<string> WaitForElectedOwnerAsync(string ip)
+    {
+        // MetalLB's order.
+        string elected = _speakers.Keys.MinBy(node => Convert.ToHexString(SHA256.HashData(Encoding.UTF8.GetBytes($"{node}#{ip}"))), StringComparer.Ordinal)!;
+        await WaitForOwnerToBeAsync(ip, elected);
+        return elected;
+    }
+
+    /// <summary>Waits until a node answers for an address, and returns its name. Two answers are a fault.</summary>
+    public Task<string> WaitForOwnerAsync(string ip) => Wait.ForAsync(async () => await WhoHasAsync(ip), Patience, $"an answer for {ip}\n{Logs()}", Cancelled);
 
     /// <summary>Starts recording ARP at the client.</summary>
     public async Task<ArpCapture> CaptureAsync(string device = "eth0")
@@ -167,7 +207,7 @@ internal sealed partial class SpeakerLab : IAsyncDisposable
         Network.Start(Client, log, "tcpdump", "-ni", device, "-e", "-tt", "-l", "--immediate-mode", "arp");
         var file = Path.Combine(Network.Folder, $"{log}.log");
         await Wait.UntilAsync(
-            () => Task.FromResult(File.Exists(file) && File.ReadAllText(file).Contains("listening on", StringComparison.Ordinal)), TimeSpan.FromSeconds(10), "tcpdump",
+            () => Task.FromResult(File.Exists(file) && File.ReadAllText(file).Contains("listening on", StringComparison.Ordinal)), Patience, "tcpdump",
             Cancelled);
         return new ArpCapture(file, _macs);
     }
@@ -202,7 +242,7 @@ internal sealed partial class SpeakerLab : IAsyncDisposable
                     return false;
                 }
             },
-            TimeSpan.FromSeconds(40), $"the speaker of {node}\n{Logs()}", Cancelled);
+            Patience, $"the speaker of {node}\n{Logs()}", Cancelled);
     }
 
     /// <summary>A metric of a node's speaker: the sum of the lines that begin so.</summary>
@@ -238,7 +278,13 @@ internal sealed partial class SpeakerLab : IAsyncDisposable
     /// <summary>Reads from the Kubernetes API.</summary>
     public Task<string> GetAsync(string path) => _http.GetStringAsync(path, Cancelled);
 
-    public string Logs() => string.Join('\n', _speakers.Select(static entry => $"--- {entry.Key}\n{entry.Value.LogTail(15)}"));
+    /// <summary>The ends of the speakers' logs, for those who look for what went wrong.</summary>
+    public string Logs() => Logs(15);
+
+    /// <summary>All that the speakers logged so far. Lines may come a moment after what they tell of.</summary>
+    public string WholeLogs() => Logs(int.MaxValue);
+
+    private string Logs(int lines) => string.Join('\n', _speakers.Select(entry => $"--- {entry.Key}\n{entry.Value.LogTail(lines)}"));
 
     public async ValueTask DisposeAsync()
     {
@@ -281,14 +327,14 @@ internal sealed partial class SpeakerLab : IAsyncDisposable
                     return false;
                 }
             },
-            TimeSpan.FromSeconds(40), "the Kubernetes API", Cancelled);
+            Patience, "the Kubernetes API", Cancelled);
         for (int i = 1; i <= nodes; i++)
-        {
             await SendAsync(HttpMethod.Post, "api/v1/nodes", $$$"""{"apiVersion":"v1","kind":"Node","metadata":{"name":"node{{{i}}}"}}""");
+        for (int i = 1; i <= nodes; i++)
             StartSpeaker($"node{i}");
-        }
         for (int i = 1; i <= nodes; i++)
             await WaitForReadyAsync($"node{i}");
+        await WaitForAllKnownAsync();
     }
 
     /// <summary>Creates or replaces a Secret with the password of a peer.</summary>
@@ -353,6 +399,11 @@ internal sealed partial class ArpCapture(string file, IReadOnlyDictionary<string
         }
         return seen;
     }
+
+    /// <summary>Waits until another node than before tells the LAN that it has an address: when it did.</summary>
+    public async Task<DateTimeOffset> FirstClaimAsync(SpeakerLab lab, string ip, string before, DateTimeOffset since) => (await Wait.ForAsync(
+        () => Task.FromResult(Of(ip, since).FirstOrDefault(arp => arp.IsGratuitous && arp.Node != before)), TimeSpan.FromSeconds(30),
+        $"a gratuitous ARP of another node than {before} for {ip}\n{lab.Logs()}", TestContext.Current.CancellationToken)).At;
 
     [GeneratedRegex("^(?<at>[0-9.]+) (?<source>[0-9a-f:]{17}) > (?<destination>[0-9a-fA-Z:a-z]+),", RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 1000)]
     private static partial Regex Line();
