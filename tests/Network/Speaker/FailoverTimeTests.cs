@@ -1,5 +1,4 @@
 using System.Globalization;
-using DynamicLb.Lab;
 using DynamicLb.Tests.Network.Support;
 
 namespace DynamicLb.Tests.Network.Speaker;
