@@ -4,6 +4,8 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1
+# For a registry that is slow, or fails now and then.
+export NUGET_ENHANCED_MAX_NETWORK_TRY_COUNT="${NUGET_ENHANCED_MAX_NETWORK_TRY_COUNT:-6}"
 
 mkdir -p artifacts
 exec 9>artifacts/.build.lock
@@ -22,11 +24,14 @@ start=$SECONDS
 echo "Building in Release ..."
 log="artifacts/build-$key.log"
 started="$(mktemp artifacts/.started.XXXXXX)"
-# The exit status of a build is all that counts; its output is worth reading only when it failed.
-if ! {
-    if [ $# = 0 ]; then dotnet build DynamicLb.sln -c Release -v q -nologo
-    else for project in "$@"; do dotnet build "$project" -c Release -v q -nologo || exit 1; done; fi
-} >"$log" 2>&1; then
+# The exit status of a build is all that counts; its output is worth reading only when it failed. The build's own servers, which outlive it,
+# must not inherit the lock.
+build() (
+    [ $# -gt 0 ] || set -- DynamicLb.sln
+    for project in "$@"; do dotnet build "$project" -c Release -v q -nologo || exit 1; done
+) >"$log" 2>&1 9>&-
+# NU1301 and its kin: a package or its index could not be fetched.
+if ! build "$@" && ! { grep -qE 'NU1301|NU1801|NU1100|NU1101|NU1102' "$log" && sleep 10 && build "$@"; }; then
     rm -f "$started"
     grep -E 'error|warning' "$log" | sort -u | head -n 40 >&2 || tail -n 40 "$log" >&2
     exit 1

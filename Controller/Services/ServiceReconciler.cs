@@ -120,6 +120,9 @@ internal sealed partial class ServiceReconciler : IDisposable
         _ready = true;
         foreach (var service in _services.Items.OrderByDescending(static service => ServiceStatusWriter.AddressesOf(service).Count))
             _queue.Add(NamespacedName.Of(service));
+        // One that went before we were ready told nobody.
+        foreach (var name in _firstPass.Keys)
+            _queue.Add(name);
     }
 
     /// <summary>Works until cancelled.</summary>
@@ -187,17 +190,14 @@ internal sealed partial class ServiceReconciler : IDisposable
             return;
         }
 
+        // It waits already while it is decided on: what becomes free in that moment is told to those who wait by then, and to nobody later.
+        _waiting[name] = true;
         var outcome = _decider.Decide(service);
         RetryWaiting();
         if (outcome.Satisfied)
-        {
             _waiting.TryRemove(name, out _);
-        }
         else
-        {
-            _waiting[name] = true;
             _queue.AddAfter(name, _options.RetryFailed);
-        }
         if (outcome.LookAgain is { } then)
             _queue.AddAfter(name, then - _time.GetUtcNow() + Rounding);
         if (await _writer.WriteAsync(service, outcome, cancellationToken))

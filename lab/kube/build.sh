@@ -5,9 +5,10 @@
 # usage: lab/kube/build.sh            prints the folder that holds the three binaries
 #        lab/kube/build.sh --check    prints it only when they are there already; exit 1 otherwise
 set -euo pipefail
+here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 
 version=1.20.2
-cache="${DYNAMICLB_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/dynamiclb}/kubernetes-$version"
+cache="${DYNAMICLB_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/dynamiclb}/kubernetes-$version"
 binaries=(kube-apiserver kube-controller-manager kube-proxy)
 
 complete() { local b; for b in "${binaries[@]}"; do [ -x "$cache/bin/$b" ] || return 1; done; }
@@ -39,12 +40,15 @@ done
 apt_src=(apt-get -o Dir::Etc::sourcelist=/dev/null -o Dir::Etc::sourceparts="$apt_dir/sources" -o Dir::State::lists="$apt_dir/lists")
 
 export DEBIAN_FRONTEND=noninteractive
-step "installing the Go toolchain (golang-1.19-go, dpkg-dev, rsync)" \
-  apt-get install -y --no-install-recommends golang-1.19-go golang-github-modern-go-reflect2-dev dpkg-dev make rsync gcc libc6-dev
-step "reading the source index" "${apt_src[@]}" update
+# Another apt may be at work, a mirror may fail for a moment.
+patient=(-o Acquire::Retries=5 -o DPkg::Lock::Timeout=600)
+again() { "$@" || { sleep 10; "$@"; } || { sleep 30; "$@"; }; }
+apt_src+=("${patient[@]}")
+step "installing the Go toolchain (golang-1.19-go, dpkg-dev, rsync)" "$here/../install.sh" toolchain
+step "reading the source index" again "${apt_src[@]}" update
 cd "$cache"
 rm -rf src && mkdir src && cd src
-step "downloading the source package" "${apt_src[@]}" source --download-only kubernetes
+step "downloading the source package" again "${apt_src[@]}" source --download-only kubernetes
 step "unpacking" sh -c 'dpkg-source --no-check -x kubernetes_*.dsc tree'
 
 gopath="$cache/gopath"
