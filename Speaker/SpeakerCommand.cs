@@ -176,5 +176,8 @@ internal static class SpeakerCommand
         new[] { given, Environment.GetEnvironmentVariable("METALLB_NODE_NAME"), Environment.GetEnvironmentVariable("DYNAMICLB_NODE_NAME") }
             .FirstOrDefault(static name => !string.IsNullOrEmpty(name));
 
-    private static Regex Pattern(string text) => new(text, RegexOptions.CultureInvariant, TimeSpan.FromSeconds(1));
+    /// <summary>
+    /// Interfaces by their names. Without a limit of time: names have at most 15 characters, which no pattern is long busy with, and a limit would also be over when the process stood still.
+    /// </summary>
+    internal static Regex Pattern(string text) => new(text, RegexOptions.CultureInvariant);
 }

@@ -117,6 +117,6 @@ internal sealed partial record AccessEntry(Caller Caller, CredentialKind Kind, b
         return null;
     }
 
-    [GeneratedRegex(@"\A[A-Za-z0-9][-A-Za-z0-9_.:]{0,62}\z", RegexOptions.CultureInvariant | RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 1000)]
+    [GeneratedRegex(@"\A[A-Za-z0-9][-A-Za-z0-9_.:]{0,62}\z", RegexOptions.CultureInvariant | RegexOptions.ExplicitCapture)]
     private static partial Regex Name();
 }

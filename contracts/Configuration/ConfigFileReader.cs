@@ -80,7 +80,7 @@ public static partial class ConfigFileReader
         return Capital().Replace(rest, static match => "-" + match.Value.ToLowerInvariant());
     }
 
-    [GeneratedRegex("[A-Z]", RegexOptions.CultureInvariant, 1000)]
+    [GeneratedRegex("[A-Z]", RegexOptions.CultureInvariant)]
     private static partial Regex Capital();
 
     private sealed class Reader(YamlMappingNode root)

@@ -178,6 +178,6 @@ internal sealed partial class ConfigSection(string title, YamlMappingNode node, 
         return (int)(node.Children.TryGetValue(new YamlScalarNode(field), out var child) ? child.Start.Line : node.Start.Line);
     }
 
-    [GeneratedRegex("^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$", RegexOptions.ExplicitCapture | RegexOptions.CultureInvariant, 1000)]
+    [GeneratedRegex("^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$", RegexOptions.ExplicitCapture | RegexOptions.CultureInvariant)]
     private static partial Regex NamePattern();
 }

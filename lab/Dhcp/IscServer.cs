@@ -41,15 +41,15 @@ internal sealed partial class IscServer(LabNetwork network, LabHost host, DhcpSe
         return (CopyOf("/usr/sbin/dhcpd"), ["-4", "-d", "-cf", configuration, "-lf", LeaseFile("leases"), "-pf", Path.Combine(Folder, "pid"), "--no-pid", Options.Interface]);
     }
 
-    [GeneratedRegex("^lease (?<ip>[0-9.]+) \\{(?<body>.*?)^\\}", RegexOptions.Multiline | RegexOptions.Singleline | RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 5000)]
+    [GeneratedRegex("^lease (?<ip>[0-9.]+) \\{(?<body>.*?)^\\}", RegexOptions.Multiline | RegexOptions.Singleline | RegexOptions.ExplicitCapture)]
     private static partial Regex Entry();
 
-    [GeneratedRegex("^  ends \\d (?<time>[0-9/]+ [0-9:]+);", RegexOptions.Multiline | RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 1000)]
+    [GeneratedRegex("^  ends \\d (?<time>[0-9/]+ [0-9:]+);", RegexOptions.Multiline | RegexOptions.ExplicitCapture)]
     private static partial Regex Ends();
 
-    [GeneratedRegex("hardware ethernet (?<mac>[0-9a-f:]+);", RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 1000)]
+    [GeneratedRegex("hardware ethernet (?<mac>[0-9a-f:]+);", RegexOptions.ExplicitCapture)]
     private static partial Regex Hardware();
 
-    [GeneratedRegex("client-hostname \"(?<name>[^\"]*)\";", RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 1000)]
+    [GeneratedRegex("client-hostname \"(?<name>[^\"]*)\";", RegexOptions.ExplicitCapture)]
     private static partial Regex HostName();
 }

@@ -110,9 +110,9 @@ public sealed partial class LabHost(LabNetwork network, NetworkNamespace @namesp
         return socket;
     }
 
-    [GeneratedRegex("link/ether (?<mac>[0-9a-f:]{17})", RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 1000)]
+    [GeneratedRegex("link/ether (?<mac>[0-9a-f:]{17})", RegexOptions.ExplicitCapture)]
     private static partial Regex MacAddress();
 
-    [GeneratedRegex("reply from [0-9.]+ \\[(?<mac>[0-9A-Fa-f:]{17})\\]", RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 1000)]
+    [GeneratedRegex("reply from [0-9.]+ \\[(?<mac>[0-9A-Fa-f:]{17})\\]", RegexOptions.ExplicitCapture)]
     private static partial Regex ArpAnswer();
 }

@@ -89,6 +89,6 @@ public static partial class Leftovers
         }
     }
 
-    [GeneratedRegex("^dlb(?<pid>[0-9]+)x[0-9]+(-[a-z0-9]+)?$", RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 1000)]
+    [GeneratedRegex("^dlb(?<pid>[0-9]+)x[0-9]+(-[a-z0-9]+)?$", RegexOptions.ExplicitCapture)]
     private static partial Regex LabName();
 }

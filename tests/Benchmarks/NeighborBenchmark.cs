@@ -42,7 +42,7 @@ internal static class NeighborBenchmark
         table.Replace(Enumerable.Range(0, Addresses).ToDictionary(static i => (HostAddress)new IPv4Address(First.Value + (uint)i), static _ => (DateTimeOffset?)null));
         using var meters = new ServiceCollection().AddMetrics().BuildServiceProvider();
         var options = new SpeakerOptions(
-            new KubernetesProgramSettings("none", null, null, "", "http://127.0.0.1:0", LogLevel.None), "node", new Regex("^$", RegexOptions.ExplicitCapture, TimeSpan.FromSeconds(1)), false,
+            new KubernetesProgramSettings("none", null, null, "", "http://127.0.0.1:0", LogLevel.None), "node", new Regex("^$", RegexOptions.ExplicitCapture, Regex.InfiniteMatchTimeout), false,
             TimeSpan.FromSeconds(3), null, TimeSpan.FromMilliseconds(100));
         var metrics = new SpeakerMetrics(
             meters.GetRequiredService<IMeterFactory>(), options, new ConfigFileWatcher("none", TimeProvider.System, NullLogger<ConfigFileWatcher>.Instance));

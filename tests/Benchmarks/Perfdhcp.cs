@@ -56,12 +56,12 @@ internal static partial class Perfdhcp
 
     private static string Text(int number) => number.ToString(CultureInfo.InvariantCulture);
 
-    [GeneratedRegex("It took (?<time>[0-9:.]+) to provision", RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 1000)]
+    [GeneratedRegex("It took (?<time>[0-9:.]+) to provision", RegexOptions.ExplicitCapture)]
     private static partial Regex Provisioned();
 
-    [GeneratedRegex("received packets: (?<n>[0-9]+)", RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 1000)]
+    [GeneratedRegex("received packets: (?<n>[0-9]+)", RegexOptions.ExplicitCapture)]
     private static partial Regex Received();
 
-    [GeneratedRegex("avg delay: (?<ms>[0-9.]+) ms", RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 1000)]
+    [GeneratedRegex("avg delay: (?<ms>[0-9.]+) ms", RegexOptions.ExplicitCapture)]
     private static partial Regex Delay();
 }

@@ -88,6 +88,6 @@ public sealed partial class WebhookCluster : IAsyncLifetime
         return ((IPEndPoint)listener.LocalEndpoint).Port;
     }
 
-    [GeneratedRegex(@"    service:\n      name: .*\n      namespace: .*\n      path: (?<path>.*)\n", RegexOptions.ExplicitCapture, 1000)]
+    [GeneratedRegex(@"    service:\n      name: .*\n      namespace: .*\n      path: (?<path>.*)\n", RegexOptions.ExplicitCapture)]
     private static partial Regex ServiceReference();
 }

@@ -87,7 +87,7 @@ public sealed class ServiceBgpStatusTests(ClientCluster cluster) : IClassFixture
 
         public Speaker(ClientCluster cluster, ServiceProvider services, string space, string node)
         {
-            var options = new SpeakerOptions(null!, node, new Regex("^$", RegexOptions.None, TimeSpan.FromSeconds(1)), false, TimeSpan.FromSeconds(3), null, TimeSpan.FromMilliseconds(100));
+            var options = new SpeakerOptions(null!, node, new Regex("^$", RegexOptions.None, Regex.InfiniteMatchTimeout), false, TimeSpan.FromSeconds(3), null, TimeSpan.FromMilliseconds(100));
             var factory = services.GetRequiredService<IMeterFactory>();
             var metrics = new SpeakerMetrics(factory, options, new ConfigFileWatcher("none", TimeProvider.System, NullLogger<ConfigFileWatcher>.Instance));
             var peers = new BgpPeers(options, [], TimeProvider.System, Random.Shared, NullLogger<BgpPeers>.Instance);

@@ -265,9 +265,9 @@ public sealed partial class BgpTests
     private static Task<string> ExplainAsync(SpeakerLab lab, string output) =>
         lab.Network["node1"].Namespace.RunAsync("sh", ["-c", $"dotnet {Programs.PathOf("Cli")} explain default/web --output {output} || test $? = 1"], Cancelled);
 
-    [GeneratedRegex("Notifications: +[0-9]+ +[0-9]+", RegexOptions.None, matchTimeoutMilliseconds: 1000)]
+    [GeneratedRegex("Notifications: +[0-9]+ +[0-9]+")]
     private static partial Regex Received();
 
-    [GeneratedRegex("[0-9]{2}:[0-9]{2}:[0-9.]+", RegexOptions.None, matchTimeoutMilliseconds: 1000)]
+    [GeneratedRegex("[0-9]{2}:[0-9]{2}:[0-9.]+")]
     private static partial Regex Since();
 }

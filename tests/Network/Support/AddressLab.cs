@@ -97,12 +97,12 @@ internal sealed class AddressLab : IAsyncDisposable
 internal sealed partial record Capture(string File)
 {
     /// <summary>How many messages of a type (Discover, Request, Release) it holds so far.</summary>
-    public int Count(string type) => Regex.Count(System.IO.File.ReadAllText(File), $"DHCP-Message.*: {type}", RegexOptions.None, TimeSpan.FromSeconds(5));
+    public int Count(string type) => Regex.Count(System.IO.File.ReadAllText(File), $"DHCP-Message.*: {type}", RegexOptions.None);
 
     /// <summary>The packets of a type, each with all its lines.</summary>
     public IEnumerable<string> Messages(string type) =>
-        PacketStart().Split(System.IO.File.ReadAllText(File)).Where(p => Regex.IsMatch(p, $"DHCP-Message.*: {type}", RegexOptions.None, TimeSpan.FromSeconds(5)));
+        PacketStart().Split(System.IO.File.ReadAllText(File)).Where(p => Regex.IsMatch(p, $"DHCP-Message.*: {type}", RegexOptions.None));
 
-    [GeneratedRegex(@"^(?=\d\d:\d\d:\d\d\.)", RegexOptions.Multiline, matchTimeoutMilliseconds: 5000)]
+    [GeneratedRegex(@"^(?=\d\d:\d\d:\d\d\.)", RegexOptions.Multiline)]
     private static partial Regex PacketStart();
 }

@@ -58,7 +58,7 @@ internal sealed partial class Pings
         return answers;
     }
 
-    [GeneratedRegex(@"^\[(?<at>[0-9.]+)\] \d+ bytes from .* icmp_seq=(?<number>[0-9]+) .*time=(?<took>[0-9.]+) ms", RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 1000)]
+    [GeneratedRegex(@"^\[(?<at>[0-9.]+)\] \d+ bytes from .* icmp_seq=(?<number>[0-9]+) .*time=(?<took>[0-9.]+) ms", RegexOptions.ExplicitCapture)]
     private static partial Regex Line();
 
     /// <param name="At">When it came.</param>

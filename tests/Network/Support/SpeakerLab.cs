@@ -405,6 +405,6 @@ internal sealed partial class ArpCapture(string file, IReadOnlyDictionary<string
         () => Task.FromResult(Of(ip, since).FirstOrDefault(arp => arp.IsGratuitous && arp.Node != before)), TimeSpan.FromSeconds(30),
         $"a gratuitous ARP of another node than {before} for {ip}\n{lab.Logs()}", TestContext.Current.CancellationToken)).At;
 
-    [GeneratedRegex("^(?<at>[0-9.]+) (?<source>[0-9a-f:]{17}) > (?<destination>[0-9a-fA-Z:a-z]+),", RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 1000)]
+    [GeneratedRegex("^(?<at>[0-9.]+) (?<source>[0-9a-f:]{17}) > (?<destination>[0-9a-fA-Z:a-z]+),", RegexOptions.ExplicitCapture)]
     private static partial Regex Line();
 }

@@ -43,9 +43,9 @@ public sealed partial class DashboardFileTests
         Assert.Empty(await second.Content.ReadAsByteArrayAsync(Cancelled));
     }
 
-    [GeneratedRegex("(?:src|href)=\"(?<path>dashboard/[^\"]+)\"", RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 1000)]
+    [GeneratedRegex("(?:src|href)=\"(?<path>dashboard/[^\"]+)\"", RegexOptions.ExplicitCapture)]
     private static partial Regex Reference();
 
-    [GeneratedRegex("from '\\./(?<path>[^']+)'", RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 1000)]
+    [GeneratedRegex("from '\\./(?<path>[^']+)'", RegexOptions.ExplicitCapture)]
     private static partial Regex Import();
 }

@@ -93,6 +93,6 @@ public sealed partial class KnownFaultsTests
         Assert.Empty(lab.Store.Records);
     }
 
-    [GeneratedRegex("""\[Trait\("Fault", "(?<id>[AC][0-9]+)"\)\]""", RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 1000)]
+    [GeneratedRegex("""\[Trait\("Fault", "(?<id>[AC][0-9]+)"\)\]""", RegexOptions.ExplicitCapture)]
     private static partial Regex Named();
 }

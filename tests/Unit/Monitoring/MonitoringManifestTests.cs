@@ -129,9 +129,9 @@ public sealed partial class MonitoringManifestTests
         return names;
     }
 
-    [GeneratedRegex("(?:dynamiclb|metallb)_[a-z0-9_]+", RegexOptions.None, matchTimeoutMilliseconds: 1000)]
+    [GeneratedRegex("(?:dynamiclb|metallb)_[a-z0-9_]+")]
     private static partial Regex MetricName();
 
-    [GeneratedRegex("_(?:bucket|sum|count)$", RegexOptions.None, matchTimeoutMilliseconds: 1000)]
+    [GeneratedRegex("_(?:bucket|sum|count)$")]
     private static partial Regex HistogramPart();
 }

@@ -114,7 +114,7 @@ public sealed class FrrPeersTests
     private static BgpPeer Peer(string name, string address, BGPPeerSpec spec) => new(name, spec, IPAddress.Parse(address), null, null, null);
 
     private FrrPeers Peers(string ownSpace, BgpOptions? options = null) => new(
-        new SpeakerOptions(null!, "node1", new Regex("^$", RegexOptions.None, TimeSpan.FromSeconds(1)), false, TimeSpan.FromSeconds(3), null, TimeSpan.FromMilliseconds(100)) { Bgp = options ?? new() },
+        new SpeakerOptions(null!, "node1", new Regex("^$", RegexOptions.None, Regex.InfiniteMatchTimeout), false, TimeSpan.FromSeconds(3), null, TimeSpan.FromMilliseconds(100)) { Bgp = options ?? new() },
         ownSpace, "frr",
         _writer, NullLogger<FrrPeers>.Instance);
 }

@@ -166,7 +166,7 @@ public sealed class Layer2AnnouncerTests
         Assert.Equal(_parts.Time.GetUtcNow(), _parts.Table.Snapshot[Ip].Traffic.LastAsked);
     }
 
-    private static Regex Excluded(string pattern) => new(pattern, RegexOptions.ExplicitCapture, TimeSpan.FromSeconds(1));
+    private static Regex Excluded(string pattern) => SpeakerCommand.Pattern(pattern);
 
     private static InterfaceState State(string name, int index = 2) =>
         new(new LinkInfo(index, name, new MacAddress(0x020000000000u + (ulong)index)), true, true, true, false) { HasCarrier = true };

@@ -1,5 +1,4 @@
 using System.Diagnostics.Metrics;
-using System.Text.RegularExpressions;
 using System.Threading.Channels;
 using DynamicLb.Contracts.Configuration;
 using DynamicLb.Contracts.Hosting;
@@ -32,7 +31,7 @@ internal sealed class SpeakerParts
     {
         Options = new SpeakerOptions(
             new KubernetesProgramSettings("none", null, null, "", "http://127.0.0.1:0", LogLevel.None), Me,
-            new Regex(SpeakerCommand.DefaultExcluded, RegexOptions.ExplicitCapture, TimeSpan.FromSeconds(1)), false, TimeSpan.FromSeconds(3), null, TimeSpan.FromMilliseconds(100))
+            SpeakerCommand.Pattern(SpeakerCommand.DefaultExcluded), false, TimeSpan.FromSeconds(3), null, TimeSpan.FromMilliseconds(100))
         {
             ConflictPolicy = policy,
             StickyOwners = sticky,
