@@ -30,6 +30,7 @@ internal sealed partial class LeaseBroker : IAsyncDisposable
     private readonly TimeProvider _time;
     private readonly Task _working;
     private long _configRead;
+    private long _answers;
 
     public LeaseBroker(
         AddressServiceSource source, IAddressServiceClient client, Action<NamespacedName> changed, TimeProvider time, Random random, ILogger logger,
@@ -54,6 +55,12 @@ internal sealed partial class LeaseBroker : IAsyncDisposable
 
     /// <summary>Whether the last call reached the address service.</summary>
     public bool IsReachable { get; private set; } = true;
+
+    /// <summary>How many wishes were answered. Thread-safe.</summary>
+    public long Answers
+    {
+        get { lock (_lock) return _answers; }
+    }
 
     /// <summary>How many leases stand where.</summary>
     public IReadOnlyList<(LeasePhase Phase, int Count)> CountPhases()
@@ -124,7 +131,9 @@ internal sealed partial class LeaseBroker : IAsyncDisposable
     }
 
     /// <summary>Takes up what the address service says of its leases: renewed, changed or lost since we asked. The leases that nobody here asked for.</summary>
-    public IReadOnlyList<LeaseId> Observe(StatusAnswer status)
+    /// <param name="status">What it says.</param>
+    /// <param name="asOf"><see cref="Answers"/> before it was asked: of a lease that was answered for since then, it may know less than we do.</param>
+    public IReadOnlyList<LeaseId> Observe(StatusAnswer status, long asOf)
     {
         var orphans = new List<LeaseId>();
         var seen = new HashSet<LeaseId>();
@@ -145,6 +154,8 @@ internal sealed partial class LeaseBroker : IAsyncDisposable
                         orphans.Add(id);
                     continue;
                 }
+                if (entry.AnsweredAs > asOf)
+                    continue;
                 // It looks ownerless from there: asking for it again says that it is not.
                 if (lease.OrphanedSince is not null)
                     _queue.Add(id);
@@ -154,7 +165,7 @@ internal sealed partial class LeaseBroker : IAsyncDisposable
             // A lease of ours that the address service does not know (its store was lost): ask again.
             foreach (var (id, entry) in _entries)
             {
-                if (entry.View.Phase == LeasePhase.Leased && !seen.Contains(id))
+                if (entry.View.Phase == LeasePhase.Leased && entry.AnsweredAs <= asOf && !seen.Contains(id))
                     _queue.Add(id);
             }
         }
@@ -306,9 +317,9 @@ internal sealed partial class LeaseBroker : IAsyncDisposable
                 if (current.View.Phase is LeasePhase.Leased or LeasePhase.Lost)
                     return;
             }
+            _entries[lease] = current with { View = view, AnsweredAs = ++_answers };
             if (current.View == view)
                 return;
-            _entries[lease] = current with { View = view };
         }
         _changed(lease.Name);
     }
@@ -370,7 +381,11 @@ internal sealed partial class LeaseBroker : IAsyncDisposable
         }
     }
 
-    private sealed record Entry(string? Uid, IPAddress? Asked, IPAddress? Held, LeaseView View);
+    private sealed record Entry(string? Uid, IPAddress? Asked, IPAddress? Held, LeaseView View)
+    {
+        /// <summary>The number of the answer that it stands by; 0 before the first.</summary>
+        public long AnsweredAs { get; init; }
+    }
 
     [LoggerMessage(1, LogLevel.Information, "{AddressService}: the lease of {Service} was given back: {Address} {Detail}")]
     private static partial void LogReleased(ILogger logger, string addressService, string service, string address, string detail);

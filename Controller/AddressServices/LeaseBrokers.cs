@@ -24,6 +24,9 @@ internal sealed partial class LeaseBrokers(IKubernetesClient kubernetes, Control
     /// <summary>Whether calls may go out that change anything: who does not lead any more must not give back what another has asked for since.</summary>
     public Func<bool> MayAct { get; set; } = static () => true;
 
+    /// <summary>Whether every Service has been looked at: until then, nothing is taken for ownerless.</summary>
+    public Func<bool> KnowsAllServices { get; set; } = static () => true;
+
     /// <summary>The brokers now. Thread-safe.</summary>
     public IEnumerable<LeaseBroker> All => _brokers.Values;
 
@@ -106,6 +109,9 @@ internal sealed partial class LeaseBrokers(IKubernetesClient kubernetes, Control
     private async Task PollAsync(LeaseBroker broker, CancellationToken cancellationToken)
     {
         StatusAnswer? status;
+        long answers = broker.Answers;
+        // Asked first: who comes to be known while the answer is on its way does not make up for those who were not.
+        bool knowsAll = KnowsAllServices();
         try
         {
             status = await broker.ReadStatusAsync(cancellationToken);
@@ -116,7 +122,9 @@ internal sealed partial class LeaseBrokers(IKubernetesClient kubernetes, Control
         }
         if (status is null)
             return;
-        var orphans = broker.Observe(status).ToHashSet();
+        var orphans = broker.Observe(status, answers).ToHashSet();
+        if (!knowsAll)
+            return;
         string name = broker.Source.Name;
         foreach (var key in _orphanedSince.Keys.Where(key => key.Source == name && !orphans.Contains(key.Lease)))
             _orphanedSince.TryRemove(key, out _);

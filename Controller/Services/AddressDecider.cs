@@ -100,7 +100,7 @@ internal sealed partial class AddressDecider(LeaseBrokers brokers, NamespaceLabe
                 if ((LeasedFrom(service) ?? FailedLeases(service).Source) is { } source)
                     TakeUp(service, source);
                 else if (_allocator.Get(name) is null)
-                    _allocator.Assign(ApplicantOf(service), ServiceStatusWriter.AddressesOf(service), null);
+                    _allocator.Assign(ApplicantOf(service), _displaced.GetValueOrDefault(name) ?? ServiceStatusWriter.AddressesOf(service), null);
             }
         }
     }
@@ -168,7 +168,7 @@ internal sealed partial class AddressDecider(LeaseBrokers brokers, NamespaceLabe
             _displaced.Remove(name, out var displaced);
             return source is not null
                 ? Lease(service, applicant, request, source, current)
-                : Allocate(service, applicant, request, current.Count > 0 ? current : displaced ?? []);
+                : Allocate(service, applicant, request, displaced ?? current);
         }
     }
 

@@ -34,6 +34,9 @@ internal sealed partial class ServiceReconciler : IDisposable
     private readonly WorkQueue<NamespacedName> _queue;
     private readonly ConcurrentDictionary<NamespacedName, bool> _waiting = new();
     private readonly ConcurrentDictionary<NamespacedName, bool> _firstPass = new();
+
+    // The version that a Service was of when it was last written: our copy is an old one while it is still that.
+    private readonly ConcurrentDictionary<NamespacedName, string> _outdated = new();
     private long _freed;
     private long _reconciled;
     private volatile bool _ready;
@@ -65,6 +68,8 @@ internal sealed partial class ServiceReconciler : IDisposable
                     _queue.Add(NamespacedName.Of(service));
             }
         });
+        // Before that, a lease whose Service nobody has looked at yet would pass for ownerless.
+        brokers.KnowsAllServices = () => HasPassed;
         brokers.Changed = (source, lease) =>
         {
             foreach (var name in decider.HoldersOf(source, lease))
@@ -89,6 +94,7 @@ internal sealed partial class ServiceReconciler : IDisposable
         _ready = false;
         _waiting.Clear();
         _firstPass.Clear();
+        _outdated.Clear();
         _decider.Reset();
         await _brokers.ResetAsync();
         if (term is null)
@@ -178,6 +184,13 @@ internal sealed partial class ServiceReconciler : IDisposable
     private async Task ReconcileAsync(NamespacedName name, CancellationToken cancellationToken)
     {
         var service = _services.Get(name);
+        // What we wrote is on its way back, and is looked at when it comes: by the copy of before, what was just given would look lost, be given again, and be told of twice.
+        if (_outdated.TryGetValue(name, out string? outdated))
+        {
+            if (service?.Metadata.ResourceVersion == outdated)
+                return;
+            _outdated.TryRemove(name, out _);
+        }
         if (service is null || service.Metadata.DeletionTimestamp is not null || !_options.Common.Serves(service))
         {
             _waiting.TryRemove(name, out _);
@@ -185,7 +198,7 @@ internal sealed partial class ServiceReconciler : IDisposable
             RetryWaiting();
             // A Service that has become another type keeps nothing; one of another class is none of ours.
             if (service is { Metadata.DeletionTimestamp: null } && service.Spec.Type != "LoadBalancer" && service.Metadata.Annotation(Annotations.AllocatedFromPool) is not null
-                && await _writer.WriteAsync(service, Outcome.Nothing(true), cancellationToken))
+                && await WriteAsync(service, name, Outcome.Nothing(true), cancellationToken))
                 LogCleared(_logger, name.ToString());
             return;
         }
@@ -200,8 +213,19 @@ internal sealed partial class ServiceReconciler : IDisposable
             _queue.AddAfter(name, _options.RetryFailed);
         if (outcome.LookAgain is { } then)
             _queue.AddAfter(name, then - _time.GetUtcNow() + Rounding);
-        if (await _writer.WriteAsync(service, outcome, cancellationToken))
+        if (await WriteAsync(service, name, outcome, cancellationToken))
             LogWritten(_logger, name.ToString(), string.Join(", ", outcome.Addresses), outcome.Pool ?? "none");
+    }
+
+    /// <summary>Writes. Whether there was something to write.</summary>
+    private async Task<bool> WriteAsync(Service service, NamespacedName name, Outcome outcome, CancellationToken cancellationToken)
+    {
+        if (await _writer.WriteAsync(service, outcome, cancellationToken) is not { } version)
+            return false;
+        // A server that made nothing of it sends no news of it either.
+        if (service.Metadata.ResourceVersion is { } before && version != before)
+            _outdated[name] = before;
+        return true;
     }
 
     /// <summary>When an address has become free, whoever waits for one may have it.</summary>

@@ -17,13 +17,13 @@ internal sealed class ServiceStatusWriter(IKubernetesClient client, TimeProvider
     // A renewal moves the end by much more; anything less is rounding.
     private static readonly TimeSpan Noticeable = TimeSpan.FromSeconds(1);
 
-    /// <summary>Writes. Whether there was something to write.</summary>
-    public async Task<bool> WriteAsync(Service service, Outcome outcome, CancellationToken cancellationToken)
+    /// <summary>Writes. The version that came of it; null when there was nothing to write.</summary>
+    public async Task<string?> WriteAsync(Service service, Outcome outcome, CancellationToken cancellationToken)
     {
         var annotations = Differences(service, outcome);
         bool differs = !HasAddresses(service, outcome.Addresses);
         if (annotations.Count == 0 && !differs)
-            return false;
+            return null;
         var buffer = new ArrayBufferWriter<byte>(512);
         using (var json = new Utf8JsonWriter(buffer))
         {
@@ -53,9 +53,9 @@ internal sealed class ServiceStatusWriter(IKubernetesClient client, TimeProvider
             json.WriteEndObject();
             json.WriteEndObject();
         }
-        await client.PatchAsync(
+        var written = await client.PatchAsync(
             ResourceTypes.ServiceHeads, service.Metadata.Namespace, service.Metadata.Name!, PatchType.Merge, buffer.WrittenMemory, "status", cancellationToken);
-        return true;
+        return written.Metadata.ResourceVersion ?? "";
     }
 
     /// <summary>

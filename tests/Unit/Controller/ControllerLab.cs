@@ -99,7 +99,8 @@ internal sealed class ControllerLab : IAsyncDisposable
 
     public static async Task Until(Func<Task<bool>> condition, Func<string> complaint)
     {
-        for (int i = 0; i < 1000; i++)
+        // A minute: that long nothing takes, but the machine may have other things to do, and pauses between tries grow.
+        for (int i = 0; i < 6000; i++)
         {
             if (await condition())
                 return;

@@ -16,8 +16,12 @@ internal sealed class FakeAddressService : IAsyncDisposable
     private static readonly AddressServiceJsonContext Json = AddressServiceJsonContext.Default;
     private readonly WebApplication _app;
     private readonly Lock _counting = new();
+    private readonly Lock _leasing = new();
     private int _next = 10;
     private int _atOnce;
+    private int _acquired;
+    private int _reports;
+    private int _looks;
 
     private FakeAddressService(WebApplication app) => _app = app;
 
@@ -26,10 +30,13 @@ internal sealed class FakeAddressService : IAsyncDisposable
     /// <summary>Leases by service, those of IPv6 by <c>service/6</c>; a test may change them as DHCP would.</summary>
     public ConcurrentDictionary<string, LeaseAnswer> Leases { get; } = new();
 
-    public int Acquired { get; private set; }
+    public int Acquired => Volatile.Read(ref _acquired);
+
+    /// <summary>How often the leases were looked at.</summary>
+    public int Looks => Volatile.Read(ref _looks);
 
     /// <summary>How often leases were reported to be without an owner.</summary>
-    public int Reports { get; private set; }
+    public int Reports => Volatile.Read(ref _reports);
 
     public ConcurrentQueue<AcquireAddressRequest> Asked { get; } = new();
 
@@ -76,9 +83,12 @@ internal sealed class FakeAddressService : IAsyncDisposable
     public LeaseAnswer Add(string service, string ip, string? uid = "uid")
     {
         bool isIPv6 = ip.Contains(':');
-        return Leases[Key(service, isIPv6)] = new LeaseAnswer(
-            service, uid, ip, Guid.NewGuid().ToString(), "02:4c:42:00:00:01", "bound", null, "10.20.0.1", 600, null, null, null, ValidUntil, true, 0, null,
-            Family: isIPv6 ? AddressFamilies.IPv6 : null, SharesMac: SharesMac);
+        lock (_leasing)
+        {
+            return Leases[Key(service, isIPv6)] = new LeaseAnswer(
+                service, uid, ip, Guid.NewGuid().ToString(), "02:4c:42:00:00:01", "bound", null, "10.20.0.1", 600, null, null, null, ValidUntil, true, 0, null,
+                Family: isIPv6 ? AddressFamilies.IPv6 : null, SharesMac: SharesMac);
+        }
     }
 
     /// <summary>The lease is lost: the search for an address goes on.</summary>
@@ -86,6 +96,17 @@ internal sealed class FakeAddressService : IAsyncDisposable
     {
         Refusal = cause;
         Leases[service] = Leases[service] with { Ip = "", State = "selecting", LastError = cause };
+    }
+
+    /// <summary>The lease that there is, or a new one; what a test adds meanwhile is not overwritten.</summary>
+    private LeaseAnswer FindOrAdd(AcquireAddressRequest wanted, bool isIPv6)
+    {
+        lock (_leasing)
+        {
+            return Leases.TryGetValue(Key(wanted.Service!, isIPv6), out var existing) && existing.Ip.Length > 0
+                ? existing
+                : Add(wanted.Service!, Choose?.Invoke(wanted) ?? wanted.Ip ?? $"{(isIPv6 ? "fd20::" : "10.20.0.")}{Interlocked.Increment(ref _next)}", wanted.Uid);
+        }
     }
 
     private static string Key(string service, bool isIPv6) => isIPv6 ? $"{service}/6" : service;
@@ -121,13 +142,14 @@ internal sealed class FakeAddressService : IAsyncDisposable
         switch (context.Request.Method, context.Request.Path.Value)
         {
             case ("GET", "/v1/status"):
+                Interlocked.Increment(ref _looks);
                 await context.Response.WriteAsJsonAsync(
                     new StatusAnswer("success", [.. Leases.Values], [], new Dictionary<string, long>()), Json.StatusAnswer);
                 break;
             case ("POST", "/v1/ip"):
                 var wanted = (await context.Request.ReadFromJsonAsync(Json.AcquireAddressRequest))!;
-                Acquired++;
                 Asked.Enqueue(wanted);
+                Interlocked.Increment(ref _acquired);
                 bool isIPv6 = wanted.Family == AddressFamilies.IPv6;
                 if ((isIPv6 ? RefusalOfIPv6 ?? Refusal : Refusal) is { } cause)
                 {
@@ -135,18 +157,16 @@ internal sealed class FakeAddressService : IAsyncDisposable
                     await context.Response.WriteAsJsonAsync(new AcquireAddressAnswer("timeout", "", Detail: cause), Json.AcquireAddressAnswer);
                     return;
                 }
-                var lease = Leases.TryGetValue(Key(wanted.Service!, isIPv6), out var existing) && existing.Ip.Length > 0
-                    ? existing
-                    : Add(
-                        wanted.Service!, Choose?.Invoke(wanted) ?? wanted.Ip ?? $"{(isIPv6 ? "fd20::" : "10.20.0.")}{Interlocked.Increment(ref _next)}", wanted.Uid);
+                var lease = FindOrAdd(wanted, isIPv6);
                 await context.Response.WriteAsJsonAsync(
                     new AcquireAddressAnswer("success", lease.Ip, lease.Id, lease.Mac, 600, lease.ValidUntil, SharesMac: lease.SharesMac), Json.AcquireAddressAnswer);
                 break;
             case ("POST", "/v1/ip/orphans"):
                 var ownerless = (await context.Request.ReadFromJsonAsync(Json.OrphansRequest))!.Services!;
-                Reports++;
+                // What went meanwhile stays away.
                 foreach (var (service, known) in Leases)
-                    Leases[service] = known with { OrphanedSince = ownerless.Contains(service) ? new DateTimeOffset(2026, 1, 1, 0, 0, 0, TimeSpan.Zero) : null };
+                    Leases.TryUpdate(service, known with { OrphanedSince = ownerless.Contains(service) ? new DateTimeOffset(2026, 1, 1, 0, 0, 0, TimeSpan.Zero) : null }, known);
+                Interlocked.Increment(ref _reports);
                 await context.Response.WriteAsJsonAsync(new OrphansAnswer("success", []), Json.OrphansAnswer);
                 break;
             case ("DELETE", "/v1/ip"):
