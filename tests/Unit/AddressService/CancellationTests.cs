@@ -83,6 +83,8 @@ public sealed class CancellationTests
         await Task.WhenAll(calls).ContinueWith(_ => { }, TaskScheduler.Default);
         hold.Set();
         await holding;
+        // Behind them all: each of them had its turn.
+        await loop.InvokePatientlyAsync(_ => true, TestContext.Current.CancellationToken);
         // Their places are free again, and none of them was done.
         Assert.Equal(HttpStatusCode.OK, (await host.SendAsync(HttpMethod.Get, "/v1/status")).Code);
         await Task.WhenAll(Enumerable.Range(0, LeaseLoop.MaxCalls / 2).Select(_ => loop.InvokeAsync(_ => true, TestContext.Current.CancellationToken)));
@@ -98,8 +100,7 @@ public sealed class CancellationTests
         Task<HttpResponseMessage> Post(CancellationToken token) =>
             host.Http.PostAsync("/v1/ip", new StringContent("""{"service":"demo/web","uid":"u-1"}""", Encoding.UTF8, "application/json"), token);
         var gone = Enumerable.Range(0, 10).Select(_ => Post(cancel.Token)).ToList();
-        while (host.Server.Count(DhcpMessageType.Discover) == 0)
-            await Task.Yield();
+        await ApiHost.UntilAsync(() => host.Server.Count(DhcpMessageType.Discover) > 0);
         await cancel.CancelAsync();
         await Task.WhenAll(gone).ContinueWith(_ => { }, TaskScheduler.Default);
         host.Server.IsSilent = false;
@@ -109,8 +110,7 @@ public sealed class CancellationTests
         Assert.Single((await host.SendAsync(HttpMethod.Get, "/v1/status")).Body.GetProperty("allocations").EnumerateArray());
 
         Assert.Equal(HttpStatusCode.OK, (await host.SendAsync(HttpMethod.Delete, "/v1/ip", """{"service":"demo/web"}""")).Code);
-        while (host.Server.Leases.Count > 0)
-            await Task.Yield();
+        await ApiHost.UntilAsync(() => host.Server.Leases.Count == 0);
         Assert.Equal(HttpStatusCode.OK, (await host.SendAsync(HttpMethod.Delete, "/v1/ip", """{"service":"demo/web"}""")).Code);
     }
 

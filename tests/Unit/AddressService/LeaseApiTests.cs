@@ -5,6 +5,7 @@ using DynamicLb.AddressService.Journal;
 using DynamicLb.AddressService.Leasing;
 using DynamicLb.Contracts.AddressServices;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
 
 namespace DynamicLb.Tests.Unit.AddressService;
 
@@ -120,8 +121,7 @@ public sealed class LeaseApiTests
         }
         await watch.DisposeAsync();
         var loop = host.Services.GetRequiredService<LeaseLoop>();
-        while (await loop.InvokeAsync(keeper => keeper.Journal.Watchers, Cancelled) > 0)
-            await Task.Yield();
+        await ApiHost.UntilAsync(async () => await loop.InvokeAsync(keeper => keeper.Journal.Watchers, Cancelled) == 0);
         using var accepted = await host.Http.GetAsync("/v1/leases/watch", HttpCompletionOption.ResponseHeadersRead, Cancelled);
         Assert.Equal("text/event-stream", accepted.Content.Headers.ContentType?.MediaType);
     }
@@ -137,14 +137,15 @@ public sealed class LeaseApiTests
     [Fact]
     public async Task Stopping_ends_the_streams_at_once()
     {
-        await using var host = await ApiHost.StartAsync();
+        // Whoever does not end at once is waited for, and not cut off after the usual time: that is what would show.
+        await using var host = await ApiHost.StartAsync(build: b => b.Services.Configure<HostOptions>(static o => o.ShutdownTimeout = TimeSpan.FromMinutes(1)));
         using var response = await host.Http.GetAsync("/v1/leases/watch?overview=true", HttpCompletionOption.ResponseHeadersRead, Cancelled);
         using var reader = new StreamReader(await response.Content.ReadAsStreamAsync(Cancelled));
         while (await reader.ReadLineAsync(Cancelled) is { } line && line != "event: overview")
             continue;
         long began = TimeProvider.System.GetTimestamp();
         await host.StopAsync();
-        Assert.True(TimeProvider.System.GetElapsedTime(began) < TimeSpan.FromSeconds(3));
+        Assert.True(TimeProvider.System.GetElapsedTime(began) < TimeSpan.FromSeconds(20));
     }
 
     [Fact]

@@ -123,13 +123,17 @@ public sealed class LimitTests
     [Fact]
     public async Task More_calls_at_a_time_than_allowed_are_answered_503_with_Retry_After()
     {
-        await using var host = await ApiHost.StartAsync(o => o.Limits.ConcurrentRequests = 2);
+        await using var host = await ApiHost.StartAsync(o =>
+        {
+            o.Limits.ConcurrentRequests = 2;
+            // Two DISCOVERs are of two calls, then.
+            o.Interface.Dhcp = o.Interface.Dhcp with { RetransmitAfter = TimeSpan.FromHours(1) };
+        });
         host.Server.IsSilent = true;
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
         var waiting = Enumerable.Range(0, 2).Select(i =>
             host.Http.PostAsync("/v1/ip", new StringContent($$"""{"service":"demo/w{{i}}"}""", System.Text.Encoding.UTF8, "application/json"), stop.Token)).ToList();
-        while (host.Server.Count(DhcpMessageType.Discover) < 2)
-            await Task.Yield();
+        await ApiHost.UntilAsync(() => host.Server.Count(DhcpMessageType.Discover) == 2);
         using var refused = await host.CallAsync(ApiHost.Token, HttpMethod.Post, "/v1/ip", """{"service":"demo/web"}""");
         Assert.Equal(HttpStatusCode.ServiceUnavailable, refused.StatusCode);
         Assert.Equal(TimeSpan.FromSeconds(1), refused.Headers.RetryAfter!.Delta);

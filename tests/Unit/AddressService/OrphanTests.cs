@@ -95,8 +95,7 @@ public sealed class OrphanTests
             Assert.Equal(HttpStatusCode.Forbidden, refused.StatusCode);
         var (code, released) = await host.SendAsync(HttpMethod.Post, "/v1/ip/orphans/release");
         Assert.Equal((HttpStatusCode.OK, "team-a/web"), (code, released.GetProperty("orphans")[0].GetProperty("service").GetString()));
-        while (host.Server.Count(DhcpMessageType.Release) == 0)
-            await Task.Yield();
+        await ApiHost.UntilAsync(() => host.Server.Count(DhcpMessageType.Release) > 0);
         Assert.Equal(2, host.Server.Leases.Count);
 
         Assert.Equal(HttpStatusCode.BadRequest, (await host.PostAsync("/v1/ip/orphans", """{"services":["x"]}""")).Code);

@@ -195,17 +195,35 @@ public sealed class WebhookTests : IDisposable
     [Fact]
     public async Task The_address_service_sends_what_happens_to_its_leases()
     {
-        using var listener = new HttpListener();
-        int port = FreePort();
-        listener.Prefixes.Add($"http://127.0.0.1:{port}/");
-        listener.Start();
+        var (listener, port) = Listen();
+        using var closing = listener;
         await using var host = await ApiHost.StartAsync(o =>
             Assert.Null(WebhookOptions.Parse($"[{{url: 'http://127.0.0.1:{port}/hook', secret-file: '{SecretFile}', events: [bound]}}]", hooks => o.Webhooks = hooks)));
         await host.PostAsync("/v1/ip", """{"service":"demo/web"}""");
-        var context = await listener.GetContextAsync().WaitAsync(TimeSpan.FromSeconds(10), TestContext.Current.CancellationToken);
+        var context = await listener.GetContextAsync().WaitAsync(TimeSpan.FromMinutes(1), TimeProvider.System, TestContext.Current.CancellationToken);
         var body = await JsonSerializer.DeserializeAsync<JsonElement>(context.Request.InputStream, cancellationToken: TestContext.Current.CancellationToken);
         context.Response.Close();
         Assert.Equal(("bound", "demo/web"), (body.GetProperty("type").GetString(), body.GetProperty("service").GetString()));
+    }
+
+    private static (HttpListener Listener, int Port) Listen()
+    {
+        while (true)
+        {
+            int port = FreePort();
+            var listener = new HttpListener();
+            listener.Prefixes.Add($"http://127.0.0.1:{port}/");
+            try
+            {
+                listener.Start();
+                return (listener, port);
+            }
+            catch (HttpListenerException)
+            {
+                // Somebody took the port meanwhile.
+                listener.Close();
+            }
+        }
     }
 
     private static int FreePort()

@@ -13,16 +13,31 @@ public sealed class RelayDhcpTransportTests : IAsyncDisposable
     private static readonly IPv4Address First = IPv4Address.Parse("127.0.0.1");
     private static readonly IPv4Address Second = IPv4Address.Parse("127.0.0.2");
     private static readonly MacAddress ChAddr = MacAddress.Parse("02:4c:42:00:00:01");
-    private readonly Socket _first = new(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
-    private readonly Socket _second = new(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
+    private readonly Socket _first;
+    private readonly Socket _second;
     private readonly int _port;
     private RelaySocket? _socket;
 
     public RelayDhcpTransportTests()
     {
-        _first.Bind(new IPEndPoint(First.ToIPAddress(), 0));
-        _port = ((IPEndPoint)_first.LocalEndPoint!).Port;
-        _second.Bind(new IPEndPoint(Second.ToIPAddress(), _port));
+        while (true)
+        {
+            _first = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
+            _second = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
+            _first.Bind(new IPEndPoint(First.ToIPAddress(), 0));
+            _port = ((IPEndPoint)_first.LocalEndPoint!).Port;
+            try
+            {
+                _second.Bind(new IPEndPoint(Second.ToIPAddress(), _port));
+                return;
+            }
+            catch (SocketException e) when (e.SocketErrorCode == SocketError.AddressAlreadyInUse)
+            {
+                // A port that is free at the one address need not be so at the other.
+                _first.Dispose();
+                _second.Dispose();
+            }
+        }
     }
 
     private static CancellationToken Cancelled => TestContext.Current.CancellationToken;

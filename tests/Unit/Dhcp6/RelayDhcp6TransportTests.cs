@@ -62,7 +62,7 @@ public sealed class RelayDhcp6TransportTests
         Dhcp6RelayMessage.WriteForward(bytes, Header("fd77::1"), Question(9));
         await AnswerAsync(server, socket, bytes);
         while (inbox.Drops.Count == 0)
-            await Task.Yield();
+            await Task.Delay(TimeSpan.FromMilliseconds(1), TimeProvider.System, Cancelled);
         Assert.Equal([Dhcp6DropReason.RogueServer], inbox.Drops);
         Assert.Empty(inbox.Received);
         await stop.CancelAsync();
@@ -142,8 +142,7 @@ public sealed class RelayDhcp6TransportTests
         {
             while (Received.Count < count)
             {
-                Cancelled.ThrowIfCancellationRequested();
-                await Task.Yield();
+                await Task.Delay(TimeSpan.FromMilliseconds(1), TimeProvider.System, Cancelled);
             }
         }
     }
