@@ -319,7 +319,9 @@ internal sealed partial class HeartbeatExchange : IAsyncDisposable
             isNews = kind == HeardKind.Taken && (view.Beat.IsLeaving || !view.Beat.IsReady || _sight.Silent.Count > 0);
         }
         _metrics.HeartbeatHeard(kind);
-        _mustAnswer |= kind == HeardKind.Unacquainted;
+        // Never written but to ask: another interface's loop, or the one that answers, may be doing so now.
+        if (kind == HeardKind.Unacquainted)
+            _mustAnswer = true;
         if (kind == HeardKind.Unacquainted || isNews)
             _wake.Writer.TryWrite(true);
     }
