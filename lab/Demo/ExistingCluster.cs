@@ -1,4 +1,3 @@
-using System.Net;
 using System.Net.Sockets;
 using DynamicLb.Lab.Networks;
 
@@ -32,7 +31,7 @@ internal sealed class ExistingCluster : IAsyncDisposable
     public static async Task<ExistingCluster> ConnectAsync(LabNetwork network, LabHost host, int port, CancellationToken cancellationToken)
     {
         var user = Environment.GetEnvironmentVariable("KUBECONFIG")!;
-        var proxyPort = FreePort();
+        var proxyPort = LoopbackPorts.Take();
         var address = host.ManagementAddress.ToString();
         var proxy = ChildProcess.Start(
             "kubectl",
@@ -83,12 +82,5 @@ internal sealed class ExistingCluster : IAsyncDisposable
         {
             return false;
         }
-    }
-
-    private static int FreePort()
-    {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
     }
 }

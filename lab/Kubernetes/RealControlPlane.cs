@@ -1,10 +1,10 @@
 using System.Net;
 using System.Net.Http.Headers;
 using System.Net.Http.Json;
-using System.Net.Sockets;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using System.Text.Json;
+using DynamicLb.Lab.Networks;
 
 namespace DynamicLb.Lab.Kubernetes;
 
@@ -33,10 +33,14 @@ public sealed record RealControlPlaneOptions
 /// </summary>
 public sealed class RealControlPlane : IAsyncDisposable
 {
+    // Patience only: on a machine that does other things too, all takes many times as long.
+    private static readonly TimeSpan _startLimit = TimeSpan.FromMinutes(5);
+    private static readonly TimeSpan _requestLimit = TimeSpan.FromMinutes(1);
+    private static readonly TimeSpan _probeLimit = TimeSpan.FromSeconds(10);
     private readonly RealControlPlaneOptions _options;
     private readonly string _apiServer;
-    private readonly int _etcdPort = FreePort();
-    private readonly int _etcdPeerPort = FreePort();
+    private readonly int _etcdPort = LoopbackPorts.Take();
+    private readonly int _etcdPeerPort = LoopbackPorts.Take();
     private readonly int _port;
     private ChildProcess? _etcdProcess;
     private ChildProcess? _apiServerProcess;
@@ -46,8 +50,8 @@ public sealed class RealControlPlane : IAsyncDisposable
     {
         _options = options;
         _apiServer = Path.Combine(binaries, "kube-apiserver");
-        _port = options.Port != 0 ? options.Port : FreePort();
-        Folder = Directory.CreateTempSubdirectory("dynamiclb-kube-").FullName;
+        _port = options.Port != 0 ? options.Port : LoopbackPorts.Take();
+        Folder = Directory.CreateTempSubdirectory(Leftovers.Prefix(0) + "-kube").FullName;
         AdminToken = Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(16));
         Server = new UriBuilder("https", options.Address.ToString(), _port).Uri;
     }
@@ -74,6 +78,7 @@ public sealed class RealControlPlane : IAsyncDisposable
     public static async Task<RealControlPlane> StartAsync(RealControlPlaneOptions? options = null, CancellationToken cancellationToken = default)
     {
         var binaries = await ChildProcess.OutputOfAsync(Path.Combine(Repository.Root, "lab", "kube", "build.sh"), [], cancellationToken);
+        Leftovers.SweepFolders();
         var plane = new RealControlPlane(options ?? new RealControlPlaneOptions(), binaries.Trim());
         try
         {
@@ -225,8 +230,8 @@ public sealed class RealControlPlane : IAsyncDisposable
     private async Task WaitUntilReadyAsync(CancellationToken cancellationToken)
     {
         using var deadline = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        deadline.CancelAfter(TimeSpan.FromMinutes(3));
-        while (true)
+        deadline.CancelAfter(_startLimit);
+        while (!deadline.IsCancellationRequested)
         {
             foreach (var process in new[] { _etcdProcess, _apiServerProcess })
             {
@@ -237,13 +242,16 @@ public sealed class RealControlPlane : IAsyncDisposable
             }
 
             // Its certificate is made at the first start.
-            if (File.Exists(CertificateAuthorityFile) && await IsReadyAsync(deadline.Token))
+            if (File.Exists(CertificateAuthorityFile) && await IsReadyAsync(cancellationToken))
             {
                 return;
             }
 
-            await Task.Delay(TimeSpan.FromMilliseconds(200), TimeProvider.System, deadline.Token);
+            await Task.Delay(TimeSpan.FromMilliseconds(200), TimeProvider.System, cancellationToken);
         }
+
+        cancellationToken.ThrowIfCancellationRequested();
+        throw new TimeoutException($"The control plane was not ready after {_startLimit.TotalMinutes} minutes; the end of its log:\n{_apiServerProcess?.LogTail()}");
     }
 
     private async Task<bool> IsReadyAsync(CancellationToken cancellationToken)
@@ -251,7 +259,9 @@ public sealed class RealControlPlane : IAsyncDisposable
         try
         {
             _http ??= CreateHttpClient();
-            using var response = await _http.GetAsync("/readyz", cancellationToken);
+            using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+            patience.CancelAfter(_probeLimit);
+            using var response = await _http.GetAsync("/readyz", patience.Token);
             return response.IsSuccessStatusCode;
         }
         catch (HttpRequestException)
@@ -279,18 +289,16 @@ public sealed class RealControlPlane : IAsyncDisposable
 
         var policy = new X509ChainPolicy { TrustMode = X509ChainTrustMode.CustomRootTrust, RevocationMode = X509RevocationMode.NoCheck };
         policy.CustomTrustStore.ImportFromPemFile(CertificateAuthorityFile);
+        if (policy.CustomTrustStore.Count == 0)
+        {
+            throw new CryptographicException("The file is there, and nothing is in it yet.");
+        }
+
         return new HttpClient(new SocketsHttpHandler { SslOptions = { CertificateChainPolicy = policy }, ConnectCallback = _options.Connect, UseProxy = false })
         {
             BaseAddress = Server,
-            Timeout = TimeSpan.FromSeconds(10),
+            Timeout = _requestLimit,
             DefaultRequestHeaders = { Authorization = new AuthenticationHeaderValue("Bearer", AdminToken) },
         };
-    }
-
-    private static int FreePort()
-    {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
     }
 }

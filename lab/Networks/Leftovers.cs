@@ -24,6 +24,14 @@ public static partial class Leftovers
             }
         }
 
+        removed.AddRange(SweepFolders());
+        return removed;
+    }
+
+    /// <summary>Deletes folders of labs whose process is gone.</summary>
+    public static IReadOnlyList<string> SweepFolders()
+    {
+        var removed = new List<string>();
         foreach (var folder in Directory.EnumerateDirectories(Path.GetTempPath(), "dlb*").Where(f => IsOrphan(Path.GetFileName(f))))
         {
             try
@@ -89,6 +97,6 @@ public static partial class Leftovers
         }
     }
 
-    [GeneratedRegex("^dlb(?<pid>[0-9]+)x[0-9]+(-[a-z0-9]+)?$", RegexOptions.ExplicitCapture)]
+    [GeneratedRegex("^dlb(?<pid>[0-9]+)x[0-9]+(-[a-zA-Z0-9]+)?$", RegexOptions.ExplicitCapture)]
     private static partial Regex LabName();
 }

@@ -27,7 +27,7 @@ public sealed class TokenReviewTests(ManifestCluster cluster) : IClassFixture<Ma
             ["create", "clusterrolebinding", "dynamiclb-address-service-token-review", "--clusterrole=system:auth-delegator", $"--serviceaccount={ManifestCluster.Namespace}:address-service"]);
         var reviewer = new TokenReviewer(client, Audience, TimeProvider.System);
         string? account = null;
-        for (int attempt = 0; account is null && attempt < 50; attempt++)
+        for (int attempt = 0; account is null && attempt < 600; attempt++)
         {
             try
             {

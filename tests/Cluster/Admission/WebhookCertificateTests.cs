@@ -23,23 +23,28 @@ public sealed class WebhookCertificateTests(WebhookCluster cluster) : IClassFixt
         await cluster.Kubectl.RunAsync(
             ["patch", "validatingwebhookconfiguration", "metallb-webhook-configuration", "--type=json", "-p", """[{"op":"remove","path":"/webhooks/0/clientConfig/caBundle"}]"""],
             cancellationToken: Token);
-        int port = WebhookCluster.FreePort();
+        int port = LoopbackPorts.Take();
         await using var second = cluster.Start("second", token, port, "--webhook-failure-policy", "Ignore");
-        await Wait.UntilAsync(async () => await cluster.CaBundleAsync() == authority, TimeSpan.FromSeconds(60), "the authority to be told again", Token);
+        // The first one may come to look before the second is up; the failure policy is by the second alone.
+        await Wait.UntilAsync(
+            async () => await cluster.CaBundleAsync() == authority && await PoliciesAsync() is { Count: > 0 } policies && policies.All(static policy => policy == "Ignore"),
+            TimeSpan.FromMinutes(2), "the authority and the failure policy to be told", Token);
         Assert.Equal(before, (await client.GetAsync(ResourceTypes.Secrets, WebhookCluster.Own, "metallb-webhook-cert", Token)).Metadata.ResourceVersion);
 
         // It set the failure policy: with no controller left, changes pass unseen.
         await second.DisposeAsync();
         Assert.Contains("resource must be created in", await cluster.RefusedAsync(Pool, "default"), StringComparison.Ordinal);
         await cluster.Controller.DisposeAsync();
-        await cluster.ApplyAsync(Pool, "default");
+        await Wait.UntilAsync(
+            async () => (await cluster.Kubectl.TryAsync(["-n", "default", "apply", "--validate=false", "-f", "-"], Pool, Token)).ExitCode == 0,
+            TimeSpan.FromSeconds(60), "a change to pass unseen", Token);
         // Fail is what the manifest says: they are refused, and Services are not.
         await cluster.Kubectl.RunAsync(
             ["patch", "validatingwebhookconfiguration", "metallb-webhook-configuration", "--type=json", "-p", """[{"op":"replace","path":"/webhooks/0/failurePolicy","value":"Fail"}]"""],
             cancellationToken: Token);
         await Wait.UntilAsync(
             async () => (await cluster.Kubectl.TryAsync(["-n", WebhookCluster.Own, "apply", "--validate=false", "-f", "-"], Pool, Token)).Error.Contains("failed calling webhook", StringComparison.Ordinal),
-            TimeSpan.FromSeconds(30), "changes to be refused", Token);
+            TimeSpan.FromSeconds(60), "changes to be refused", Token);
         await cluster.Kubectl.RunAsync(["create", "service", "loadbalancer", "web", "--tcp=80:8080"], cancellationToken: Token);
 
         // Everything gone: a new authority, known to the API server again.
@@ -47,7 +52,11 @@ public sealed class WebhookCertificateTests(WebhookCluster cluster) : IClassFixt
         await using var third = cluster.Start("third", token, cluster.Port);
         await Wait.UntilAsync(
             async () => (await cluster.Kubectl.TryAsync(["-n", WebhookCluster.Own, "apply", "--validate=false", "-f", "-"], Pool, Token)).ExitCode == 0,
-            TimeSpan.FromSeconds(60), "a change to pass again", Token);
+            TimeSpan.FromMinutes(2), "a change to pass again", Token);
         Assert.NotEqual(authority, await cluster.CaBundleAsync());
+
+        async Task<IReadOnlyList<string>> PoliciesAsync() =>
+            (await cluster.Kubectl.RunAsync(["get", "validatingwebhookconfiguration", "metallb-webhook-configuration", "-o", "jsonpath={.webhooks[*].failurePolicy}"], cancellationToken: Token))
+            .Split(' ', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
     }
 }

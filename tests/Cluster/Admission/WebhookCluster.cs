@@ -1,6 +1,4 @@
 using System.Globalization;
-using System.Net;
-using System.Net.Sockets;
 using System.Text.RegularExpressions;
 using DynamicLb.Lab;
 using DynamicLb.Lab.Kubernetes;
@@ -23,7 +21,7 @@ public sealed partial class WebhookCluster : IAsyncLifetime
 
     internal ChildProcess Controller { get; private set; } = null!;
 
-    internal int Port { get; } = FreePort();
+    internal int Port { get; } = LoopbackPorts.Take();
 
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
@@ -37,9 +35,15 @@ public sealed partial class WebhookCluster : IAsyncLifetime
         await Kubectl.RunAsync(["apply", "--validate=true", "-f", Path.Combine(manifests, "webhooks.yaml")], cancellationToken: Token);
         string webhooks = await File.ReadAllTextAsync(Path.Combine(manifests, "webhooks.yaml"), Token);
         await Kubectl.RunAsync(["replace", "--force", "-f", "-"], ServiceReference().Replace(webhooks, match => $"    url: https://127.0.0.1:{Port}{match.Groups["path"].Value}\n"), Token);
-        await Kubectl.RunAsync(["wait", "--for=condition=Established", "--timeout=30s", "crd", "--all"], cancellationToken: Token);
+        await TakenUp.DefinitionsAsync(_plane, Token);
+        await TakenUp.RightsAsync(_plane, Token);
         Controller = Start("controller", await _plane.CreateServiceAccountTokenAsync(Own, "controller", cancellationToken: Token), Port);
-        await Wait.UntilAsync(async () => (await CaBundleAsync()).Length > 0, TimeSpan.FromSeconds(60), "the controller to tell its authority", Token);
+        await Wait.UntilAsync(async () => (await CaBundleAsync()).Length > 0, TimeSpan.FromMinutes(2), "the controller to tell its authority", Token);
+        // The API server follows that configuration too: until it knows the authority it refuses what a webhook has not judged.
+        await Wait.UntilAsync(
+            async () => (await Kubectl.TryAsync(["-n", "default", "apply", "--validate=false", "-f", "-"], "apiVersion: metallb.io/v1beta1\nkind: BFDProfile\nmetadata: {name: probe}\nspec: {}\n", Token))
+                .Error.Contains("resource must be created in", StringComparison.Ordinal),
+            TimeSpan.FromMinutes(2), "the webhooks to be asked", Token);
     }
 
     public async ValueTask DisposeAsync()
@@ -79,13 +83,6 @@ public sealed partial class WebhookCluster : IAsyncLifetime
     {
         foreach (string plural in new[] { "bgppeers.v1beta2.metallb.io", "bfdprofiles", "bgpadvertisements", "l2advertisements", "communities", "ipaddresspools", "addressservices" })
             await Kubectl.RunAsync(["-n", Own, "delete", plural, "--all"], cancellationToken: Token);
-    }
-
-    internal static int FreePort()
-    {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
     }
 
     [GeneratedRegex(@"    service:\n      name: .*\n      namespace: .*\n      path: (?<path>.*)\n", RegexOptions.ExplicitCapture)]

@@ -59,7 +59,7 @@ public sealed class ClientTests(ClientCluster cluster) : IClassFixture<ClientClu
             await cluster.Plane.StopApiServerAsync();
             await cluster.Plane.StartApiServerAsync(Token);
             await PersistAsync(() => AnnotateAsync(space, "s0", $"after {round}"));
-            await PersistAsync(() => CreateAsync(space, $"new{round}"));
+            await PersistAsync(() => CreateOnceAsync(space, $"new{round}"));
         }
 
         await WaitAsync(() =>
@@ -125,8 +125,10 @@ public sealed class ClientTests(ClientCluster cluster) : IClassFixture<ClientClu
         proxy.Fail(HttpStatusCode.InternalServerError);
         await WaitAsync(() =>
         {
-            Assert.False(second.IsLeader && third.IsLeader);
-            return third.IsLeader;
+            // In this order: what is read second is as of later, and who has lost it does not get it back.
+            bool taken = third.IsLeader;
+            Assert.False(taken && second.Claimed != LeaderClaim.None);
+            return taken;
         });
         await stop.CancelAsync();
         await stopThird.CancelAsync();
@@ -144,7 +146,7 @@ public sealed class ClientTests(ClientCluster cluster) : IClassFixture<ClientClu
         for (int i = 0; i < 3; i++)
             recorder.Warning(web, "AllocationFailed", "no address");
         CoreEvent? told = null;
-        for (int i = 0; i < 100 && told?.Count != 3; i++)
+        for (int i = 0; i < 600 && told?.Count != 3; i++)
         {
             await Task.Delay(TimeSpan.FromMilliseconds(100), TimeProvider.System, Token);
             told = (await cluster.Client.ListAsync(ResourceTypes.Events, space, Token)).Items.SingleOrDefault();
@@ -192,6 +194,18 @@ public sealed class ClientTests(ClientCluster cluster) : IClassFixture<ClientClu
         },
         Token);
 
+    /// <summary>As <see cref="CreateAsync"/>; it may be there already, by a request whose answer was lost.</summary>
+    private async Task CreateOnceAsync(string space, string name)
+    {
+        try
+        {
+            await CreateAsync(space, name);
+        }
+        catch (KubernetesApiException e) when (e.Reason == "AlreadyExists")
+        {
+        }
+    }
+
     private Task<Service> AnnotateAsync(string space, string name, string value) => cluster.Client.PatchAsync(
         ResourceTypes.Services, space, name, PatchType.Merge,
         Encoding.UTF8.GetBytes($$$"""{"metadata":{"annotations":{"n":"{{{value}}}"} }}"""), null, Token);
@@ -206,7 +220,7 @@ public sealed class ClientTests(ClientCluster cluster) : IClassFixture<ClientClu
                 await action();
                 return;
             }
-            catch (Exception e) when (attempt < 20 && (e is KubernetesApiException or HttpRequestException or IOException))
+            catch (Exception e) when (attempt < 120 && (e is KubernetesApiException or HttpRequestException or IOException))
             {
                 await Task.Delay(TimeSpan.FromMilliseconds(500), TimeProvider.System, Token);
             }

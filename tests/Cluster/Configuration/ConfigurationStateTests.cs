@@ -31,7 +31,7 @@ public sealed class ConfigurationStateTests : IClassFixture<ManifestCluster>, IA
     public async ValueTask InitializeAsync()
     {
         await _cluster.Kubectl.RunAsync(["apply", "--validate=false", "-f", Path.Combine(Repository.Root, "manifests", "crds")], cancellationToken: Token);
-        await _cluster.Kubectl.RunAsync(["wait", "--for=condition=Established", "--timeout=30s", "crd", "--all"], cancellationToken: Token);
+        await TakenUp.DefinitionsAsync(_cluster.Plane, Token);
         await ApplyAsync("apiVersion: v1\nkind: Node\nmetadata: {name: node-a, labels: {zone: a}}\n---\napiVersion: v1\nkind: Node\nmetadata: {name: node-b, labels: {zone: b}}\n");
         await ApplyAsync("apiVersion: metallb.io/v1beta1\nkind: IPAddressPool\nmetadata: {name: lab}\nspec: {addresses: [10.0.0.0/24]}\n");
         await StartAsync("controller", ConfigScope.Controller, ConfigurationStateTarget.OfController(Own));
@@ -58,7 +58,17 @@ public sealed class ConfigurationStateTests : IClassFixture<ManifestCluster>, IA
         await ApplyAsync("apiVersion: metallb.io/v1beta1\nkind: BGPAdvertisement\nmetadata: {name: ad}\nspec: {peers: [router]}\n");
 
         await AllValidAsync();
-        using var json = JsonDocument.Parse(await _cluster.Kubectl.RunAsync(["get", "--raw", $"/apis/metallb.io/v1beta1/namespaces/{Own}/configurationstates/speaker-node-a"], cancellationToken: Token));
+        // Peers are followed by themselves: one may be seen before its profile is, and be at fault for a moment.
+        using var json = await Wait.ForAsync(
+            async () =>
+            {
+                var read = JsonDocument.Parse(await _cluster.Kubectl.RunAsync(["get", "--raw", $"/apis/metallb.io/v1beta1/namespaces/{Own}/configurationstates/speaker-node-a"], cancellationToken: Token));
+                if (read.RootElement.GetProperty("status").GetProperty("result").GetString() == "Valid")
+                    return read;
+                read.Dispose();
+                return null;
+            },
+            TimeSpan.FromSeconds(60), "speaker-node-a to be Valid", Token);
         var metadata = json.RootElement.GetProperty("metadata");
         Assert.Equal(("speaker", "node-a"), (metadata.GetProperty("labels").GetProperty("metallb.io/component-type").GetString(), metadata.GetProperty("labels").GetProperty("metallb.io/node-name").GetString()));
         Assert.Equal("uid-node-a", metadata.GetProperty("ownerReferences")[0].GetProperty("uid").GetString());
@@ -176,7 +186,7 @@ public sealed class ConfigurationStateTests : IClassFixture<ManifestCluster>, IA
                         (_, last, _) = await _cluster.Kubectl.TryAsync(["-n", Own, "get", "configurationstate", name, "-o", "jsonpath={.status.result} {.status.errorSummary}"], cancellationToken: Token);
                         return last.StartsWith(result + " ", StringComparison.Ordinal) && last.Contains(summary, StringComparison.Ordinal) && (summary.Length > 0 || last.Trim() == result);
                     },
-                    TimeSpan.FromSeconds(30), $"{name} to be {result} {summary}", Token);
+                    TimeSpan.FromSeconds(60), $"{name} to be {result} {summary}", Token);
             }
             catch (TimeoutException e)
             {

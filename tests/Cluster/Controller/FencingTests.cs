@@ -92,9 +92,13 @@ public sealed class FencingTests : IAsyncLifetime
             await Wait.UntilAsync(() => Task.FromResult(Count() <= Addresses - 40), s_limit, "the deleted Services to be gone", Token);
         }
         Assert.Empty(_clashes);
-        var services = (await _client.ListAsync(ResourceTypes.Services, "default", Token)).Items.Where(static service => service.Status.LoadBalancer.Ingress is { Count: > 0 }).ToList();
+        var services = await AssignedAsync();
         Assert.Equal(services.Count, services.Select(static service => service.Status.LoadBalancer.Ingress![0].Ip).Distinct().Count());
-        Assert.DoesNotContain(services, static service => service.Metadata.Annotation(Annotations.Fence) is not null);
+        // One that had its address already when it was fenced is looked at afterwards.
+        await Wait.UntilAsync(
+            async () => (await AssignedAsync()).TrueForAll(static service => service.Metadata.Annotation(Annotations.Fence) is null), s_limit, "the fences to be taken away", Token);
+
+        async Task<List<Service>> AssignedAsync() => [.. (await _client.ListAsync(ResourceTypes.Services, "default", Token)).Items.Where(static service => service.Status.LoadBalancer.Ingress is { Count: > 0 })];
     }
 
     private Task<Service> CreateAsync(string name, CancellationToken cancellationToken) => _client.CreateAsync(

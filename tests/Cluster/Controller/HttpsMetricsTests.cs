@@ -5,7 +5,6 @@ using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using DynamicLb.Lab;
 using DynamicLb.Lab.Kubernetes;
-using DynamicLb.Tests.Cluster.Admission;
 using DynamicLb.Tests.Cluster.Manifests;
 
 namespace DynamicLb.Tests.Cluster.Controller;
@@ -14,8 +13,8 @@ namespace DynamicLb.Tests.Cluster.Controller;
 public sealed class HttpsMetricsTests : IAsyncLifetime
 {
     private const string Own = ManifestCluster.Namespace;
-    private readonly int _port = WebhookCluster.FreePort();
-    private readonly int _healthPort = WebhookCluster.FreePort();
+    private readonly int _port = LoopbackPorts.Take();
+    private readonly int _healthPort = LoopbackPorts.Take();
     private HttpClient _http = null!;
     private RealControlPlane _plane = null!;
     private ChildProcess _controller = null!;
@@ -31,6 +30,7 @@ public sealed class HttpsMetricsTests : IAsyncLifetime
         await kubectl.RunAsync(["create", "serviceaccount", "prometheus"], cancellationToken: Token);
         await kubectl.RunAsync(["create", "serviceaccount", "other"], cancellationToken: Token);
         await kubectl.RunAsync(["create", "clusterrolebinding", "prometheus", "--clusterrole=dynamiclb:metrics-reader", "--serviceaccount=default:prometheus"], cancellationToken: Token);
+        await TakenUp.RightsAsync(_plane, Token);
         _http = new HttpClient(new SocketsHttpHandler { SslOptions = { CertificateChainPolicy = WriteCertificate(_plane.Folder) } });
         string config = Path.Combine(_plane.Folder, "config");
         await File.WriteAllTextAsync(config, "address-pools: [{name: lab, protocol: layer2, addresses: [10.0.0.0/24]}]\n", Token);
@@ -67,9 +67,15 @@ public sealed class HttpsMetricsTests : IAsyncLifetime
         Assert.Equal(HttpStatusCode.Unauthorized, await CodeAsync(metrics, "nonsense"));
         Assert.Equal(HttpStatusCode.Forbidden, await CodeAsync(metrics, other));
         Assert.Equal(HttpStatusCode.OK, await CodeAsync(metrics, prometheus));
-        using var request = new HttpRequestMessage(HttpMethod.Get, metrics) { Headers = { Authorization = new AuthenticationHeaderValue("Bearer", prometheus) } };
-        using var answer = await _http.SendAsync(request, Token);
-        Assert.Contains("metallb_k8s_client_config_loaded_bool 1", await answer.Content.ReadAsStringAsync(Token), StringComparison.Ordinal);
+        // One that waits for its turn to lead is ready as well, and has not loaded it.
+        await Wait.UntilAsync(
+            async () =>
+            {
+                using var request = new HttpRequestMessage(HttpMethod.Get, metrics) { Headers = { Authorization = new AuthenticationHeaderValue("Bearer", prometheus) } };
+                using var answer = await _http.SendAsync(request, Token);
+                return (await answer.Content.ReadAsStringAsync(Token)).Contains("metallb_k8s_client_config_loaded_bool 1", StringComparison.Ordinal);
+            },
+            TimeSpan.FromSeconds(60), "metallb_k8s_client_config_loaded_bool 1", Token);
 
         // Health is where it was, and metrics no longer are; neither is health with the metrics.
         Assert.Equal(HttpStatusCode.NotFound, await CodeAsync(string.Create(CultureInfo.InvariantCulture, $"http://127.0.0.1:{_healthPort}/metrics")));

@@ -21,7 +21,7 @@ public sealed class ResourceConfigurationTests : IAsyncLifetime
         _kubectl = new Kubectl(_plane.AdminKubeconfig);
         await _kubectl.RunAsync(["apply", "--validate=false", "-f", Path.Combine(Repository.Root, "manifests", "crds")], cancellationToken: Token);
         await _kubectl.RunAsync(["apply", "-f", Path.Combine(Repository.Root, "manifests", "dynamiclb.yaml")], cancellationToken: Token);
-        await _kubectl.RunAsync(["wait", "--for=condition=Established", "--timeout=30s", "crd", "--all"], cancellationToken: Token);
+        await TakenUp.DefinitionsAsync(_plane, Token);
         string token = await _plane.CreateServiceAccountTokenAsync(Own, "controller", cancellationToken: Token);
         _controller = ChildProcess.Start(
             "dotnet",
@@ -68,7 +68,8 @@ public sealed class ResourceConfigurationTests : IAsyncLifetime
             metadata: {name: names}
             spec: {communities: [{name: a, value: '1:70000'}]}
             """);
-        await UntilAsync("Invalid", "configurationstate", "controller", Own, "{.status.result}");
+        // The two are made one after the other, and may be judged so.
+        await UntilAsync("Invalid", "configurationstate", "controller", Own, "{.status.result}", "IPAddressPool 'twice'", "Community 'names'");
         string state = await _kubectl.RunAsync(["get", "--raw", $"/apis/metallb.io/v1beta1/namespaces/{Own}/configurationstates/controller"], cancellationToken: Token);
         using var json = JsonDocument.Parse(state);
         string summary = json.RootElement.GetProperty("status").GetProperty("errorSummary").GetString()!;
@@ -93,8 +94,8 @@ public sealed class ResourceConfigurationTests : IAsyncLifetime
 
     private Task<string> ApplyAsync(string yaml) => _kubectl.RunAsync(["-n", Own, "apply", "--validate=false", "-f", "-"], yaml, Token);
 
-    /// <summary>Waits until a field begins with a text; until it is empty for an empty text.</summary>
-    private async Task UntilAsync(string text, string kind, string name, string ns, string path)
+    /// <summary>Waits until a field begins with a text; until it is empty for an empty text. And until the object's summary of faults has all of some.</summary>
+    private async Task UntilAsync(string text, string kind, string name, string ns, string path, params string[] faults)
     {
         string last = "", error = "";
         try
@@ -109,9 +110,9 @@ public sealed class ResourceConfigurationTests : IAsyncLifetime
         Task UntilAsync() => Wait.UntilAsync(
             async () =>
             {
-                (_, last, error) = await _kubectl.TryAsync(["-n", ns, "get", kind, name, "-o", $"jsonpath={path}"], cancellationToken: Token);
-                return text.Length == 0 ? last.Trim().Length == 0 : last.StartsWith(text, StringComparison.Ordinal);
+                (_, last, error) = await _kubectl.TryAsync(["-n", ns, "get", kind, name, "-o", $"jsonpath={path}{(faults.Length > 0 ? " {.status.errorSummary}" : "")}"], cancellationToken: Token);
+                return Array.TrueForAll(faults, fault => last.Contains(fault, StringComparison.Ordinal)) && (text.Length == 0 ? last.Trim().Length == 0 : last.StartsWith(text, StringComparison.Ordinal));
             },
-            TimeSpan.FromSeconds(30), $"{kind} {name} {path} to be '{text}'", Token);
+            TimeSpan.FromSeconds(60), $"{kind} {name} {path} to be '{text}'", Token);
     }
 }

@@ -23,7 +23,8 @@ public sealed class ConfigResourceTests(ClientCluster cluster) : IClassFixture<C
     public async ValueTask InitializeAsync()
     {
         await Kubectl.RunAsync(["apply", "--validate=false", "-f", _folder], cancellationToken: Token);
-        await Kubectl.RunAsync(["wait", "--for=condition=Established", "--timeout=30s", .. _names.Select(static name => $"crd/{name}")], cancellationToken: Token);
+        await Kubectl.RunAsync(["wait", "--for=condition=Established", "--timeout=60s", .. _names.Select(static name => $"crd/{name}")], cancellationToken: Token);
+        await TakenUp.DefinitionsAsync(cluster.Plane, Token);
     }
 
     public ValueTask DisposeAsync() => ValueTask.CompletedTask;

@@ -113,7 +113,7 @@ public sealed class FrrK8sTests(ClientCluster cluster) : IClassFixture<ClientClu
     {
         var kubectl = new Kubectl(cluster.Plane.AdminKubeconfig);
         await kubectl.RunAsync(["apply", "-f", "-"], Definition, Token);
-        await kubectl.RunAsync(["wait", "--for=condition=Established", "--timeout=30s", "crd/frrconfigurations.frrk8s.metallb.io"], cancellationToken: Token);
+        await TakenUp.DefinitionsAsync(cluster.Plane, Token);
         string space = await cluster.NamespaceAsync("frr-k8s");
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(Token);
         var writer = new FrrConfigurationWriter(cluster.Client, space, "node1", TimeProvider.System, NullLogger<FrrConfigurationWriter>.Instance);
@@ -158,5 +158,5 @@ public sealed class FrrK8sTests(ClientCluster cluster) : IClassFixture<ClientClu
             var found = (await cluster.Client.ListAsync(FrrResourceTypes.FrrConfigurations, space, Token)).Items;
             return found is [{ Spec.Bgp.Routers: [var router] }] && router.Prefixes.SequenceEqual(prefixes);
         },
-        TimeSpan.FromSeconds(30), $"a configuration with {string.Join(", ", prefixes)}", Token);
+        TimeSpan.FromSeconds(60), $"a configuration with {string.Join(", ", prefixes)}", Token);
 }

@@ -18,7 +18,9 @@ internal sealed class Kubectl(string kubeconfig)
     public async Task<(int ExitCode, string Output, string Error)> TryAsync(
         string[] arguments, string? input = null, CancellationToken cancellationToken = default)
     {
-        var start = new ProcessStartInfo("kubectl", arguments)
+        // What a server of before on the same port could do must not be remembered for this one.
+        string cache = Path.Combine(Path.GetDirectoryName(kubeconfig)!, "kubectl-cache");
+        var start = new ProcessStartInfo("kubectl", ["--cache-dir", cache, .. arguments])
         {
             UseShellExecute = false,
             RedirectStandardInput = true,
@@ -31,10 +33,21 @@ internal sealed class Kubectl(string kubeconfig)
         var error = process.StandardError.ReadToEndAsync(cancellationToken);
         if (input is not null)
         {
-            await process.StandardInput.WriteAsync(input);
+            try
+            {
+                await process.StandardInput.WriteAsync(input);
+                process.StandardInput.Close();
+            }
+            catch (IOException)
+            {
+                // It ended before it had read all: its exit code and what it said tell why.
+            }
+        }
+        else
+        {
+            process.StandardInput.Close();
         }
 
-        process.StandardInput.Close();
         await process.WaitForExitAsync(cancellationToken);
         return (process.ExitCode, await output, await error);
     }

@@ -25,8 +25,10 @@ public sealed class ManifestCluster : IAsyncLifetime
         Kubectl = new Kubectl(_plane.AdminKubeconfig);
         // kubectl asks for rights by the names that the server knows.
         await Kubectl.RunAsync(["apply", "--validate=false", "-f", Path.Combine(Repository.Root, "manifests", "crds", "servicel2statuses.yaml")]);
+        await TakenUp.DefinitionsAsync(_plane, TestContext.Current.CancellationToken);
         var output = await Kubectl.RunAsync(["apply", "--validate=true", "-f", ManifestFile]);
         Applied = output.Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        await TakenUp.RightsAsync(_plane, TestContext.Current.CancellationToken);
     }
 
     public async ValueTask DisposeAsync()

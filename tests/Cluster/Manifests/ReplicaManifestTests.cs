@@ -18,8 +18,9 @@ public sealed class ReplicaManifestTests(ManifestCluster cluster) : IClassFixtur
     public async ValueTask InitializeAsync()
     {
         await cluster.Kubectl.RunAsync(["apply", "--validate=true", "-f", _definition], cancellationToken: Token);
-        await cluster.Kubectl.RunAsync(["wait", "--for=condition=Established", "crd/addressleases.dynamiclb.io", "--timeout=20s"], cancellationToken: Token);
+        await TakenUp.DefinitionsAsync(cluster.Plane, Token);
         await cluster.Kubectl.RunAsync(["apply", "--validate=true", "-f", _replicas], cancellationToken: Token);
+        await TakenUp.RightsAsync(cluster.Plane, Token);
     }
 
     public ValueTask DisposeAsync() => ValueTask.CompletedTask;
@@ -91,16 +92,15 @@ public sealed class ReplicaManifestTests(ManifestCluster cluster) : IClassFixtur
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(Token);
         var elector = new LeaderElector(
             client, new LeaderElectionOptions(Own, "address-service", "test"), TimeProvider.System, new Random(1), NullLogger.Instance);
-        var led = new TaskCompletionSource();
+        var led = new TaskCompletionSource<LeaderClaim>(TaskCreationOptions.RunContinuationsAsynchronously);
         var leading = elector.RunAsync(
             async token =>
             {
-                led.SetResult();
+                led.TrySetResult(elector.Claimed);
                 await Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, token);
             },
             stop.Token);
-        await led.Task.WaitAsync(TimeSpan.FromSeconds(10), TimeProvider.System, Token);
-        Assert.Equal(LeaderClaim.Confirmed, elector.Claimed);
+        Assert.Equal(LeaderClaim.Confirmed, await led.Task.WaitAsync(TimeSpan.FromMinutes(1), TimeProvider.System, Token));
         await stop.CancelAsync();
         await leading;
     }

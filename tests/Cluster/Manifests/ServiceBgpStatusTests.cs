@@ -29,7 +29,7 @@ public sealed class ServiceBgpStatusTests(ClientCluster cluster) : IClassFixture
         var kubectl = new Kubectl(cluster.Plane.AdminKubeconfig);
         string definition = Path.Combine(Repository.Root, "manifests", "crds", "servicebgpstatuses.yaml");
         await kubectl.RunAsync(["apply", "--validate=false", "-f", definition], cancellationToken: Token);
-        await kubectl.RunAsync(["wait", "--for=condition=Established", "--timeout=30s", "crd/servicebgpstatuses.metallb.io"], cancellationToken: Token);
+        await TakenUp.DefinitionsAsync(cluster.Plane, Token);
         string space = await cluster.NamespaceAsync("bgp-status");
         using var services = new ServiceCollection().AddMetrics().BuildServiceProvider();
 
@@ -70,7 +70,7 @@ public sealed class ServiceBgpStatusTests(ClientCluster cluster) : IClassFixture
                         .Select(static item => $"{item.Status!.Node}/{item.Status.ServiceNamespace}/{item.Status.ServiceName}: {string.Join(',', item.Status.Peers ?? [])}").Order(StringComparer.Ordinal));
                     return seen == string.Join('\n', wanted) && list.Items.Count == wanted.Length;
                 },
-                TimeSpan.FromSeconds(30), "the objects", Token);
+                TimeSpan.FromSeconds(60), "the objects", Token);
         }
         catch (TimeoutException e)
         {
