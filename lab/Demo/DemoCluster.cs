@@ -71,7 +71,7 @@ internal sealed class DemoCluster : IAsyncDisposable
         network.StartOurs(host, "kube-api", "KubeApi", "--listen", url.ToString().TrimEnd('/'), "--kubeconfig-out", kubeconfig);
         var cluster = new DemoCluster(host.CreateHttpClient(url), listener, kubeconfig, hostKubeconfig);
         await Wait.UntilAsync(async () => await cluster.TryGetAsync("api/v1/nodes", cancellationToken) is not null && File.Exists(kubeconfig),
-            TimeSpan.FromSeconds(30), "the Kubernetes API", cancellationToken);
+            TimeSpan.FromMinutes(1), "the Kubernetes API", cancellationToken);
         var text = await File.ReadAllTextAsync(kubeconfig, cancellationToken);
         await File.WriteAllTextAsync(hostKubeconfig, text.Replace(url.ToString().TrimEnd('/'), LoopbackUrl(listener, false).ToString().TrimEnd('/'), StringComparison.Ordinal), cancellationToken);
         return cluster;
@@ -162,7 +162,7 @@ internal sealed class DemoCluster : IAsyncDisposable
 
         // The paths appear a moment later.
         foreach (var path in new[] { "apis/metallb.io/v1beta1/l2advertisements", "apis/metallb.io/v1beta2/bgppeers", "apis/dynamiclb.io/v1beta1/addressservices" })
-            await Wait.UntilAsync(async () => await TryGetAsync(path, cancellationToken) is not null, TimeSpan.FromSeconds(30), path, cancellationToken);
+            await Wait.UntilAsync(async () => await TryGetAsync(path, cancellationToken) is not null, TimeSpan.FromMinutes(1), path, cancellationToken);
     }
 
     /// <summary>The configuration as resources: the address service dhcp, announced by ARP.</summary>
@@ -226,7 +226,7 @@ internal sealed class DemoCluster : IAsyncDisposable
     {
         var service = await Wait.ForAsync(
             async () => await TryGetAsync(WebService, cancellationToken) is { } found && IngressOf(found) is not null ? found : null,
-            TimeSpan.FromSeconds(30), "an address in the status of demo/web", cancellationToken);
+            TimeSpan.FromMinutes(1), "an address in the status of demo/web", cancellationToken);
         return (service, IngressOf(service)!);
     }
 

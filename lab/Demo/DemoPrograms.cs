@@ -63,7 +63,7 @@ internal sealed class DemoPrograms(LabNetwork network, DemoCluster cluster, bool
         var process = network.Start(network["client"], "dial", "dotnet", Programs.PathOf("Lab"), "dial", ip, "80");
         var dialed = Path.Combine(network.Folder, "dial.log");
         var begun = TimeProvider.System.GetUtcNow();
-        await Wait.UntilAsync(() => Task.FromResult(File.Exists(dialed) && Dialer.LongestGap(dialed, begun) < TimeSpan.FromSeconds(1)), TimeSpan.FromSeconds(10), "connections", cancellationToken);
+        await Wait.UntilAsync(() => Task.FromResult(File.Exists(dialed) && Dialer.LongestGap(dialed, begun) < TimeSpan.FromSeconds(1)), TimeSpan.FromSeconds(30), "connections", cancellationToken);
         return (process, dialed);
     }
 
@@ -77,7 +77,7 @@ internal sealed class DemoPrograms(LabNetwork network, DemoCluster cluster, bool
         try
         {
             await Wait.UntilAsync(async () => await network[host].FetchAsync($"http://127.0.0.1:{port}/readyz", 2, cancellationToken) is not null,
-                TimeSpan.FromSeconds(40), $"{log} to be ready", cancellationToken);
+                TimeSpan.FromMinutes(2), $"{log} to be ready", cancellationToken);
         }
         catch (TimeoutException e)
         {

@@ -127,7 +127,7 @@ internal sealed class DemoRun(LabNetwork network, DemoOptions options, StepLog s
 
     private async Task<string> CompareLeasesAsync(CancellationToken cancellationToken)
     {
-        var theirs = await Wait.ForAsync(() => _dhcp.LeaseOfAsync(_ip, cancellationToken), TimeSpan.FromSeconds(5), $"{_ip} in the table of {_dhcp.Software}", cancellationToken);
+        var theirs = await Wait.ForAsync(() => _dhcp.LeaseOfAsync(_ip, cancellationToken), TimeSpan.FromSeconds(30), $"{_ip} in the table of {_dhcp.Software}", cancellationToken);
         var ours = (await _addresses.StatusAsync(cancellationToken)).Allocations.Single(l => l.Service == "demo/web");
         _mac = ours.Mac.ToLowerInvariant();
         if (ours.Ip != theirs.Ip || _mac != theirs.Mac || theirs.HostName != "web-demo")
@@ -159,7 +159,7 @@ internal sealed class DemoRun(LabNetwork network, DemoOptions options, StepLog s
     }
 
     private async Task<string> PageAsync(CancellationToken cancellationToken) =>
-        (await Wait.ForAsync(() => network["client"].FetchAsync($"http://{_ip}/", 2, cancellationToken), TimeSpan.FromSeconds(10), $"the page at http://{_ip}/", cancellationToken)).Trim();
+        (await Wait.ForAsync(() => network["client"].FetchAsync($"http://{_ip}/", 2, cancellationToken), TimeSpan.FromSeconds(30), $"the page at http://{_ip}/", cancellationToken)).Trim();
 
     private async Task<string> KillAddressServiceAsync(CancellationToken cancellationToken)
     {
@@ -172,7 +172,7 @@ internal sealed class DemoRun(LabNetwork network, DemoOptions options, StepLog s
         // The restarted service asks the server whether the lease still stands before it says so.
         var lease = await Wait.ForAsync(
             async () => (await _addresses.StatusAsync(cancellationToken)).Allocations.FirstOrDefault(l => l.Service == "demo/web" && l.Verified),
-            TimeSpan.FromSeconds(20), "the lease to be confirmed after the restart", cancellationToken);
+            TimeSpan.FromMinutes(1), "the lease to be confirmed after the restart", cancellationToken);
         var theirs = await _dhcp.LeaseOfAsync(_ip, cancellationToken);
         if (lease.Ip != _ip || !string.Equals(lease.Mac, _mac, StringComparison.OrdinalIgnoreCase) || theirs?.Mac != _mac)
             throw new InvalidOperationException($"the lease did not go on: {lease}, at the server {theirs}");
@@ -200,8 +200,8 @@ internal sealed class DemoRun(LabNetwork network, DemoOptions options, StepLog s
     private async Task<string> DeleteServiceAsync(CancellationToken cancellationToken)
     {
         await _cluster.DeleteWebAsync(cancellationToken);
-        await Wait.UntilAsync(async () => await _dhcp.LeaseOfAsync(_ip, cancellationToken) is null, TimeSpan.FromSeconds(20), $"{_dhcp.Software} to free {_ip}", cancellationToken);
-        await Wait.UntilAsync(async () => await network["client"].ResolveAsync(_ip, cancellationToken) is null, TimeSpan.FromSeconds(10), $"nobody to answer for {_ip}", cancellationToken);
+        await Wait.UntilAsync(async () => await _dhcp.LeaseOfAsync(_ip, cancellationToken) is null, TimeSpan.FromMinutes(1), $"{_dhcp.Software} to free {_ip}", cancellationToken);
+        await Wait.UntilAsync(async () => await network["client"].ResolveAsync(_ip, cancellationToken) is null, TimeSpan.FromSeconds(30), $"nobody to answer for {_ip}", cancellationToken);
         return $"demo/web was deleted: {_dhcp.Software} has the lease of {_ip} back, and nobody answers for it";
     }
 }

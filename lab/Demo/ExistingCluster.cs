@@ -54,7 +54,7 @@ internal sealed class ExistingCluster : IAsyncDisposable
 
         using var http = cluster.CreateHttpClient();
         await Wait.UntilAsync(
-            async () => await IsServedAsync(http, "api/v1/namespaces/default", cancellationToken), TimeSpan.FromSeconds(20),
+            async () => await IsServedAsync(http, "api/v1/namespaces/default", cancellationToken), TimeSpan.FromMinutes(1),
             $"the cluster of {user}; kubectl proxy says: {proxy.LogTail()}", cancellationToken);
         cluster.ServesSlicesV1 = await IsServedAsync(http, "apis/discovery.k8s.io/v1", cancellationToken);
         return cluster;

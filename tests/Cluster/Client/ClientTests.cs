@@ -153,7 +153,7 @@ public sealed class ClientTests(ClientCluster cluster) : IClassFixture<ClientClu
         }
         Assert.Equal((3, "AllocationFailed", "no address"), (told!.Count, told.Reason, told.Message));
         await stop.CancelAsync();
-        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => run);
+        await run;
     }
 
     [Fact]
