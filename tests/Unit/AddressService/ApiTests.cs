@@ -19,10 +19,11 @@ public sealed class ApiTests
     {
         var call = host.PostAsync("/v1/ip", """{"service":"demo/web"}""");
         await ApiHost.UntilAsync(() => host.Server.Count(DhcpMessageType.Discover) > 0);
-        // With the first turn of the loop the DISCOVER has left, and an OFFER is in the queue; with the second it was taken up.
+        // With the first turn of the loop the DISCOVER has left, and an OFFER is in the queue; with the second it was taken up. Nothing waits for the store any more.
         var loop = host.Services.GetRequiredService<LeaseLoop>();
-        for (int i = 0; i < 2; i++)
-            await loop.InvokeAsync(static _ => true, TestContext.Current.CancellationToken);
+        await loop.InvokeAsync(
+            static keeper => keeper.Status().Allocations.Single().Id, static id => [Guid.Parse(id)], TimeSpan.FromMinutes(1), TestContext.Current.CancellationToken);
+        await loop.InvokeAsync(static _ => true, TestContext.Current.CancellationToken);
         while (!call.IsCompleted)
         {
             time.Advance(TimeSpan.FromMilliseconds(100));
