@@ -251,7 +251,7 @@ internal sealed partial class HeartbeatExchange : IAsyncDisposable
             await segment.CloseAsync();
         }
         foreach (var state in eligible.Values.Where(state => !_segments.ContainsKey(state.Link.Index)))
-            Open(state.Link);
+            await OpenAsync(state.Link);
         // Behind a cable that was plugged in again others may announce what we did.
         int[] usable = [.. _segments.Keys.Where(index => eligible[index].HasCarrier)];
         bool hasCarrier = usable.Length > 0;
@@ -265,11 +265,12 @@ internal sealed partial class HeartbeatExchange : IAsyncDisposable
         _hasCarrier = hasCarrier;
     }
 
-    private void Open(LinkInfo link)
+    private async ValueTask OpenAsync(LinkInfo link)
     {
+        ILinkChannel? channel = null;
         try
         {
-            var channel = _open(link);
+            channel = _open(link);
             channel.JoinUnicast(HeartbeatFrame.Group);
             var segment = new Segment(channel);
             _segments[link.Index] = segment;
@@ -277,6 +278,8 @@ internal sealed partial class HeartbeatExchange : IAsyncDisposable
         }
         catch (SocketException e)
         {
+            if (channel is not null)
+                await channel.DisposeAsync();
             LogCannotOpen(_logger, link.Name, e.Message);
             _mustLook = true;
         }

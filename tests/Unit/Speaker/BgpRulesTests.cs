@@ -13,8 +13,8 @@ public sealed class BgpRulesTests
 {
     private const string Peers = """
         peers:
-        - {peer-address: 10.0.0.1, peer-asn: 64512, my-asn: 64513}
-        - {peer-address: 10.0.0.2, peer-asn: 64513, my-asn: 64513}
+        - {peer-address: 127.0.0.11, peer-asn: 64512, my-asn: 64513}
+        - {peer-address: 127.0.0.12, peer-asn: 64513, my-asn: 64513}
         """;
 
     private static readonly DateTimeOffset Now = new(2026, 5, 1, 12, 0, 0, TimeSpan.Zero);
