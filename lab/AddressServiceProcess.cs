@@ -105,6 +105,10 @@ public sealed class AddressServiceProcess : IDisposable
         }
     }
 
+    /// <summary>Leases addresses for many services at once, as patiently as <see cref="AcquirePatientlyAsync"/>.</summary>
+    public Task<AcquireAddressAnswer[]> AcquireAllAsync(IEnumerable<string> services, CancellationToken cancellationToken) =>
+        Task.WhenAll(services.Select(service => AcquirePatientlyAsync(new AcquireAddressRequest(service), cancellationToken)));
+
     /// <summary>Gives an address back; the HTTP status.</summary>
     public async Task<int> ReleaseAsync(string ip, CancellationToken cancellationToken)
     {

@@ -19,7 +19,7 @@ public sealed class BirdRouter
         string file = Path.Combine(folder, "bird.conf"), socket = Path.Combine(folder, "bird.ctl");
         await File.WriteAllTextAsync(file, $"log stderr all;\n{configuration}", cancellationToken);
         var bird = network.Start(host, $"bird-{host.Name}", "bird", "-f", "-c", file, "-s", socket, "-P", Path.Combine(folder, "bird.pid"));
-        await Wait.UntilAsync(() => Task.FromResult(File.Exists(socket)), TimeSpan.FromSeconds(20), $"bird\n{bird.LogTail()}", cancellationToken);
+        await Wait.UntilAsync(() => Task.FromResult(File.Exists(socket)), TimeSpan.FromSeconds(60), $"bird\n{bird.LogTail()}", cancellationToken);
         return new BirdRouter(host, socket);
     }
 

@@ -39,17 +39,17 @@ public sealed class FrrRouter
         string[] common = ["-P", "0", "-z", Path.Combine(folder, "zserv.api"), "--vty_socket", folder];
         network.Start(host, $"zebra-{host.Name}", $"{Programs}/zebra", [.. common, "-f", Path.Combine(folder, "zebra.conf"), "-i", Path.Combine(folder, "zebra.pid")]);
         await Wait.UntilAsync(
-            () => Task.FromResult(File.Exists(Path.Combine(folder, "zserv.api")) && File.Exists(Path.Combine(folder, "zebra.vty"))), TimeSpan.FromSeconds(20), "zebra", cancellationToken);
+            () => Task.FromResult(File.Exists(Path.Combine(folder, "zserv.api")) && File.Exists(Path.Combine(folder, "zebra.vty"))), TimeSpan.FromSeconds(60), "zebra", cancellationToken);
         if (bfd is not null)
         {
             network.Start(
                 host, $"bfdd-{host.Name}", $"{Programs}/bfdd",
                 [.. common, "-f", Path.Combine(folder, "bfdd.conf"), "-i", Path.Combine(folder, "bfdd.pid"), "--bfdctl", Path.Combine(folder, "bfdd.sock")]);
-            await Wait.UntilAsync(() => Task.FromResult(File.Exists(Path.Combine(folder, "bfdd.vty"))), TimeSpan.FromSeconds(20), "bfdd", cancellationToken);
+            await Wait.UntilAsync(() => Task.FromResult(File.Exists(Path.Combine(folder, "bfdd.vty"))), TimeSpan.FromSeconds(60), "bfdd", cancellationToken);
         }
         var bgpd = network.Start(host, $"bgpd-{host.Name}", $"{Programs}/bgpd", [.. common, "-f", file, "-i", Path.Combine(folder, "bgpd.pid")]);
         var router = new FrrRouter(host, folder, bgpd);
-        await Wait.UntilAsync(() => Task.FromResult(File.Exists(Path.Combine(folder, "bgpd.vty"))), TimeSpan.FromSeconds(20), $"bgpd\n{bgpd.LogTail()}", cancellationToken);
+        await Wait.UntilAsync(() => Task.FromResult(File.Exists(Path.Combine(folder, "bgpd.vty"))), TimeSpan.FromSeconds(60), $"bgpd\n{bgpd.LogTail()}", cancellationToken);
         return router;
     }
 

@@ -27,7 +27,7 @@ public sealed class GoBgpRouter
         var process = network.Start(host, $"gobgpd-{host.Name}", "gobgpd", "-f", file, "--api-hosts", "127.0.0.1:50051", "-l", logLevel);
         var router = new GoBgpRouter(host, process);
         await Wait.UntilAsync(
-            async () => (await router.ShowAsync("global", cancellationToken)).Contains("AS:", StringComparison.Ordinal), TimeSpan.FromSeconds(20), $"gobgpd\n{process.LogTail()}", cancellationToken);
+            async () => (await router.ShowAsync("global", cancellationToken)).Contains("AS:", StringComparison.Ordinal), TimeSpan.FromSeconds(60), $"gobgpd\n{process.LogTail()}", cancellationToken);
         return router;
     }
 

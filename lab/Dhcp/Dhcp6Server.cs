@@ -28,7 +28,7 @@ public static class Dhcp6Server
         var process = network.Start(host, "dhcp6", program, arguments);
         await Wait.UntilAsync(
             async () => !process.HasExited && (await host.Namespace.RunAsync("ss", ["-Hlnup", "sport = :547"], cancellationToken)).Contains($"pid={process.Id},", StringComparison.Ordinal),
-            TimeSpan.FromSeconds(15), $"{kind} to listen", cancellationToken);
+            TimeSpan.FromSeconds(60), $"{kind} to listen", cancellationToken);
         return process;
     }
 
@@ -58,7 +58,7 @@ public static class Dhcp6Server
     public static Task UsableAsync(LabHost host, CancellationToken cancellationToken) =>
         Wait.UntilAsync(
             async () => (await host.Namespace.IpAsync("-6 address show dev eth0 scope link -tentative", cancellationToken)).Contains("fe80:", StringComparison.Ordinal),
-            TimeSpan.FromSeconds(10), "the link-local address", cancellationToken);
+            TimeSpan.FromSeconds(60), "the link-local address", cancellationToken);
 
     private static (string Program, string[] Arguments) Prepare(string kind, string folder, string last, int valid)
     {

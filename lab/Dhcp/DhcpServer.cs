@@ -92,7 +92,7 @@ public abstract class DhcpServer : IAsyncDisposable
             // Every one of them holds UDP port 67 when it is ready, ISC and Kea besides their packet sockets.
             await Wait.UntilAsync(
                 async () => !_process.HasExited && (await Host.Namespace.RunAsync("ss", ["-Hlnup"], cancellationToken)).Contains($"pid={_process.Id},", StringComparison.Ordinal),
-                TimeSpan.FromSeconds(15), $"{Software} to listen", cancellationToken);
+                TimeSpan.FromSeconds(60), $"{Software} to listen", cancellationToken);
         }
         catch (TimeoutException e)
         {
@@ -155,6 +155,23 @@ public abstract class DhcpServer : IAsyncDisposable
         var copy = Path.Combine(Folder, Path.GetFileName(program));
         File.Copy(program, copy, overwrite: true);
         return copy;
+    }
+
+    /// <summary>Reads a file that the server writes anew each time: until it was the same twice. While it is written, some or all of it is missing.</summary>
+    private protected static async Task<string> ReadSettledAsync(string path, CancellationToken cancellationToken)
+    {
+        const int Most = 100;
+        var pause = TimeSpan.FromMilliseconds(30);
+        string text = ReadShared(path);
+        for (int i = 0; i < Most; i++)
+        {
+            await Task.Delay(pause, TimeProvider.System, cancellationToken);
+            string again = ReadShared(path);
+            if (string.Equals(again, text, StringComparison.Ordinal))
+                break;
+            text = again;
+        }
+        return text;
     }
 
     // The servers write while we read.

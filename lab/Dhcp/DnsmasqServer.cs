@@ -7,15 +7,15 @@ internal sealed class DnsmasqServer(LabNetwork network, LabHost host, DhcpServer
 {
     public override string Software => "dnsmasq";
 
-    public override Task<IReadOnlyList<DhcpLease>> LeasesAsync(CancellationToken cancellationToken)
+    public override async Task<IReadOnlyList<DhcpLease>> LeasesAsync(CancellationToken cancellationToken)
     {
         // expiry mac ip name client-id; an entry goes when the address is free.
-        var leases = from line in ReadShared(Path.Combine(Folder, "leases")).Split('\n')
+        var leases = from line in (await ReadSettledAsync(Path.Combine(Folder, "leases"), cancellationToken)).Split('\n')
                      let fields = line.Split(' ')
                      where fields.Length == 5
                      let expiry = DateTimeOffset.FromUnixTimeSeconds(long.Parse(fields[0], CultureInfo.InvariantCulture))
                      select new DhcpLease(fields[2], fields[1], fields[3] == "*" ? "" : fields[3], true, expiry);
-        return Task.FromResult<IReadOnlyList<DhcpLease>>([.. leases]);
+        return [.. leases];
     }
 
     private protected override (string Program, string[] Arguments) Prepare() => ("dnsmasq",

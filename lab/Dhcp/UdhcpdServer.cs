@@ -20,7 +20,7 @@ internal sealed class UdhcpdServer(LabNetwork network, LabHost host, DhcpServerO
             // It writes its table when told. The file goes away first, so that its return is the sign; it is written in one go.
             File.Delete(path);
             Process.Signal("USR1");
-            await Wait.UntilAsync(() => Task.FromResult(File.Exists(path) && new FileInfo(path).Length >= HeaderSize), TimeSpan.FromSeconds(10), "udhcpd's lease file", cancellationToken);
+            await Wait.UntilAsync(() => Task.FromResult(File.Exists(path) && new FileInfo(path).Length >= HeaderSize), TimeSpan.FromSeconds(60), "udhcpd's lease file", cancellationToken);
         }
 
         var table = await File.ReadAllBytesAsync(path, cancellationToken);

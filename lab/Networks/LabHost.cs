@@ -8,6 +8,9 @@ namespace DynamicLb.Lab.Networks;
 /// <summary>A host on the lab's networks.</summary>
 public sealed partial class LabHost(LabNetwork network, NetworkNamespace @namespace, string name, IPAddress address, IPAddress managementAddress)
 {
+    private static readonly TimeSpan RelayPatience = TimeSpan.FromSeconds(60);
+    private readonly HashSet<string> _relays = new(StringComparer.Ordinal);
+
     /// <summary>Its name in the lab.</summary>
     public string Name => name;
 
@@ -80,34 +83,50 @@ public sealed partial class LabHost(LabNetwork network, NetworkNamespace @namesp
     /// <summary>Makes an HTTP handler's connections in this host's namespace, to the given host and port.</summary>
     public Func<SocketsHttpConnectionContext, CancellationToken, ValueTask<Stream>> Connector(string host, int port)
     {
-        var socket = StartRelay(host, port);
+        var socket = BeginRelay(host, port);
         return async (_, token) =>
         {
-            var connection = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-            try
-            {
-                await connection.ConnectAsync(new UnixDomainSocketEndPoint(socket), token);
-                return new NetworkStream(connection, ownsSocket: true);
-            }
-            catch
-            {
-                connection.Dispose();
-                throw;
-            }
+            // It is there when the relay runs, and takes connections a moment later.
+            var connection = await Wait.ForAsync(() => TryConnectAsync(socket, token), RelayPatience, $"the relay to {host}:{port}", token);
+            return new NetworkStream(connection, ownsSocket: true);
         };
     }
 
     /// <summary>Path of a Unix socket whose connections go on from this namespace to the given host and port.</summary>
     public string StartRelay(string host, int port)
     {
+        var socket = BeginRelay(host, port);
+        Wait.For(() => File.Exists(socket), RelayPatience, $"the relay to {host}:{port}");
+        return socket;
+    }
+
+    private string BeginRelay(string host, int port)
+    {
         var socket = Path.Combine(network.Folder, $"{name}-{port}.sock");
-        if (!File.Exists(socket))
+        lock (_relays)
         {
-            network.Start(this, $"relay-{name}-{port}", "dotnet", [Programs.PathOf("Lab"), "relay", socket, host, port.ToString(CultureInfo.InvariantCulture)]);
-            Wait.For(() => File.Exists(socket), TimeSpan.FromSeconds(20), $"the relay to {host}:{port}");
+            if (_relays.Add(socket))
+                network.Start(this, $"relay-{name}-{port}", "dotnet", [Programs.PathOf("Lab"), "relay", socket, host, port.ToString(CultureInfo.InvariantCulture)]);
         }
 
         return socket;
+    }
+
+    private static async Task<Socket?> TryConnectAsync(string path, CancellationToken cancellationToken)
+    {
+        var connection = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        try
+        {
+            await connection.ConnectAsync(new UnixDomainSocketEndPoint(path), cancellationToken);
+            return connection;
+        }
+        catch (Exception e)
+        {
+            connection.Dispose();
+            if (e is SocketException)
+                return null;
+            throw;
+        }
     }
 
     [GeneratedRegex("link/ether (?<mac>[0-9a-f:]{17})", RegexOptions.ExplicitCapture)]

@@ -86,7 +86,7 @@ public sealed class LabNetwork : IAsyncDisposable
         _processes.Push(_switch.Start(
             "dotnet", [Programs.PathOf("Lab"), "vlan-cable", $"p-{access}", $"p-{trunk}", $"{vlan}"], log, new Dictionary<string, string>(StringComparer.Ordinal)));
         await Wait.UntilAsync(
-            () => Task.FromResult(File.Exists(log) && File.ReadAllText(log).Contains("ready", StringComparison.Ordinal)), TimeSpan.FromSeconds(20), "the VLAN cable", cancellationToken);
+            () => Task.FromResult(File.Exists(log) && File.ReadAllText(log).Contains("ready", StringComparison.Ordinal)), TimeSpan.FromSeconds(60), "the VLAN cable", cancellationToken);
     }
 
     /// <summary>Starts one of our programs on a host.</summary>

@@ -32,7 +32,7 @@ internal sealed class BfdRouter
                     "-f", $"{router._folder}/{daemon}.conf", "-i", $"{router._folder}/{daemon}.pid", "--vty_socket", router._folder, "-z", $"{router._folder}/zserv.api",
                     .. (string[])(daemon == "bfdd" ? ["--bfdctl", $"{router._folder}/bfdd.sock"] : []),
                 ]);
-            await Wait.UntilAsync(() => Task.FromResult(File.Exists($"{router._folder}/{daemon}.vty")), TimeSpan.FromSeconds(20), daemon, Cancelled);
+            await Wait.UntilAsync(() => Task.FromResult(File.Exists($"{router._folder}/{daemon}.vty")), TimeSpan.FromSeconds(60), daemon, Cancelled);
         }
         return router;
     }
@@ -42,7 +42,7 @@ internal sealed class BfdRouter
         var router = new BfdRouter(host, Directory.CreateDirectory(Path.Combine(network.Folder, "bird")).FullName);
         await File.WriteAllTextAsync($"{router._folder}/bird.conf", configuration, Cancelled);
         network.Start(host, "bird", "bird", "-f", "-c", $"{router._folder}/bird.conf", "-s", $"{router._folder}/bird.ctl", "-P", $"{router._folder}/bird.pid");
-        await Wait.UntilAsync(() => Task.FromResult(File.Exists($"{router._folder}/bird.ctl")), TimeSpan.FromSeconds(20), "bird", Cancelled);
+        await Wait.UntilAsync(() => Task.FromResult(File.Exists($"{router._folder}/bird.ctl")), TimeSpan.FromSeconds(60), "bird", Cancelled);
         return router;
     }
 
@@ -63,7 +63,7 @@ internal sealed class BfdRouter
     }
 
     public Task WaitForPeerAsync(string peer, string status) => Wait.UntilAsync(
-        async () => await PeerAsync(peer) is { } seen && seen.GetProperty("status").GetString() == status, TimeSpan.FromSeconds(20), $"FRR to say that {peer} is {status}", Cancelled);
+        async () => await PeerAsync(peer) is { } seen && seen.GetProperty("status").GetString() == status, TimeSpan.FromSeconds(60), $"FRR to say that {peer} is {status}", Cancelled);
 
     /// <summary>A command of BIRD.</summary>
     public Task<string> BirdcAsync(params string[] command) => _host.Namespace.RunAsync("birdc", ["-s", $"{_folder}/bird.ctl", .. command], Cancelled);

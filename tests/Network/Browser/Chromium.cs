@@ -33,7 +33,7 @@ internal sealed class Chromium : IAsyncDisposable
             "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--force-device-scale-factor=1",
             $"--user-data-dir={Path.Combine(network.Folder, "chromium")}", $"--remote-debugging-port={Port}", "about:blank");
         var chromium = new Chromium(process, new HttpMessageInvoker(new SocketsHttpHandler { UseProxy = false, ConnectCallback = host.Connector("127.0.0.1", Port) }));
-        var address = await Wait.ForAsync(() => chromium.AddressAsync(cancellationToken), TimeSpan.FromSeconds(30), $"Chromium: {process.LogTail(3)}", cancellationToken);
+        var address = await Wait.ForAsync(() => chromium.AddressAsync(cancellationToken), TimeSpan.FromSeconds(60), $"Chromium: {process.LogTail(3)}", cancellationToken);
         await chromium._socket.ConnectAsync(address, chromium._http, cancellationToken);
         chromium._reading = chromium.ReadAsync();
         return chromium;
@@ -70,7 +70,7 @@ internal sealed class Chromium : IAsyncDisposable
         {
             _sending.Release();
         }
-        return await done.Task.WaitAsync(TimeSpan.FromSeconds(20), TimeProvider.System, _stop.Token);
+        return await done.Task.WaitAsync(TimeSpan.FromSeconds(60), TimeProvider.System, _stop.Token);
     }
 
     public async ValueTask DisposeAsync()

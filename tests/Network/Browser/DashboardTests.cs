@@ -54,7 +54,7 @@ public sealed class DashboardTests
         await page.WaitForTextAsync("#lease-rows", second.Ip);
         await page.WaitForTextAsync("#events", $"{second.Ip} from {second.Server}");
         await page.WaitForTextAsync("#server-rows", second.Server!);
-        Assert.Equal("2", await page.TextAsync("#tile-held"));
+        await page.WaitAsync("document.querySelector('#tile-held').textContent.trim() === '2'", "two leases to be counted");
         string left = await page.TextAsync("#lease-rows .left span");
         await page.WaitAsync($"document.querySelector('#lease-rows .left span').textContent !== {Page.Quote(left)}", "the time to run");
 

@@ -21,7 +21,7 @@ internal sealed class Page(Chromium chromium, string session)
 
     /// <summary>Waits for an expression to be true.</summary>
     public Task WaitAsync(string expression, string what) => Wait.UntilAsync(
-        async () => (bool?)await EvaluateAsync($"Boolean({expression})") == true, TimeSpan.FromSeconds(30), what, Cancelled);
+        async () => (bool?)await EvaluateAsync($"Boolean({expression})") == true, TimeSpan.FromSeconds(60), what, Cancelled);
 
     public Task WaitForTextAsync(string selector, string text) =>
         WaitAsync($"document.querySelector({Quote(selector)})?.textContent.includes({Quote(text)})", $"'{text}' in {selector}");

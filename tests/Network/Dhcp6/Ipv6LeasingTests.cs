@@ -34,7 +34,7 @@ public sealed class Ipv6LeasingTests
         Assert.DoesNotContain("sent6.solicit", sent.Keys, StringComparer.Ordinal);
 
         Assert.Equal(200, await service.ReleaseAsync(lease.Ip, Cancelled));
-        var next = await service.AcquireAsync("demo/next", Cancelled, AddressFamilies.IPv6);
+        var next = await service.AcquirePatientlyAsync(new AcquireAddressRequest("demo/next", Family: AddressFamilies.IPv6), Cancelled);
         Assert.Equal(lease.Ip, next.Ip);
         Assert.NotEqual(lease.Duid, next.Duid);
     }
@@ -67,13 +67,13 @@ public sealed class Ipv6LeasingTests
         Assert.Equal(("fd77::1:", "fd88::1:"), (own.Ip[..8], far.Ip[..8]));
         await Wait.UntilAsync(
             async () => (await service.StatusAsync(Cancelled)).Allocations is { Count: 2 } leases && leases.All(now => now.Verified && now.ValidUntil > far.ValidUntil),
-            TimeSpan.FromSeconds(40), "the renewals", Cancelled);
+            TimeSpan.FromSeconds(60), "the renewals", Cancelled);
 
         await service.KillAsync();
         await service.StartAgainAsync(Cancelled);
         await Wait.UntilAsync(
             async () => (await service.StatusAsync(Cancelled)).Allocations is { Count: 2 } leases && leases.All(now => now is { Verified: true, State: "bound" }),
-            TimeSpan.FromSeconds(40), "the leases to be confirmed", Cancelled);
+            TimeSpan.FromSeconds(60), "the leases to be confirmed", Cancelled);
         var status = await service.StatusAsync(Cancelled);
         Assert.Equal([far.Ip, own.Ip], status.Allocations.Select(lease => lease.Ip));
         Assert.DoesNotContain("dropped.unknowntransaction", status.Counters.Keys, StringComparer.Ordinal);

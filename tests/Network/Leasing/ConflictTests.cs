@@ -66,21 +66,22 @@ public sealed class ConflictTests
         try
         {
             await File.WriteAllTextAsync(key, RandomNumberGenerator.GetHexString(64, lowercase: true), Cancelled);
-            await using var lab = await AddressLab.StartAsync("kea", new DhcpServerOptions { Lease = TimeSpan.FromSeconds(10) }, "--mac-key", "name", "--mac-key-file", key);
+            // Long enough for a restart on a busy machine: one that has ended is sought anew, and then looked for.
+            await using var lab = await AddressLab.StartAsync("kea", new DhcpServerOptions { Lease = TimeSpan.FromSeconds(30) }, "--mac-key", "name", "--mac-key-file", key);
             var answer = await lab.Service.AcquireAsync("demo/web", Cancelled);
             var speaker = await lab.Network.AddHostAsync("node2", 12, Cancelled);
             await speaker.Namespace.IpAsync($"address add {answer.Ip}/32 dev eth0", Cancelled);
             string mac = await speaker.MacAsync(Cancelled);
             await Wait.UntilAsync(
-                async () => await lab.Network["router"].ResolveAsync(answer.Ip, Cancelled) == mac, TimeSpan.FromSeconds(10), $"{mac} to answer for {answer.Ip}", Cancelled);
+                async () => await lab.Network["router"].ResolveAsync(answer.Ip, Cancelled) == mac, TimeSpan.FromSeconds(60), $"{mac} to answer for {answer.Ip}", Cancelled);
             var capture = await FrameCapture.StartAsync(lab.Network, lab.Network["router"]);
 
             await lab.Service.KillAsync();
             await lab.Service.StartAgainAsync(Cancelled);
-            var lease = await lab.WaitForLeaseAsync("demo/web", l => l.Verified, 10, "the confirmation");
+            var lease = await lab.WaitForLeaseAsync("demo/web", l => l.Verified, 60, "the confirmation");
             Assert.Equal(answer.Ip, lease.Ip);
             // A renewal, too.
-            await lab.WaitForLeaseAsync("demo/web", l => l.ValidUntil > lease.ValidUntil, 10, "a renewal");
+            await lab.WaitForLeaseAsync("demo/web", l => l.ValidUntil > lease.ValidUntil, 60, "a renewal");
 
             // As the controller asks when it knows the address and the address service does not any more.
             await lab.Service.LoseStoreAsync();
@@ -106,7 +107,7 @@ public sealed class ConflictTests
         Assert.Null((await lab.LeaseAsync("demo/web"))!.LastError);
         await lab.Network.AddHostAsync("intruder", 13, Cancelled);
         await UseAsync("intruder", "02:00:00:00:00:66");
-        var lease = await lab.WaitForLeaseAsync("demo/web", l => l.LastError is not null, 10, "the conflict");
+        var lease = await lab.WaitForLeaseAsync("demo/web", l => l.LastError is not null, 60, "the conflict");
         Assert.Equal(("bound", $"{answer.Ip} is used by 02:00:00:00:00:66, too"), (lease.State, lease.LastError));
         string history = await lab.Service.Http.GetStringAsync(new Uri($"/v1/leases/{answer.Ip}", UriKind.Relative), Cancelled);
         Assert.Contains("\"type\":\"conflict\"", history, StringComparison.Ordinal);

@@ -24,7 +24,7 @@ public sealed class NameTests
         foreach (var answer in new[] { first, second })
         {
             Assert.Equal(63, answer.Hostname!.Length);
-            var entry = await Wait.ForAsync(() => lab.Server.LeaseOfAsync(answer.Ip, Cancelled), TimeSpan.FromSeconds(3), "the server's entry", Cancelled);
+            var entry = await Wait.ForAsync(() => lab.Server.LeaseOfAsync(answer.Ip, Cancelled), TimeSpan.FromSeconds(60), "the server's entry", Cancelled);
             Assert.Equal(answer.Hostname, entry.HostName);
         }
     }
@@ -36,7 +36,7 @@ public sealed class NameTests
     {
         // dnsmasq has no shorter leases: there, the lease is renewed by a restart.
         await using var lab = await AddressLab.StartAsync(
-            kind, new DhcpServerOptions { Lease = TimeSpan.FromSeconds(kind == "kea" ? 6 : 120) }, "--domain", "lab.example", "--hostname", "{name}");
+            kind, new DhcpServerOptions { Lease = TimeSpan.FromSeconds(kind == "kea" ? 12 : 120) }, "--domain", "lab.example", "--hostname", "{name}");
         var capture = await FrameCapture.StartAsync(lab.Network, lab.Network["router"]);
         var answer = await lab.Service.AcquireAsync("demo/svc9", Cancelled);
         Assert.Equal("svc9.lab.example", answer.Hostname);
@@ -45,8 +45,8 @@ public sealed class NameTests
             await lab.Service.KillAsync();
             await lab.Service.StartAgainAsync(Cancelled);
         }
-        await Wait.UntilAsync(() => Task.FromResult(capture.Count(DhcpMessageType.Request) > 1), TimeSpan.FromSeconds(15), "another REQUEST", Cancelled);
-        var entry = await Wait.ForAsync(() => lab.Server.LeaseOfAsync(answer.Ip, Cancelled), TimeSpan.FromSeconds(3), "the server's entry", Cancelled);
+        await Wait.UntilAsync(() => Task.FromResult(capture.Count(DhcpMessageType.Request) > 1), TimeSpan.FromSeconds(60), "another REQUEST", Cancelled);
+        var entry = await Wait.ForAsync(() => lab.Server.LeaseOfAsync(answer.Ip, Cancelled), TimeSpan.FromSeconds(60), "the server's entry", Cancelled);
         Assert.StartsWith("svc9", entry.HostName, StringComparison.Ordinal);
         Assert.Equal(200, await lab.Service.ReleaseAsync(answer.Ip, Cancelled));
         await capture.FirstAsync(DhcpMessageType.Release);
@@ -63,10 +63,10 @@ public sealed class NameTests
     [Fact]
     public async Task Options_by_configuration_are_sent_in_every_question()
     {
-        await using var lab = await AddressLab.StartAsync("isc", new DhcpServerOptions { Lease = TimeSpan.FromSeconds(6) }, "--dhcp-options", "77=text:lb,151=hex:0a0b,152=ips:10.0.0.1 10.0.0.2");
+        await using var lab = await AddressLab.StartAsync("isc", new DhcpServerOptions { Lease = TimeSpan.FromSeconds(12) }, "--dhcp-options", "77=text:lb,151=hex:0a0b,152=ips:10.0.0.1 10.0.0.2");
         var capture = await FrameCapture.StartAsync(lab.Network, lab.Network["router"]);
         await lab.Service.AcquireAsync("demo/web", Cancelled);
-        await Wait.UntilAsync(() => Task.FromResult(capture.Count(DhcpMessageType.Request) > 1), TimeSpan.FromSeconds(15), "a renewal", Cancelled);
+        await Wait.UntilAsync(() => Task.FromResult(capture.Count(DhcpMessageType.Request) > 1), TimeSpan.FromSeconds(60), "a renewal", Cancelled);
         Assert.All(capture.Frames().Where(f => !f.Message.IsReply), f =>
         {
             Assert.Equal(Encoding.ASCII.GetBytes("lb"), f.Message.Options.TryGet((DhcpOptionCode)77, out var user) ? user.ToArray() : []);

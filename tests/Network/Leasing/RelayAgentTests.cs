@@ -22,11 +22,11 @@ public sealed class RelayAgentTests
         Assert.Equal("10.88.0.2", first.Server);
         Assert.NotEqual(first.Ip, (await lab.Service.AcquireAsync("demo/other", Cancelled)).Ip);
         if (kind != "dnsmasq")
-            await lab.WaitForLeaseAsync("demo/web", lease => lease.State == "bound" && lease.Ip == first.Ip && lease.ValidUntil > first.ValidUntil, 10, "the renewal");
-        Assert.NotNull(await Wait.ForAsync(() => lab.Server.LeaseOfAsync(first.Ip, Cancelled), TimeSpan.FromSeconds(5), "the server's entry", Cancelled));
+            await lab.WaitForLeaseAsync("demo/web", lease => lease.State == "bound" && lease.Ip == first.Ip && lease.ValidUntil > first.ValidUntil, 60, "the renewal");
+        Assert.NotNull(await Wait.ForAsync(() => lab.Server.LeaseOfAsync(first.Ip, Cancelled), TimeSpan.FromSeconds(60), "the server's entry", Cancelled));
 
         Assert.Equal(200, await lab.Service.ReleaseAsync(first.Ip, Cancelled));
-        await Wait.UntilAsync(async () => await lab.Server.LeaseOfAsync(first.Ip, Cancelled) is null, TimeSpan.FromSeconds(4), "the server to free the address", Cancelled);
+        await Wait.UntilAsync(async () => await lab.Server.LeaseOfAsync(first.Ip, Cancelled) is null, TimeSpan.FromSeconds(60), "the server to free the address", Cancelled);
     }
 
     /// <summary>The server is on the management network only; the router, which joins the two, relays.</summary>
@@ -39,6 +39,6 @@ public sealed class RelayAgentTests
         lab.Network.Start(lab.Network["router"], "dhcrelay", "dhcrelay", "-4", "-d", "--no-pid", "-id", "eth0", "-iu", "mgmt0", "10.88.0.2");
         var log = Path.Combine(lab.Network.Folder, "dhcrelay.log");
         await Wait.UntilAsync(
-            () => Task.FromResult(File.Exists(log) && File.ReadAllText(log).Contains("Sending on", StringComparison.Ordinal)), TimeSpan.FromSeconds(10), "the relay agent", Cancelled);
+            () => Task.FromResult(File.Exists(log) && File.ReadAllText(log).Contains("Sending on", StringComparison.Ordinal)), TimeSpan.FromSeconds(60), "the relay agent", Cancelled);
     }
 }

@@ -20,7 +20,7 @@ public sealed class ReplicaTests
     public async Task Case32_a_leader_that_is_killed_with_a_hundred_leases_is_replaced_and_every_lease_verified()
     {
         await using var lab = await ReplicaLab.StartAsync("kea", new DhcpServerOptions { First = 50, Last = 199 });
-        var before = await Task.WhenAll(Enumerable.Range(0, Leases).Select(i => lab.First.AcquireAsync($"demo/s{i}", Cancelled)));
+        var before = await lab.First.AcquireAllAsync(Enumerable.Range(0, Leases).Select(static i => $"demo/s{i}"), Cancelled);
         using (var refused = await lab.Second.Http.GetAsync("/v1/status", Cancelled))
             Assert.Equal(HttpStatusCode.ServiceUnavailable, refused.StatusCode);
         var capture = await lab.Capture("all", "udp port 67");
@@ -43,7 +43,7 @@ public sealed class ReplicaTests
     public async Task Case33_a_leader_that_was_paused_sends_nothing_after_it_wakes_and_releases_nothing()
     {
         await using var lab = await ReplicaLab.StartAsync("kea", new DhcpServerOptions { Lease = TimeSpan.FromSeconds(30) });
-        var before = await Task.WhenAll(Enumerable.Range(0, 10).Select(i => lab.First.AcquireAsync($"demo/s{i}", Cancelled)));
+        var before = await lab.First.AcquireAllAsync(Enumerable.Range(0, 10).Select(static i => $"demo/s{i}"), Cancelled);
         lab.First.Process!.Signal("STOP");
         await lab.VerifiedAsync(lab.Second, 10);
         // Until it has renewals to send.
@@ -54,7 +54,7 @@ public sealed class ReplicaTests
         var release = lab.First.ReleaseAsync(before[0].Ip, Cancelled);
         await Task.Delay(TimeSpan.FromSeconds(1), TimeProvider.System, Cancelled);
         lab.First.Process!.Signal("CONT");
-        await lab.First.Process.WaitForExitAsync(Cancelled).WaitAsync(TimeSpan.FromSeconds(15), TimeProvider.System, Cancelled);
+        await lab.First.Process.WaitForExitAsync(Cancelled).WaitAsync(TimeSpan.FromSeconds(60), TimeProvider.System, Cancelled);
         int? status = await release.ContinueWith(static task => task.IsCompletedSuccessfully ? task.Result : (int?)null, TaskScheduler.Default);
 
         Assert.NotEqual(200, status);
@@ -89,10 +89,10 @@ public sealed class ReplicaTests
                 await lab.Server.StartAsync(Cancelled);
                 string config = Path.Combine(lab.Network.Folder, "kubeconfig");
                 lab.Network.StartOurs(router, "kube-api", "KubeApi", "--listen", $"http://{router.ManagementAddress}:6443", "--kubeconfig-out", config);
-                await Wait.UntilAsync(() => Task.FromResult(File.Exists(config)), TimeSpan.FromSeconds(30), "the API server", Cancelled);
+                await Wait.UntilAsync(() => Task.FromResult(File.Exists(config)), TimeSpan.FromSeconds(60), "the API server", Cancelled);
                 string[] arguments = ["--store", "kubernetes", "--kubeconfig", config, "--namespace", "default"];
                 lab.First = await AddressServiceProcess.StartAsync(lab.Network, lab.Network["node1"], Cancelled, arguments);
-                await Wait.UntilAsync(() => lab.LeadsAsync(lab.First), TimeSpan.FromSeconds(20), "the first replica to lead", Cancelled);
+                await Wait.UntilAsync(() => lab.LeadsAsync(lab.First), TimeSpan.FromSeconds(60), "the first replica to lead", Cancelled);
                 lab.Second = await AddressServiceProcess.StartAsync(lab.Network, lab.Network["node2"], Cancelled, arguments);
                 return lab;
             }
@@ -109,7 +109,7 @@ public sealed class ReplicaTests
             IReadOnlyList<LeaseAnswer> leases = [];
             await Wait.UntilAsync(
                 async () => await LeadsAsync(replica) && (leases = (await replica.StatusAsync(Cancelled)).Allocations).Count(l => l.Verified) == count,
-                TimeSpan.FromSeconds(40), "every lease to be verified", Cancelled);
+                TimeSpan.FromSeconds(60), "every lease to be verified", Cancelled);
             return leases;
         }
 
@@ -119,7 +119,7 @@ public sealed class ReplicaTests
             string file = Path.Combine(Network.Folder, $"{name}.log");
             await Wait.UntilAsync(
                 () => Task.FromResult(File.Exists(file) && File.ReadAllText(file).Contains("listening on", StringComparison.Ordinal)),
-                TimeSpan.FromSeconds(10), "tcpdump", Cancelled);
+                TimeSpan.FromSeconds(60), "tcpdump", Cancelled);
             return new Capture(file);
         }
 

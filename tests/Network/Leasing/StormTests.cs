@@ -32,7 +32,7 @@ public sealed class StormTests
         var watch = Stopwatch.StartNew();
         await lab.Service.StartAgainAsync(Cancelled);
         var after = await Wait.ForAsync(
-            async () => (await lab.Service.StatusAsync(Cancelled)).Allocations is var all && all.All(l => l.Verified) ? all : null,
+            async () => (await lab.Service.StatusAsync(Cancelled)).Allocations is var all && all.Count == Leases && all.All(l => l.Verified) ? all : null,
             TimeSpan.FromSeconds(60), "all leases to be confirmed", Cancelled);
         Console.WriteLine($"MEASURED dnsmasq: {Leases} leases confirmed in {watch.Elapsed.TotalSeconds:0.0} s");
         Assert.Equal(before.Select(a => a.Ip).Order(StringComparer.Ordinal), after.Select(l => l.Ip).Order(StringComparer.Ordinal));

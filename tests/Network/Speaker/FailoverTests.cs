@@ -150,16 +150,17 @@ public sealed class FailoverTests(ITestOutputHelper output)
         Assert.Null(await lab.WhoHasAsync(Ip));
         var capture = await lab.CaptureAsync();
         await node.IpAsync("link set eth0 up", Cancelled);
-        Assert.Equal("node1", await lab.WaitForOwnerAsync(Ip));
+        // The kernel's messages tell of it; a look without any may come half a minute later.
+        Assert.Equal("node1", await lab.WaitForOwnerAsync(Ip, 10));
         // Whoever asked may have had an answer before that.
-        await Wait.UntilAsync(() => Task.FromResult(capture.Of(Ip).Any(static arp => arp.IsGratuitous)), TimeSpan.FromSeconds(10), "a gratuitous ARP", Cancelled);
+        await Wait.UntilAsync(() => Task.FromResult(capture.Of(Ip).Any(static arp => arp.IsGratuitous)), TimeSpan.FromSeconds(60), "a gratuitous ARP", Cancelled);
 
         // A new interface under the old name, as when a driver is reloaded.
         await node.IpAsync("link delete eth0", Cancelled);
         await lab.Network.Switch.IpAsync($"link add p2-node1 type veth peer name eth0 netns {node.Name}", Cancelled);
         await lab.Network.Switch.IpAsync("link set p2-node1 master lan up", Cancelled);
         await node.IpAsync("link set eth0 up", Cancelled);
-        Assert.NotNull(await lab.WaitForOwnerAsync(Ip));
+        Assert.NotNull(await lab.WaitForOwnerAsync(Ip, 10));
         await lab.WaitForMetricAsync("node1", "dynamiclb_speaker_interfaces", 1);
     }
 }

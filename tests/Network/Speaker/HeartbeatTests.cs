@@ -48,7 +48,7 @@ public sealed class HeartbeatTests
         lab.StartSpeaker(first);
         await BackAsync(lab, first);
         // From its first word on the address is its own: the other says nothing any more.
-        await Wait.UntilAsync(() => Task.FromResult(capture.Of(Ip, since).Any(arp => arp.Node == first)), TimeSpan.FromSeconds(30), $"a word of {first}", Cancelled);
+        await Wait.UntilAsync(() => Task.FromResult(capture.Of(Ip, since).Any(arp => arp.Node == first)), TimeSpan.FromSeconds(60), $"a word of {first}", Cancelled);
         var words = capture.Of(Ip, since);
         var begun = words.First(arp => arp.Node == first).At;
         Assert.DoesNotContain(words, arp => arp.Node != first && arp.At > begun + TimeSpan.FromMilliseconds(100));

@@ -62,9 +62,9 @@ public sealed class LeasedMacTests
         // Without the capability it says so, and does not put another MAC in the place of the lease's.
         lab.StartSpeaker(first, without: "net_admin");
         await lab.WaitForReadyAsync(first);
-        await Wait.UntilAsync(async () => await lab.EventCountAsync("announceFailed") > 0, TimeSpan.FromSeconds(40), $"an Event\n{lab.Logs()}", Cancelled);
+        await Wait.UntilAsync(async () => await lab.EventCountAsync("announceFailed") > 0, TimeSpan.FromSeconds(60), $"an Event\n{lab.Logs()}", Cancelled);
         await Wait.UntilAsync(
-            async () => (await ExplainAsync(lab, first)).Contains("NET_ADMIN", StringComparison.Ordinal), TimeSpan.FromSeconds(40), $"an explanation\n{lab.Logs()}", Cancelled);
+            async () => (await ExplainAsync(lab, first)).Contains("NET_ADMIN", StringComparison.Ordinal), TimeSpan.FromSeconds(60), $"an explanation\n{lab.Logs()}", Cancelled);
     }
 
     [Fact]
@@ -80,7 +80,7 @@ public sealed class LeasedMacTests
         var since = TimeProvider.System.GetUtcNow();
         await lab.Addresses.StartAgainAsync(Cancelled);
         await Wait.UntilAsync(
-            async () => (await lab.Addresses.StatusAsync(Cancelled)).Allocations.Any(static lease => lease.Verified), TimeSpan.FromSeconds(40), "the lease to be confirmed", Cancelled);
+            async () => (await lab.Addresses.StatusAsync(Cancelled)).Allocations.Any(static lease => lease.Verified), TimeSpan.FromSeconds(60), "the lease to be confirmed", Cancelled);
         await lab.WaitForPageAsync();
         var gap = await MeasureAsync("a renewal by transport chaddr with the MAC of the lease", longestGap, since);
         // Otherwise it would last until the address is told of again, which is every two minutes.
@@ -167,7 +167,7 @@ public sealed class LeasedMacTests
             return PacketLinkChannel.Open(bridge, ArpPacket.ResponderFilter);
         });
         channel.JoinUnicast(mac);
-        await Wait.UntilAsync(AnswersAsync, TimeSpan.FromSeconds(20), "an answer", Cancelled);
+        await Wait.UntilAsync(AnswersAsync, TimeSpan.FromSeconds(60), "an answer", Cancelled);
 
         async Task<bool> AnswersAsync() =>
             (await client.Namespace.RunAsync("sh", ["-c", "ping -q -c 1 -W 1 10.20.0.99 || true"], Cancelled)).Contains(" 1 received", StringComparison.Ordinal);

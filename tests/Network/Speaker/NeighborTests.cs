@@ -39,7 +39,7 @@ public sealed class NeighborTests(ITestOutputHelper output)
         // A host that wants it for itself does not get it.
         await client.IpAsync($"-6 address add {Six}/64 dev eth0", Cancelled);
         await Wait.UntilAsync(
-            async () => (await client.IpAsync("-6 address show dev eth0", Cancelled)).Contains("dadfailed", StringComparison.Ordinal), TimeSpan.FromSeconds(30),
+            async () => (await client.IpAsync("-6 address show dev eth0", Cancelled)).Contains("dadfailed", StringComparison.Ordinal), TimeSpan.FromSeconds(60),
             "duplicate address detection to fail", Cancelled);
         await client.IpAsync($"-6 address delete {Six}/64 dev eth0", Cancelled);
         Assert.Equal(owner, await lab.WaitForOwnerSixAsync(Six));
@@ -64,7 +64,7 @@ public sealed class NeighborTests(ITestOutputHelper output)
                     entry = await client.IpAsync($"-6 neighbor show {Six} dev eth0", Cancelled);
                     return entry.Contains(mac, StringComparison.Ordinal);
                 },
-                TimeSpan.FromSeconds(30), $"{Six} to be {wanted} in the kernel's table", Cancelled);
+                TimeSpan.FromSeconds(60), $"{Six} to be {wanted} in the kernel's table", Cancelled);
             return entry;
         }
     }
@@ -76,7 +76,7 @@ public sealed class NeighborTests(ITestOutputHelper output)
         string file = Path.Combine(lab.Network.Folder, "ndp.log");
         lab.Network.Start(lab.Client, "ndp", "tcpdump", "-ni", "eth0", "-tt", "-l", "--immediate-mode", "icmp6 and ip6[40] == 136");
         await Wait.UntilAsync(
-            () => Task.FromResult(File.Exists(file) && File.ReadAllText(file).Contains("listening on", StringComparison.Ordinal)), TimeSpan.FromSeconds(30), "tcpdump", Cancelled);
+            () => Task.FromResult(File.Exists(file) && File.ReadAllText(file).Contains("listening on", StringComparison.Ordinal)), TimeSpan.FromSeconds(60), "tcpdump", Cancelled);
         var end = TimeProvider.System.GetUtcNow() + TimeSpan.FromSeconds(12);
         await lab.AddServiceAsync("web", Six, end);
         await lab.WaitForOwnerSixAsync(Six);

@@ -66,7 +66,7 @@ internal sealed class AddressLab : IAsyncDisposable
         Network.StartOurs(host, "rogue", "Lab", "forge-acks", $"{host.Address}", "10.20.0.99");
         var log = Path.Combine(Network.Folder, "rogue.log");
         await Wait.UntilAsync(
-            () => Task.FromResult(File.Exists(log) && File.ReadAllText(log).Contains("ready", StringComparison.Ordinal)), TimeSpan.FromSeconds(20), "the rogue server", Cancelled);
+            () => Task.FromResult(File.Exists(log) && File.ReadAllText(log).Contains("ready", StringComparison.Ordinal)), TimeSpan.FromSeconds(60), "the rogue server", Cancelled);
     }
 
     /// <summary>The lease of a service.</summary>
@@ -82,7 +82,7 @@ internal sealed class AddressLab : IAsyncDisposable
     {
         Network.Start(Network["router"], "capture", "tcpdump", "-ni", "eth0", "-vvv", "-l", "udp", "port", "67");
         var file = Path.Combine(Network.Folder, "capture.log");
-        await Wait.UntilAsync(() => Task.FromResult(File.Exists(file) && File.ReadAllText(file).Contains("listening on", StringComparison.Ordinal)), TimeSpan.FromSeconds(10), "tcpdump", Cancelled);
+        await Wait.UntilAsync(() => Task.FromResult(File.Exists(file) && File.ReadAllText(file).Contains("listening on", StringComparison.Ordinal)), TimeSpan.FromSeconds(60), "tcpdump", Cancelled);
         return new Capture(file);
     }
 

@@ -32,7 +32,7 @@ internal sealed class FrameCapture
         network.Start(host, log, "tcpdump", "-ni", device, "-U", "--immediate-mode", "-Z", "root", "-w", file, "udp and (port 67 or port 68)");
         string text = Path.Combine(network.Folder, $"{log}.log");
         await Wait.UntilAsync(
-            () => Task.FromResult(File.Exists(text) && File.ReadAllText(text).Contains("listening on", StringComparison.Ordinal)), TimeSpan.FromSeconds(10), "tcpdump", Cancelled);
+            () => Task.FromResult(File.Exists(text) && File.ReadAllText(text).Contains("listening on", StringComparison.Ordinal)), TimeSpan.FromSeconds(60), "tcpdump", Cancelled);
         return new FrameCapture(file);
     }
 
@@ -62,7 +62,7 @@ internal sealed class FrameCapture
     public int Count(DhcpMessageType type) => Frames().Count(f => f.Type == type);
 
     /// <summary>Waits for the first message of a type.</summary>
-    public Task<DhcpFrameSeen> FirstAsync(DhcpMessageType type, int seconds = 5) =>
+    public Task<DhcpFrameSeen> FirstAsync(DhcpMessageType type, int seconds = 60) =>
         Wait.ForAsync(() => Task.FromResult(Frames().FirstOrDefault(f => f.Type == type)), TimeSpan.FromSeconds(seconds), $"a {type} on the wire", Cancelled);
 
     private static DhcpFrameSeen? Read(DateTimeOffset at, ReadOnlySpan<byte> frame)

@@ -58,18 +58,24 @@ internal sealed class InspectedLab : IAsyncDisposable
     public ChildProcess Speaker(string node) => _speakers[node];
 
     /// <summary>Changes what addresses are announced with.</summary>
-    public Task ConfigureAsync(string mac) => File.WriteAllTextAsync(
-        Path.Combine(Network.Folder, "config.yaml"),
-        $"""
-        address-services:
-        - name: dhcp
-          url: {_addresses.Url.ToString().TrimEnd('/')}
-          protocol: layer2
-          token-file: {_addresses.TokenFile}
-          announced-mac: {mac}
+    public async Task ConfigureAsync(string mac)
+    {
+        string file = Path.Combine(Network.Folder, "config.yaml");
+        await File.WriteAllTextAsync(
+            $"{file}.new",
+            $"""
+            address-services:
+            - name: dhcp
+              url: {_addresses.Url.ToString().TrimEnd('/')}
+              protocol: layer2
+              token-file: {_addresses.TokenFile}
+              announced-mac: {mac}
 
-        """,
-        Cancelled);
+            """,
+            Cancelled);
+        // In one go: nobody reads a half of it.
+        File.Move($"{file}.new", file, overwrite: true);
+    }
 
     /// <summary>Starts a node's speaker.</summary>
     /// <param name="node">The node.</param>
@@ -90,6 +96,12 @@ internal sealed class InspectedLab : IAsyncDisposable
     public Task WaitForReadyAsync(string host, int port = 17473) => Wait.UntilAsync(
         async () => await Network[host].FetchAsync($"http://127.0.0.1:{port}/readyz", 2, Cancelled) is not null, TimeSpan.FromSeconds(60), $"{host} to be ready\n{Logs()}", Cancelled);
 
+    // Before that, who is there first takes itself for the owner.
+    private Task WaitForAllKnownAsync(string node) => Wait.UntilAsync(
+        async () => await Network[node].FetchAsync("http://127.0.0.1:17473/metrics", 2, Cancelled) is { } metrics
+            && metrics.Split('\n') is var lines && lines.Contains($"dynamiclb_speaker_members {Nodes.Count}") && lines.Contains($"dynamiclb_speaker_heartbeat_nodes {Nodes.Count - 1}"),
+        TimeSpan.FromSeconds(60), $"{node} to know all\n{Logs()}", Cancelled);
+
     /// <summary>Waits until a node announces the address; not one of those.</summary>
     public Task<string> WaitForAnnouncerAsync(params string[] except) => Wait.ForAsync(
         async () =>
@@ -102,13 +114,13 @@ internal sealed class InspectedLab : IAsyncDisposable
             }
             return null;
         },
-        TimeSpan.FromSeconds(40), $"a node to announce {Ip}\n{Logs()}", Cancelled);
+        TimeSpan.FromSeconds(60), $"a node to announce {Ip}\n{Logs()}", Cancelled);
 
     /// <summary>What the client gets from the Service; null for nothing.</summary>
     public Task<string?> FetchAsync() => Client.FetchAsync($"http://{Ip}/", 2, Cancelled);
 
     /// <summary>Waits until the client gets the page.</summary>
-    public Task<string> WaitForPageAsync() => Wait.ForAsync(FetchAsync, TimeSpan.FromSeconds(40), $"the page at {Ip}\n{Logs()}", Cancelled);
+    public Task<string> WaitForPageAsync() => Wait.ForAsync(FetchAsync, TimeSpan.FromSeconds(60), $"the page at {Ip}\n{Logs()}", Cancelled);
 
     /// <summary>The MAC in the client's neighbour table; null for none.</summary>
     public async Task<string?> KnownMacAsync()
@@ -129,7 +141,7 @@ internal sealed class InspectedLab : IAsyncDisposable
         string dialed = Path.Combine(Network.Folder, "dial.log");
         var begun = TimeProvider.System.GetUtcNow();
         await Wait.UntilAsync(
-            () => Task.FromResult(File.Exists(dialed) && Dialer.LongestGap(dialed, begun) < TimeSpan.FromSeconds(1)), TimeSpan.FromSeconds(20), "connections", Cancelled);
+            () => Task.FromResult(File.Exists(dialed) && Dialer.LongestGap(dialed, begun) < TimeSpan.MaxValue), TimeSpan.FromSeconds(60), "connections", Cancelled);
         return since => Dialer.LongestGap(dialed, since - TimeSpan.FromMilliseconds(100));
     }
 
@@ -177,7 +189,7 @@ internal sealed class InspectedLab : IAsyncDisposable
         Network.StartOurs(kube, "kube-api", "KubeApi", "--listen", Api, "--kubeconfig-out", Path.Combine(Network.Folder, "kubeconfig"));
         _http = kube.CreateHttpClient(new Uri(Api));
         await Wait.UntilAsync(
-            async () => await kube.FetchAsync($"{Api}/api/v1/nodes", 2, Cancelled) is not null && File.Exists(Path.Combine(Network.Folder, "kubeconfig")), TimeSpan.FromSeconds(40), "the Kubernetes API",
+            async () => await kube.FetchAsync($"{Api}/api/v1/nodes", 2, Cancelled) is not null && File.Exists(Path.Combine(Network.Folder, "kubeconfig")), TimeSpan.FromSeconds(60), "the Kubernetes API",
             Cancelled);
         _addresses = await AddressServiceProcess.StartAsync(Network, kube, Cancelled, arguments);
         await ConfigureAsync(mac);
@@ -190,10 +202,13 @@ internal sealed class InspectedLab : IAsyncDisposable
             // Nothing of this depends on loose checks of where packets come from.
             await Network[node].Namespace.RunAsync("sysctl", ["-qw", "net.ipv4.conf.all.rp_filter=1", "net.ipv4.conf.default.rp_filter=1"], Cancelled);
             await SendAsync("api/v1/nodes", $$$"""{"apiVersion":"v1","kind":"Node","metadata":{"name":"{{{node}}}"}}""");
-            StartSpeaker(node);
         }
         foreach (string node in Nodes)
+            StartSpeaker(node);
+        foreach (string node in Nodes)
             await WaitForReadyAsync(node);
+        foreach (string node in Nodes)
+            await WaitForAllKnownAsync(node);
         await SendAsync("apis/discovery.k8s.io/v1/namespaces/default/endpointslices", """
             {"apiVersion":"discovery.k8s.io/v1","kind":"EndpointSlice","metadata":{"name":"web-1","labels":{"kubernetes.io/service-name":"web"}},
              "addressType":"IPv4","ports":[],"endpoints":[{"addresses":["10.88.0.12"],"conditions":{"ready":true},"nodeName":"node2"}]}
@@ -202,7 +217,7 @@ internal sealed class InspectedLab : IAsyncDisposable
             {"apiVersion":"v1","kind":"Service","metadata":{"name":"web"},"spec":{"type":"LoadBalancer","clusterIP":"10.96.0.1","clusterIPs":["10.96.0.1"],"ports":[{"port":80}]}}
             """);
         var lease = await Wait.ForAsync(
-            async () => (await _dhcp.LeasesAsync(Cancelled)).FirstOrDefault(static lease => lease.HostName.StartsWith("web", StringComparison.Ordinal)), TimeSpan.FromSeconds(40),
+            async () => (await _dhcp.LeasesAsync(Cancelled)).FirstOrDefault(static lease => lease.HostName.StartsWith("web", StringComparison.Ordinal)), TimeSpan.FromSeconds(60),
             $"a lease\n{File.ReadAllText(Path.Combine(Network.Folder, "controller.log"))}", Cancelled);
         (Ip, LeasedMac) = (lease.Ip, lease.Mac);
         await SnoopAsync();

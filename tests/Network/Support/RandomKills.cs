@@ -1,3 +1,4 @@
+using DynamicLb.Contracts.AddressServices;
 using DynamicLb.Lab;
 
 namespace DynamicLb.Tests.Network.Support;
@@ -44,11 +45,17 @@ internal static class RandomKills
         }
         foreach (var (name, ip) in known)
             Assert.Equal(ip, (await service.AcquireAsync(name, cancelled, family)).Ip);
-        var leases = await Wait.ForAsync(async () =>
+        IReadOnlyList<LeaseAnswer> leases = [];
+        try
         {
-            var all = (await service.StatusAsync(cancelled)).Allocations;
-            return all.All(l => l.State == "bound" && l.Verified) ? all : null;
-        }, TimeSpan.FromSeconds(30), "all leases to be verified and all releases to be done", cancelled);
+            await Wait.UntilAsync(
+                async () => (leases = (await service.StatusAsync(cancelled)).Allocations).Count > 0 && leases.All(static l => l.State == "bound" && l.Verified),
+                TimeSpan.FromSeconds(90), "all leases to be verified and all releases to be done", cancelled);
+        }
+        catch (TimeoutException e)
+        {
+            throw new TimeoutException($"{e.Message}: {string.Join('\n', leases.Where(static l => l.State != "bound" || !l.Verified))}", e);
+        }
         var held = await Wait.ForAsync(async () =>
         {
             var active = (await table()).Order(StringComparer.Ordinal).ToList();

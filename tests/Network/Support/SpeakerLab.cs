@@ -198,7 +198,8 @@ internal sealed partial class SpeakerLab : IAsyncDisposable
     }
 
     /// <summary>Waits until a node answers for an address, and returns its name. Two answers are a fault.</summary>
-    public Task<string> WaitForOwnerAsync(string ip) => Wait.ForAsync(async () => await WhoHasAsync(ip), Patience, $"an answer for {ip}\n{Logs()}", Cancelled);
+    public Task<string> WaitForOwnerAsync(string ip, int seconds = 60) =>
+        Wait.ForAsync(async () => await WhoHasAsync(ip), TimeSpan.FromSeconds(seconds), $"an answer for {ip}\n{Logs()}", Cancelled);
 
     /// <summary>Starts recording ARP at the client.</summary>
     public async Task<ArpCapture> CaptureAsync(string device = "eth0")
@@ -402,7 +403,7 @@ internal sealed partial class ArpCapture(string file, IReadOnlyDictionary<string
 
     /// <summary>Waits until another node than before tells the LAN that it has an address: when it did.</summary>
     public async Task<DateTimeOffset> FirstClaimAsync(SpeakerLab lab, string ip, string before, DateTimeOffset since) => (await Wait.ForAsync(
-        () => Task.FromResult(Of(ip, since).FirstOrDefault(arp => arp.IsGratuitous && arp.Node != before)), TimeSpan.FromSeconds(30),
+        () => Task.FromResult(Of(ip, since).FirstOrDefault(arp => arp.IsGratuitous && arp.Node != before)), TimeSpan.FromSeconds(60),
         $"a gratuitous ARP of another node than {before} for {ip}\n{lab.Logs()}", TestContext.Current.CancellationToken)).At;
 
     [GeneratedRegex("^(?<at>[0-9.]+) (?<source>[0-9a-f:]{17}) > (?<destination>[0-9a-fA-Z:a-z]+),", RegexOptions.ExplicitCapture)]
