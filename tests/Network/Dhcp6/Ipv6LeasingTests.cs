@@ -17,7 +17,7 @@ public sealed class Ipv6LeasingTests
     public async Task Case51_an_address_is_leased_renewed_kept_over_a_kill_and_released(string kind)
     {
         // The only address there is: whoever gets it next shows that it was given back.
-        await using var lab = await RealDhcp6ServerTests.StartAsync(kind, 1, kind == "dnsmasq" ? 600 : 20);
+        await using var lab = await RealDhcp6ServerTests.StartAsync(kind, 1, kind == "dnsmasq" ? 600 : 60);
         using var service = await StartAsync(lab);
         var lease = await service.AcquireAsync("demo/web", Cancelled, AddressFamilies.IPv6);
         Assert.Equal(("fd77::1:0", "ipv6", true), (lease.Ip, lease.Family, lease.Verified));
@@ -58,7 +58,8 @@ public sealed class Ipv6LeasingTests
             [{name: own, interface: eth0, namespaces: [own]},
              {name: far, interface: eth0, relay6-link: "fd88::", namespaces: [far]}]
             """;
-        await using var lab = await RealDhcp6ServerTests.StartAsync(kind, 4, 20);
+        // Long enough for a restart on a busy machine.
+        await using var lab = await RealDhcp6ServerTests.StartAsync(kind, 4, 60);
         await lab["node"].Namespace.IpAsync("-6 address add fd77::2/64 dev eth0 nodad", Cancelled);
         using var service = await AddressServiceProcess.StartAsync(
             lab, lab["node"], Cancelled, "--families", "ipv6", "--relay6-servers", "fd77::1", "--release-delay", "0", "--interfaces", Links);
@@ -99,5 +100,5 @@ public sealed class Ipv6LeasingTests
         AddressServiceProcess.StartAsync(lab, lab["node"], Cancelled, "--families", "ipv6", "--release-delay", "0");
 
     private static Task<LeaseAnswer> LeaseAsync(AddressServiceProcess service, Func<LeaseAnswer, bool> condition, string what) => Wait.ForAsync(
-        async () => (await service.StatusAsync(Cancelled)).Allocations is [var lease] && condition(lease) ? lease : null, TimeSpan.FromSeconds(40), what, Cancelled);
+        async () => (await service.StatusAsync(Cancelled)).Allocations is [var lease] && condition(lease) ? lease : null, TimeSpan.FromSeconds(60), what, Cancelled);
 }

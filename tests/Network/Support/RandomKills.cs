@@ -45,6 +45,8 @@ internal static class RandomKills
         }
         foreach (var (name, ip) in known)
             Assert.Equal(ip, (await service.AcquireAsync(name, cancelled, family)).Ip);
+        // Where none came about in all that time, there is one to compare at least.
+        await service.AcquirePatientlyAsync(new AcquireAddressRequest("demo/last", Family: family), cancelled);
         IReadOnlyList<LeaseAnswer> leases = [];
         try
         {
