@@ -89,7 +89,7 @@ public sealed class AddressServiceProcess : IDisposable
     /// <summary>Leases an address as the controller does: that a call ran out of time is not the end, the search goes on and the next call joins it.</summary>
     /// <param name="request">What to lease.</param>
     /// <param name="cancellationToken">Ends it.</param>
-    /// <exception cref="AddressServiceUnavailableException">Refused, or three calls ran out of time.</exception>
+    /// <exception cref="AddressServiceUnavailableException">Refused, or six calls ran out of time.</exception>
     public async Task<AcquireAddressAnswer> AcquirePatientlyAsync(AcquireAddressRequest request, CancellationToken cancellationToken)
     {
         for (int attempt = 1; ; attempt++)
@@ -98,7 +98,7 @@ public sealed class AddressServiceProcess : IDisposable
             {
                 return await AcquireAsync(request, cancellationToken);
             }
-            catch (AddressServiceUnavailableException e) when (attempt < 3 && e.Message.StartsWith("504", StringComparison.Ordinal))
+            catch (AddressServiceUnavailableException e) when (attempt < 6 && e.Message.StartsWith("504", StringComparison.Ordinal))
             {
                 // Joined by the next.
             }
