@@ -51,6 +51,7 @@ internal sealed partial class WebhookKeeper(
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
         string told = "";
+        var retry = RetryAfter;
         while (true)
         {
             var pause = Interval;
@@ -58,13 +59,17 @@ internal sealed partial class WebhookKeeper(
             {
                 await KeepAsync(stoppingToken);
                 told = "";
+                retry = RetryAfter;
             }
             catch (Exception e) when (e is KubernetesApiException or HttpRequestException or IOException or CryptographicException or ArgumentException)
             {
                 if (e.Message != told)
                     LogFailed(logger, e.Message);
                 told = e.Message;
-                pause = _shown is null ? RetryAfter : Interval;
+                // Until the API server knows the authority, it may refuse what operators change.
+                pause = retry;
+                if (_shown is not null && retry < Interval)
+                    retry *= 2;
             }
             await Task.Delay(pause, time, stoppingToken);
         }
