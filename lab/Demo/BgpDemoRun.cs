@@ -17,7 +17,7 @@ internal sealed class BgpDemoRun(LabNetwork network, DemoOptions options, StepLo
     private static readonly TimeSpan Detection = TimeSpan.FromMilliseconds(IntervalMilliseconds * Multiplier);
 
     // For the router's daemons to tell each other, and the kernel, on a busy machine. By the hold time it would be 90 s.
-    private static readonly TimeSpan Slack = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan Slack = TimeSpan.FromSeconds(1);
 
     private static readonly string[] _nodes = ["node1", "node2"];
     private FrrRouter _frr = null!;
