@@ -15,6 +15,9 @@ public sealed partial class ConfigFileWatcher(string path, TimeProvider time, IL
     /// <summary>How often the file is read.</summary>
     public static readonly TimeSpan Interval = TimeSpan.FromSeconds(2);
 
+    /// <summary>How long nobody has to have written it before it is read, unless somebody does all the time.</summary>
+    public static readonly TimeSpan Settle = TimeSpan.FromMilliseconds(200);
+
     private string? _lastText;
     private volatile LoadBalancerConfig? _current;
     private volatile bool _isStale;
@@ -45,10 +48,34 @@ public sealed partial class ConfigFileWatcher(string path, TimeProvider time, IL
         using var timer = new PeriodicTimer(Interval, time);
         do
         {
-            if (Poll() is { } config)
+            await SettleAsync(cancellationToken);
+            if (!cancellationToken.IsCancellationRequested && Poll() is { } config)
                 await changed(config);
         }
         while (await WaitAsync(timer, cancellationToken));
+    }
+
+    /// <summary>
+    /// Waits while the file is being written: an editor that writes in place empties it first, and half a file, or none, is a good configuration with fewer pools, too. A
+    /// ConfigMap is swapped whole, and is not waited for.
+    /// </summary>
+    private async Task SettleAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            long since = time.GetTimestamp();
+            while (!cancellationToken.IsCancellationRequested && time.GetElapsedTime(since) < Interval)
+            {
+                var age = time.GetUtcNow().UtcDateTime - File.GetLastWriteTimeUtc(path);
+                if (age < TimeSpan.Zero || age >= Settle)
+                    return;
+                await Task.Delay(Settle - age, time, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            }
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // Told of when it is read.
+        }
     }
 
     /// <summary>Reads the file once. The new configuration, or null when nothing changed or it is bad.</summary>

@@ -114,7 +114,8 @@ public sealed class KillTests
     [Trait("Fault", "C1")]
     public async Task Fifty_kills_at_random_moments_lose_nothing(string server)
     {
-        await using var lab = await AddressLab.StartAsync(server, new DhcpServerOptions { First = 51, Last = 254 });
+        // Without the probe, most of the time of a lease, the kills fall where it matters: between a server's word and our own record.
+        await using var lab = await AddressLab.StartAsync(server, new DhcpServerOptions { First = 51, Last = 254 }, "--probe", "off");
         // udhcpd lists what it has offered for a minute, also to a client that was killed before it asked for it.
         await RandomKills.RunAsync(
             lab.Service, null, async () => (await lab.Server.LeasesAsync(Cancelled)).Where(l => l.Active).Select(l => l.Ip), TimeSpan.FromSeconds(90), Cancelled);
