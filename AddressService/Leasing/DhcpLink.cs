@@ -1,5 +1,6 @@
 using System.Net.Sockets;
 using DynamicLb.AddressService.Configuration;
+using DynamicLb.Contracts.Hosting;
 using DynamicLb.Networking.Addresses;
 using DynamicLb.Networking.Arp;
 using DynamicLb.Networking.Dhcp4;
@@ -41,14 +42,11 @@ internal sealed class DhcpLink(
     public DhcpLink6? Six { get; init; }
 
     /// <summary>Everything that receives on it, until cancelled.</summary>
-    public IEnumerable<Task> ReceiveAsync(IDhcpReceiver receiver, IArpReceiver hearer, ILinkReceiver6 receiver6, CancellationToken cancellationToken)
-    {
-        yield return Transport.RunAsync(receiver, cancellationToken);
-        if (Prober is not null)
-            yield return Prober.RunAsync(hearer, cancellationToken);
-        if (Six is not null)
-            yield return Six.RunAsync(receiver6, cancellationToken);
-    }
+    public Task ReceiveAsync(IDhcpReceiver receiver, IArpReceiver hearer, ILinkReceiver6 receiver6, CancellationToken cancellationToken) => Together.RunAsync(
+        cancellationToken,
+        token => Transport.RunAsync(receiver, token),
+        token => Prober?.RunAsync(hearer, token) ?? Task.CompletedTask,
+        token => Six?.RunAsync(receiver6, token) ?? Task.CompletedTask);
 
     /// <exception cref="UnusableException">The socket cannot be opened.</exception>
     public static DhcpLink Open(InterfaceOptions options, LinkInfo link, ILinkMonitor monitor, RelaySockets relays, TimeProvider time)

@@ -1,5 +1,6 @@
 using System.Net.Sockets;
 using DynamicLb.AddressService.Configuration;
+using DynamicLb.Contracts.Hosting;
 using DynamicLb.Networking.Addresses;
 using DynamicLb.Networking.Dhcp6;
 using DynamicLb.Networking.Ndp;
@@ -62,8 +63,11 @@ internal sealed class DhcpLink6(IDhcp6Transport transport, DuplicateAddressDetec
     {
         _receiver = receiver;
         _stopping = cancellationToken;
-        return Task.WhenAll(
-            transport.RunAsync(receiver, cancellationToken), detector?.RunAsync(receiver.Used, cancellationToken) ?? Task.CompletedTask, responder?.RunAsync(cancellationToken) ?? Task.CompletedTask);
+        return Together.RunAsync(
+            cancellationToken,
+            token => transport.RunAsync(receiver, token),
+            token => detector?.RunAsync(receiver.Used, token) ?? Task.CompletedTask,
+            token => responder?.RunAsync(token) ?? Task.CompletedTask);
     }
 
     public async ValueTask DisposeAsync()

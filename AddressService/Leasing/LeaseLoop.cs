@@ -145,7 +145,7 @@ internal sealed partial class LeaseLoop : BackgroundService
         stoppingToken,
         [
             .. _links.Items.Select<DhcpLink, Func<CancellationToken, Task>>(
-                (link, place) => token => Task.WhenAll(link.ReceiveAsync(ReceiverOf(place), ArpReceiverOf(place), ReceiverOf6(place), token))),
+                (link, place) => token => link.ReceiveAsync(ReceiverOf(place), ArpReceiverOf(place), ReceiverOf6(place), token)),
             WorkAsync,
         ]);
 

@@ -1,6 +1,7 @@
 using DynamicLb.AddressService.Configuration;
 using DynamicLb.AddressService.Leasing;
 using DynamicLb.AddressService.Metrics;
+using DynamicLb.Contracts.Hosting;
 
 namespace DynamicLb.AddressService.Webhooks;
 
@@ -30,6 +31,6 @@ internal sealed class WebhookSender(
                 return true;
             },
             stoppingToken);
-        await Task.WhenAll(hooks.Select(hook => hook.RunAsync(stoppingToken)));
+        await Together.RunAsync(stoppingToken, [.. hooks.Select<Webhook, Func<CancellationToken, Task>>(static hook => hook.RunAsync)]);
     }
 }

@@ -84,7 +84,7 @@ internal static class AdmissionSetup
         }
         services.AddSingleton(provider => new WebhookKeeper(
             webhooks, options.Namespace, options.Common.Tls, provider.GetRequiredService<IKubernetesClient>(), provider.GetRequiredService<TimeProvider>(),
-            provider.GetRequiredService<ILogger<WebhookKeeper>>()));
+            provider.GetRequiredService<Random>(), provider.GetRequiredService<ILogger<WebhookKeeper>>()));
         services.AddHostedService(static provider => provider.GetRequiredService<WebhookKeeper>());
         return new ProgramPort(webhooks.Listen, AdmissionEndpoints.Paths) { Tls = static provider => provider.GetRequiredService<WebhookKeeper>().Options() };
     }

@@ -5,6 +5,7 @@ using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using DynamicLb.Contracts.Hosting;
+using DynamicLb.Kubernetes;
 using DynamicLb.Kubernetes.Client;
 using DynamicLb.Kubernetes.Resources;
 
@@ -15,7 +16,7 @@ namespace DynamicLb.Controller.Admission;
 /// first is followed by the others. Its own loop owns the state; <see cref="Options"/> is thread-safe.
 /// </summary>
 internal sealed partial class WebhookKeeper(
-    WebhookOptions options, string ownNamespace, TlsSettings tls, IKubernetesClient client, TimeProvider time, ILogger<WebhookKeeper> logger) : BackgroundService
+    WebhookOptions options, string ownNamespace, TlsSettings tls, IKubernetesClient client, TimeProvider time, Random random, ILogger<WebhookKeeper> logger) : BackgroundService
 {
     /// <summary>How often everything is looked at.</summary>
     public static readonly TimeSpan Interval = TimeSpan.FromSeconds(30);
@@ -51,7 +52,7 @@ internal sealed partial class WebhookKeeper(
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
         string told = "";
-        var retry = RetryAfter;
+        var backoff = new Backoff(RetryAfter, Interval, random);
         while (true)
         {
             var pause = Interval;
@@ -59,7 +60,7 @@ internal sealed partial class WebhookKeeper(
             {
                 await KeepAsync(stoppingToken);
                 told = "";
-                retry = RetryAfter;
+                backoff.Reset();
             }
             catch (Exception e) when (e is KubernetesApiException or HttpRequestException or IOException or CryptographicException or ArgumentException)
             {
@@ -67,9 +68,7 @@ internal sealed partial class WebhookKeeper(
                     LogFailed(logger, e.Message);
                 told = e.Message;
                 // Until the API server knows the authority, it may refuse what operators change.
-                pause = retry;
-                if (_shown is not null && retry < Interval)
-                    retry *= 2;
+                pause = _shown is null ? RetryAfter : backoff.Next();
             }
             await Task.Delay(pause, time, stoppingToken);
         }

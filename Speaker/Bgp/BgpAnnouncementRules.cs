@@ -51,7 +51,7 @@ internal static class BgpAnnouncementRules
 {
     public static BgpDecision Decide(Service service, IReadOnlyCollection<EndpointSlice> slices, BgpSurroundings surroundings)
     {
-        if (AnnouncementRules.TryReadAddresses(service) is not { } addresses)
+        if (!AnnouncementRules.TryReadAddresses(service, out var addresses))
             return BgpDecision.Silent(BgpSilence.InvalidIP);
         if (addresses.Count == 0)
             return BgpDecision.Silent(BgpSilence.NoIPAllocated);

@@ -1,5 +1,6 @@
 using System.Text;
 using DynamicLb.Contracts.Configuration;
+using DynamicLb.Contracts.Hosting;
 using DynamicLb.Kubernetes;
 using DynamicLb.Kubernetes.Client;
 using DynamicLb.Kubernetes.Informers;
@@ -28,11 +29,11 @@ internal sealed class BgpSecrets(IKubernetesClient client, string space, TimePro
             return;
         }
         _secrets.Subscribe((_, _) => Changed?.Invoke());
-        await Task.WhenAll(_secrets.RunAsync(cancellationToken), SyncAsync());
+        await Together.RunAsync(cancellationToken, _secrets.RunAsync, SyncAsync);
 
-        async Task SyncAsync()
+        async Task SyncAsync(CancellationToken token)
         {
-            await _secrets.WaitForSyncAsync(cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            await _secrets.WaitForSyncAsync(token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             Changed?.Invoke();
         }
     }

@@ -89,11 +89,11 @@ internal static partial class AnnouncementRules
     public static List<IPAddress> AddressesOf(Service service) =>
         [.. (service.Status.LoadBalancer.Ingress ?? []).Select(static entry => IPAddress.TryParse(entry.Ip, out var address) ? address : null).OfType<IPAddress>()];
 
-    /// <summary>The addresses in a Service's status; null where there is an entry among them that is none.</summary>
-    public static List<IPAddress>? TryReadAddresses(Service service)
+    /// <summary>The addresses in a Service's status. False where there is an entry beside them that is none.</summary>
+    public static bool TryReadAddresses(Service service, out List<IPAddress> addresses)
     {
         var ingress = service.Status.LoadBalancer.Ingress ?? [];
-        var addresses = AddressesOf(service);
-        return addresses.Count == ingress.Count || !ingress.Any(static entry => entry.Ip is not null) ? addresses : null;
+        addresses = AddressesOf(service);
+        return addresses.Count == ingress.Count || ingress.All(static entry => entry.Ip is null);
     }
 }

@@ -86,7 +86,7 @@ internal static partial class AnnouncementRules
 {
     public static Decision Decide(Service service, IReadOnlyCollection<EndpointSlice> slices, Surroundings surroundings)
     {
-        if (TryReadAddresses(service) is not { } addresses)
+        if (!TryReadAddresses(service, out var addresses))
             return Decision.Silent(SilenceReason.InvalidIP);
         if (addresses.Count == 0)
             return Decision.Silent(SilenceReason.NoIPAllocated);

@@ -57,7 +57,7 @@ public sealed partial class ConfigFileWatcher(string path, TimeProvider time, IL
 
     /// <summary>
     /// Waits while the file is being written: an editor that writes in place empties it first, and half a file, or none, is a good configuration with fewer pools, too. A
-    /// ConfigMap is swapped whole, and is not waited for.
+    /// ConfigMap, which is swapped whole, is taken up that much later at most.
     /// </summary>
     private async Task SettleAsync(CancellationToken cancellationToken)
     {

@@ -144,11 +144,11 @@ public sealed partial class ResourceConfigSource : IConfigSource
     {
         await _needsSecrets.Task.WaitAsync(cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         if (!cancellationToken.IsCancellationRequested)
-            await Task.WhenAll(_secrets.RunAsync(cancellationToken), SyncAsync());
+            await Together.RunAsync(cancellationToken, _secrets.RunAsync, SyncAsync);
 
-        async Task SyncAsync()
+        async Task SyncAsync(CancellationToken token)
         {
-            await _secrets.WaitForSyncAsync(cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            await _secrets.WaitForSyncAsync(token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             Wake();
         }
     }

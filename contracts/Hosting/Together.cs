@@ -1,3 +1,5 @@
+using System.Runtime.ExceptionServices;
+
 namespace DynamicLb.Contracts.Hosting;
 
 /// <summary>
@@ -18,7 +20,7 @@ public static class Together
         Exception? failure = null;
         await Task.WhenAll(parts.Select(RunPartAsync).ToList()).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         if (failure is not null)
-            System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(failure);
+            ExceptionDispatchInfo.Throw(failure);
         cancellationToken.ThrowIfCancellationRequested();
 
         async Task RunPartAsync(Func<CancellationToken, Task> part)

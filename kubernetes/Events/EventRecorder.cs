@@ -79,6 +79,7 @@ public sealed partial class EventRecorder(IKubernetesClient client, string compo
                 left = 1;
                 while (!_stopping && YieldsTo() && time.GetElapsedTime(entry.Since) < MostDelay)
                     await Task.Delay(Pause, time, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                // Whoever does not answer now will not do so for the rest.
                 if (!await TryWriteAsync(entry, writing.Token) && _stopping)
                     break;
                 left = 0;
@@ -115,7 +116,7 @@ public sealed partial class EventRecorder(IKubernetesClient client, string compo
             LogDropped(logger, reason, name.ToString());
     }
 
-    /// <summary>Whether it could be written.</summary>
+    /// <summary>Writes, or tells why not. Whether the API answered, be it that it refused.</summary>
     private async Task<bool> TryWriteAsync(Entry entry, CancellationToken cancellationToken)
     {
         try
@@ -126,7 +127,7 @@ public sealed partial class EventRecorder(IKubernetesClient client, string compo
         catch (Exception e) when (e is KubernetesApiException or HttpRequestException or IOException)
         {
             LogFailed(logger, entry.Key.Reason, entry.About.ToString(), e.Message);
-            return false;
+            return e is KubernetesApiException;
         }
     }
 

@@ -54,6 +54,7 @@ public sealed class FollowingLinkChannel : ILinkChannel
     public bool HasPending => _inner?.HasPending ?? false;
 
     /// <inheritdoc/>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     public async ValueTask SendAsync(ReadOnlyMemory<byte> frame, CancellationToken cancellationToken)
     {
         if (_inner is not { } channel)

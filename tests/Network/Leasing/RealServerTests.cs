@@ -152,7 +152,7 @@ public abstract class RealServerTests(string kind)
     private protected static async Task<Dictionary<string, AcquireAddressAnswer>> AcquireManyAsync(AddressLab lab, int count)
     {
         var names = Enumerable.Range(0, count).Select(i => $"demo/s{i}").ToArray();
-        var answers = await Task.WhenAll(names.Select(name => lab.Service.AcquirePatientlyAsync(new AcquireAddressRequest(name), Cancelled)));
+        var answers = await lab.Service.AcquireAllAsync(names, Cancelled);
         return names.Zip(answers).ToDictionary(p => p.First, p => p.Second, StringComparer.Ordinal);
     }
 }

@@ -152,7 +152,7 @@ public sealed class WebhookKeeperTests
     }
 
     private static WebhookKeeper Keeper(KubeApiServer api, WebhookOptions? options = null, TimeProvider? time = null) =>
-        new(options ?? new WebhookOptions(), Own, TlsSettings.Default, api.Client, time ?? TimeProvider.System, NullLogger<WebhookKeeper>.Instance);
+        new(options ?? new WebhookOptions(), Own, TlsSettings.Default, api.Client, time ?? TimeProvider.System, new Random(1), NullLogger<WebhookKeeper>.Instance);
 
     private static string Thumbprint(WebhookKeeper keeper) => keeper.Options().ServerCertificateContext!.TargetCertificate.Thumbprint;
 

@@ -73,11 +73,14 @@ internal sealed class ControllerLab : IAsyncDisposable
         Api.Client.PatchAsync(ResourceTypes.Services, "default", name, PatchType.Merge, Encoding.UTF8.GetBytes(patch), null, CancellationToken.None);
 
     /// <summary>Waits until a Service has exactly these addresses.</summary>
-    public async Task<Service> HasAsync(string name, params string[] addresses)
+    public Task<Service> HasAsync(string name, params string[] addresses) => HasAsync(Api, name, addresses);
+
+    /// <summary>Waits until a Service has exactly these addresses.</summary>
+    public static async Task<Service> HasAsync(KubeApiServer api, string name, params string[] addresses)
     {
         Service? last = null;
         await Until(
-            async () => ServiceStatusWriter.AddressesOf(last = await GetAsync(name)).Select(static a => a.ToString()).SequenceEqual(addresses),
+            async () => ServiceStatusWriter.AddressesOf(last = await api.Client.GetAsync(ResourceTypes.Services, "default", name, CancellationToken.None)).Select(static a => a.ToString()).SequenceEqual(addresses),
             () => $"{name} has [{string.Join(", ", ServiceStatusWriter.AddressesOf(last!))}], not [{string.Join(", ", addresses)}]");
         return last!;
     }

@@ -29,7 +29,7 @@ public sealed class ServiceReconcilerTests : IAsyncLifetime
 
     private readonly CancellationTokenSource _stop = new();
     private readonly ServiceProvider _provider = new ServiceCollection().AddMetrics().BuildServiceProvider();
-    private readonly Copy _services = new();
+    private readonly FakeInformer<Service> _services = new();
     private readonly Events _events = new();
     private KubeApiServer _api = null!;
     private LeaseBrokers _brokers = null!;
@@ -43,10 +43,7 @@ public sealed class ServiceReconcilerTests : IAsyncLifetime
         _api = await KubeApiServer.StartAsync();
         _brokers = new LeaseBrokers(_api.Client, s_options, time, new Random(1), NullLogger<LeaseBrokers>.Instance);
         _decider = new AddressDecider(_brokers, static _ => null, _events, time);
-        var metrics = new ControllerMetrics(
-            _provider.GetRequiredService<System.Diagnostics.Metrics.IMeterFactory>(), _decider, new ConfigFileWatcher("", time, NullLogger<ConfigFileWatcher>.Instance));
-        _reconciler = new ServiceReconciler(
-            s_options, _services, new FakeInformer<Namespace>(), _decider, _brokers, new ServiceStatusWriter(_api.Client, time), metrics, time, new Random(1), NullLogger<ServiceReconciler>.Instance);
+        _reconciler = Reconciler(_services);
         _running = _reconciler.RunAsync(_stop.Token);
     }
 
@@ -141,6 +138,36 @@ public sealed class ServiceReconcilerTests : IAsyncLifetime
         Assert.Equal(LeasePhase.Lost, broker.Want(web, "uid", null).Phase);
     }
 
+    [Fact]
+    public async Task The_controller_becomes_ready_although_a_Service_goes_while_the_first_configuration_is_taken_up()
+    {
+        var services = new GoingInformer();
+        using var reconciler = Reconciler(services);
+        var running = reconciler.RunAsync(_stop.Token);
+
+        await reconciler.ConfigureAsync(ConfigFileReader.Read(V4).Config!);
+
+        Assert.True(services.HasGone);
+        await ControllerLab.Until(() => Task.FromResult(reconciler.HasPassed), static () => "It waits for a Service that is no more.");
+        await _stop.CancelAsync();
+        await running;
+    }
+
+    [Fact]
+    public async Task An_address_that_becomes_free_while_another_Service_is_decided_on_goes_to_that_one()
+    {
+        const string Address = "10.0.0.1";
+        await using var lab = await ControllerLab.StartAsync($"address-pools: [{{name: lab, protocol: layer2, addresses: [{Address}/32]}}]");
+        await lab.CreateAsync("s0");
+        await lab.HasAsync("s0", Address);
+        for (int i = 1; i <= 20; i++)
+        {
+            // Both at once: whether the one is decided on before the other has gone is chance.
+            await Task.WhenAll(lab.CreateAsync($"s{i}"), lab.Api.Client.DeleteAsync(ResourceTypes.Services, "default", $"s{i - 1}", CancellationToken.None));
+            await lab.HasAsync($"s{i}", Address);
+        }
+    }
+
     private Task ConfigureAsync(string yaml) => _reconciler.ConfigureAsync(ConfigFileReader.Read(yaml).Config!);
 
     private Task<Service> CreateAsync(string name, string policy) => _api.Client.CreateAsync(
@@ -160,39 +187,36 @@ public sealed class ServiceReconcilerTests : IAsyncLifetime
         },
         CancellationToken.None);
 
-    private async Task<Service> HasAsync(string name, params string[] addresses)
+    private Task<Service> HasAsync(string name, params string[] addresses) => ControllerLab.HasAsync(_api, name, addresses);
+
+    private ServiceReconciler Reconciler(IInformer<Service> services)
     {
-        Service? last = null;
-        await ControllerLab.Until(
-            async () => ServiceStatusWriter.AddressesOf(last = await _api.Client.GetAsync(ResourceTypes.Services, "default", name, CancellationToken.None))
-                .Select(static address => address.ToString()).SequenceEqual(addresses),
-            () => $"{name} has [{string.Join(", ", ServiceStatusWriter.AddressesOf(last!))}], not [{string.Join(", ", addresses)}]");
-        return last!;
+        var time = TimeProvider.System;
+        var metrics = new ControllerMetrics(
+            _provider.GetRequiredService<System.Diagnostics.Metrics.IMeterFactory>(), _decider, new ConfigFileWatcher("", time, NullLogger<ConfigFileWatcher>.Instance));
+        return new ServiceReconciler(
+            s_options, services, new FakeInformer<Namespace>(), _decider, _brokers, new ServiceStatusWriter(_api.Client, time), metrics, time, new Random(1), NullLogger<ServiceReconciler>.Instance);
     }
 
-    /// <summary>What the reconciler knows of the Services.</summary>
-    private sealed class Copy : IInformer<Service>
+    /// <summary>A copy from which a Service goes after it was read for the second time: when it was noted, and before it was looked at. Nobody is told, as of what happens before a subscriber listens.</summary>
+    private sealed class GoingInformer : IInformer<Service>
     {
-        private readonly ConcurrentDictionary<NamespacedName, Service> _items = new();
-        private Action<Service?, Service?> _changed = static (_, _) => { };
+        private readonly Service _service = new() { Metadata = new ObjectMeta { Name = "web", Namespace = "default" }, Spec = new ServiceSpec { Type = "LoadBalancer" } };
+        private int _reads;
 
         public bool HasSynced => true;
 
-        public IReadOnlyCollection<Service> Items => (IReadOnlyCollection<Service>)_items.Values;
+        public bool HasGone => _reads > 2;
 
-        public Service? Get(NamespacedName name) => _items.GetValueOrDefault(name);
+        public IReadOnlyCollection<Service> Items => ++_reads <= 2 ? [_service] : [];
 
-        public void Subscribe(Action<Service?, Service?> changed) => _changed += changed;
+        public Service? Get(NamespacedName name) => HasGone ? null : _service;
+
+        public void Subscribe(Action<Service?, Service?> changed)
+        {
+        }
 
         public Task WaitForSyncAsync(CancellationToken cancellationToken) => Task.CompletedTask;
-
-        public void Set(Service service)
-        {
-            var name = NamespacedName.Of(service);
-            var old = Get(name);
-            _items[name] = service;
-            _changed(old, service);
-        }
     }
 
     private sealed class Events : IEventRecorder

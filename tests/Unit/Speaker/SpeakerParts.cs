@@ -122,17 +122,26 @@ internal sealed class SpeakerParts
     }
 }
 
+/// <summary>A copy that is set by hand. Thread-safe.</summary>
 internal sealed class FakeInformer<T> : IInformer<T>
     where T : KubernetesObject
 {
+    private readonly Lock _lock = new();
     private readonly Dictionary<NamespacedName, T> _items = [];
     private Action<T?, T?>? _changed;
 
     public bool HasSynced => true;
 
-    public IReadOnlyCollection<T> Items => _items.Values;
+    public IReadOnlyCollection<T> Items
+    {
+        get { lock (_lock) return [.. _items.Values]; }
+    }
 
-    public T? Get(NamespacedName name) => _items.GetValueOrDefault(name);
+    public T? Get(NamespacedName name)
+    {
+        lock (_lock)
+            return _items.GetValueOrDefault(name);
+    }
 
     public void Subscribe(Action<T?, T?> changed) => _changed += changed;
 
@@ -140,14 +149,20 @@ internal sealed class FakeInformer<T> : IInformer<T>
 
     public void Set(T item)
     {
-        var old = Get(NamespacedName.Of(item));
-        _items[NamespacedName.Of(item)] = item;
+        T? old;
+        lock (_lock)
+        {
+            old = _items.GetValueOrDefault(NamespacedName.Of(item));
+            _items[NamespacedName.Of(item)] = item;
+        }
         _changed?.Invoke(old, item);
     }
 
     public void Remove(T item)
     {
-        _items.Remove(NamespacedName.Of(item), out var old);
+        T? old;
+        lock (_lock)
+            _items.Remove(NamespacedName.Of(item), out old);
         _changed?.Invoke(old, null);
     }
 }
