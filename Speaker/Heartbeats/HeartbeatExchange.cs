@@ -38,6 +38,7 @@ internal sealed partial class HeartbeatExchange : IAsyncDisposable
     private volatile bool _mustLook = true;
     private volatile bool _mustAnswer;
     private bool _hasCarrier;
+    private bool _isJoining;
     private bool _wasOn;
 
     /// <param name="options">The settings.</param>
@@ -190,6 +191,7 @@ internal sealed partial class HeartbeatExchange : IAsyncDisposable
     {
         lock (_gate)
             _table.Join(Now);
+        _isJoining = true;
         LogJoining(_logger, cause);
     }
 
@@ -201,14 +203,18 @@ internal sealed partial class HeartbeatExchange : IAsyncDisposable
             changed = _table.Evaluate(Now);
             _sight = _table.Sight;
         }
-        bool resumed = Guard.IsPaused && _sight.IsReady;
-        if (resumed)
+        bool rejoined = _isJoining && _sight.IsReady;
+        if (rejoined)
+        {
+            _isJoining = false;
             Guard.Resume();
-        if (!changed)
-            return;
-        LogSight(_logger, string.Join(", ", _sight.Alive.Order(StringComparer.Ordinal)), string.Join(", ", _sight.Silent.Order(StringComparer.Ordinal)), _sight.IsReady);
-        Changed?.Invoke();
-        if (resumed)
+        }
+        if (changed)
+        {
+            LogSight(_logger, string.Join(", ", _sight.Alive.Order(StringComparer.Ordinal)), string.Join(", ", _sight.Silent.Order(StringComparer.Ordinal)), _sight.IsReady);
+            Changed?.Invoke();
+        }
+        if (rejoined)
             Rejoined?.Invoke();
     }
 

@@ -18,7 +18,10 @@ internal interface IMembership
     /// <summary>Nodes whose speakers are alive; ours among them from the moment on that others can know of it. Thread-safe.</summary>
     IReadOnlySet<string> Members { get; }
 
-    /// <summary>Whether another speaker may rightly have taken over from us: we cannot be heard, or are about to go. Thread-safe.</summary>
+    /// <summary>
+    /// Whether another speaker may rightly have taken over from us: we cannot be heard, or are about to go. Whenever it ends, <see cref="Changed"/> or <see cref="Rejoined"/> follows.
+    /// Thread-safe.
+    /// </summary>
     bool MustYield { get; }
 
     /// <summary>Tells which of the members can serve the users of an address: those that reach the segment on which they are. Thread-safe.</summary>
@@ -205,15 +208,19 @@ internal sealed partial class NodeMembership
 
     private void Look()
     {
-        if (Guard.Tick())
+        bool paused;
+        lock (_lock)
         {
-            lock (_lock)
+            // Under the lock: a renewal of before the pause that comes back now does not end it.
+            paused = Guard.Tick();
+            if (paused)
             {
                 _table.ForgetWrites();
                 _mustRejoin = true;
             }
-            LogPaused(_logger);
         }
+        if (paused)
+            LogPaused(_logger);
         Evaluate();
     }
 

@@ -14,12 +14,19 @@ internal sealed class SegmentMembership : IMembership
     private readonly string _me;
     private readonly NodeMembership _leases;
     private readonly HeartbeatExchange _heartbeats;
+    private readonly PauseGuard _guard;
     private readonly Lock _lock = new();
     private volatile IReadOnlySet<string> _members = new HashSet<string>();
     private volatile Segments _segments;
 
-    public SegmentMembership(SpeakerOptions options, NodeMembership leases, HeartbeatExchange heartbeats, ILinkMonitor links)
+    /// <param name="options">The settings.</param>
+    /// <param name="leases">What the Leases tell.</param>
+    /// <param name="heartbeats">What is heard on the segment.</param>
+    /// <param name="guard">The pauses of all that has to be heard: the one by which nothing is answered.</param>
+    /// <param name="links">The interfaces; somebody else runs it.</param>
+    public SegmentMembership(SpeakerOptions options, NodeMembership leases, HeartbeatExchange heartbeats, PauseGuard guard, ILinkMonitor links)
     {
+        _guard = guard;
         _me = options.NodeName;
         _leases = leases;
         _heartbeats = heartbeats;
@@ -49,7 +56,7 @@ internal sealed class SegmentMembership : IMembership
     public IReadOnlySet<string> Members => _members;
 
     /// <inheritdoc/>
-    public bool MustYield => _leases.IsLeaving || _heartbeats.Guard.IsPaused || _leases.Guard.IsPaused || (_leases.IsCutOff && !_heartbeats.Sight.IsHeard);
+    public bool MustYield => _leases.IsLeaving || _guard.IsPaused || (_leases.IsCutOff && !_heartbeats.Sight.IsHeard);
 
     /// <inheritdoc/>
     public void SeenOtherwise(MacAddress mac) => _heartbeats.SeenOtherwise(mac);

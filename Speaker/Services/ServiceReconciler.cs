@@ -135,10 +135,18 @@ internal sealed partial class ServiceReconciler
         }
         names.UnionWith(_decisions.Where(entry => entry.Value.ValidUntil <= now).Select(static entry => entry.Key));
 
-        if (rejoined)
+        // Read after the claims were taken. If it ends from here on, we are woken again.
+        bool mustYield = _membership.MustYield;
+        bool regained = !mustYield && _yielded.Count > 0;
+        if (regained)
             _yielded.Clear();
         foreach (var (address, mac) in claims)
-            TakeClaim(address, mac);
+        {
+            if (mustYield)
+                Yield(address, mac);
+            else
+                Contest(address, mac);
+        }
         foreach (var (address, other) in probed)
             TakeProbe(address, other, names);
 
@@ -148,7 +156,7 @@ internal sealed partial class ServiceReconciler
         _conflicts.Start();
         foreach (var address in _conflicts.Forget(Elapsed))
             TellConflict(address);
-        if (names.Count > 0 || claims.Count > 0 || rejoined)
+        if (names.Count > 0 || claims.Count > 0 || regained || rejoined)
             Publish(rejoined);
         _metrics.Updated(names.Count);
     }
@@ -197,17 +205,19 @@ internal sealed partial class ServiceReconciler
     }
 
     /// <summary>
-    /// Another machine says that an address of ours is its own. If the others cannot know of us, it is the node that they elected: we are silent until we are heard again. Otherwise
-    /// we are right: the neighbours are told so again, if the address is still ours after a moment.
+    /// Another machine says that an address of ours is its own, while the others cannot know of us: it is the node that they elected. We are silent for as long as that is so.
     /// </summary>
-    private void TakeClaim(HostAddress address, MacAddress mac)
+    private void Yield(HostAddress address, MacAddress mac)
     {
-        if (_membership.MustYield)
-        {
-            if (_yielded.Add(address))
-                LogYielded(_logger, address.ToString(), mac.ToString());
-            return;
-        }
+        if (_yielded.Add(address))
+            LogYielded(_logger, address.ToString(), mac.ToString());
+    }
+
+    /// <summary>
+    /// Another machine says that an address of ours is its own, and we are right: the neighbours are told so again, if the address is still ours after a moment.
+    /// </summary>
+    private void Contest(HostAddress address, MacAddress mac)
+    {
         _membership.SeenOtherwise(mac);
         // With the MAC of its lease another speaker looks like this one.
         bool isTwin = _table.Snapshot.TryGetValue(address, out var item) && item.Mac == mac;

@@ -106,6 +106,35 @@ public sealed class ServiceReconcilerTests
     }
 
     [Fact]
+    public void An_address_that_was_left_is_taken_back_with_whatever_ends_the_cause()
+    {
+        _parts.Configure(Config);
+        Add("web");
+        Announced();
+        _parts.Membership.MustYield = true;
+        _parts.Claim(Ip, Stranger);
+        Assert.Empty(Announced());
+
+        // Heard again on the segment, while the API server is still away: nobody says that we have rejoined.
+        _parts.Membership.MustYield = false;
+        _parts.Membership.Set(SpeakerParts.Me);
+        Assert.Equal([Ip], Announced());
+    }
+
+    [Fact]
+    public void A_claim_of_before_the_rejoining_that_is_judged_after_it_changes_nothing()
+    {
+        _parts.Configure(Config);
+        Add("web");
+        Announced();
+        _parts.Membership.MustYield = true;
+        _parts.Claim(Ip, Stranger);
+        _parts.Membership.Rejoin();
+
+        Assert.Equal([Ip], Announced());
+    }
+
+    [Fact]
     public void A_node_that_is_heard_keeps_its_address_whoever_claims_it()
     {
         _parts.Configure(Config);

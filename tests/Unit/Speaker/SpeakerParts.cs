@@ -36,7 +36,7 @@ internal sealed class SpeakerParts
             ConflictPolicy = policy,
             StickyOwners = sticky,
         };
-        var metrics = new SpeakerMetrics(Meters, Options, new ConfigFileWatcher("none", Time, NullLogger<ConfigFileWatcher>.Instance));
+        var metrics = Metrics = new SpeakerMetrics(Meters, Options, new ConfigFileWatcher("none", Time, NullLogger<ConfigFileWatcher>.Instance));
         Table = new AnnouncementTable(Time);
         Guard = new PauseGuard(Time, TimeSpan.FromHours(1));
         var context = Context = new ResponderContext(Table, Guard, metrics, Time);
@@ -60,6 +60,8 @@ internal sealed class SpeakerParts
     public FakeTime Time { get; } = new(new DateTimeOffset(2026, 1, 1, 12, 0, 0, TimeSpan.Zero));
 
     public SpeakerOptions Options { get; }
+
+    public SpeakerMetrics Metrics { get; }
 
     public AnnouncementTable Table { get; }
 
