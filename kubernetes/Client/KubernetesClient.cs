@@ -114,14 +114,14 @@ public sealed class KubernetesClient : IKubernetesClient, IDisposable
         // A connection that died without a word would keep the watch waiting for ever: the server ends it in time, or we do.
         using var silence = new CancellationTokenSource(RequestTimeout + ((MaxAttempts - 1) * MaxRetryAfter), _time);
         using var linked = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, silence.Token);
-        using var response = await SendAsync(HttpMethod.Get, path, null, HttpCompletionOption.ResponseHeadersRead, linked.Token);
+        using var response = await InTimeAsync(SendAsync(HttpMethod.Get, path, null, HttpCompletionOption.ResponseHeadersRead, linked.Token), HttpMethod.Get, path, cancellationToken);
         silence.CancelAfter(timeout + RequestTimeout);
         var reader = PipeReader.Create(await response.Content.ReadAsStreamAsync(linked.Token));
         try
         {
             while (true)
             {
-                var result = await reader.ReadAsync(linked.Token);
+                var result = await InTimeAsync(reader.ReadAsync(linked.Token).AsTask(), HttpMethod.Get, path, cancellationToken);
                 var buffer = result.Buffer;
                 while (TryReadLine(ref buffer, out var line))
                 {
@@ -177,20 +177,16 @@ public sealed class KubernetesClient : IKubernetesClient, IDisposable
             new Payload(fields, "application/apply-patch+yaml"), type.TypeInfo, cancellationToken);
 
     /// <inheritdoc/>
-    public async Task DeleteAsync<T>(ResourceType<T> type, string? @namespace, string name, CancellationToken cancellationToken)
-        where T : KubernetesObject
-    {
-        using var timeout = Bound(cancellationToken);
-        using var response = await SendAsync(
-            HttpMethod.Delete, type.Path(@namespace, name), null, HttpCompletionOption.ResponseContentRead, timeout.Token);
-    }
+    public Task DeleteAsync<T>(ResourceType<T> type, string? @namespace, string name, CancellationToken cancellationToken)
+        where T : KubernetesObject =>
+        SendAsync(HttpMethod.Delete, type.Path(@namespace, name), null, cancellationToken);
 
     /// <inheritdoc/>
-    public async Task DeleteAsync<T>(ResourceType<T> type, string? @namespace, string name, string resourceVersion, CancellationToken cancellationToken)
+    public Task DeleteAsync<T>(ResourceType<T> type, string? @namespace, string name, string resourceVersion, CancellationToken cancellationToken)
         where T : KubernetesObject
     {
-        var options = new System.Buffers.ArrayBufferWriter<byte>(128);
-        using (var json = new System.Text.Json.Utf8JsonWriter(options))
+        var options = new ArrayBufferWriter<byte>(128);
+        using (var json = new Utf8JsonWriter(options))
         {
             json.WriteStartObject();
             json.WriteString("apiVersion", "v1");
@@ -200,20 +196,15 @@ public sealed class KubernetesClient : IKubernetesClient, IDisposable
             json.WriteEndObject();
             json.WriteEndObject();
         }
-        using var timeout = Bound(cancellationToken);
-        using var response = await SendAsync(
-            HttpMethod.Delete, type.Path(@namespace, name), new Payload(options.WrittenMemory, "application/json"), HttpCompletionOption.ResponseContentRead, timeout.Token);
+        return SendAsync(HttpMethod.Delete, type.Path(@namespace, name), new Payload(options.WrittenMemory, "application/json"), cancellationToken);
     }
 
     /// <inheritdoc/>
     public async Task<bool> ServesAsync(string groupVersion, CancellationToken cancellationToken)
     {
-        using var timeout = Bound(cancellationToken);
         try
         {
-            using var response = await SendAsync(
-                HttpMethod.Get, groupVersion.Contains('/') ? $"apis/{groupVersion}" : $"api/{groupVersion}", null,
-                HttpCompletionOption.ResponseContentRead, timeout.Token);
+            await SendAsync(HttpMethod.Get, groupVersion.Contains('/') ? $"apis/{groupVersion}" : $"api/{groupVersion}", null, cancellationToken);
             return true;
         }
         catch (KubernetesApiException e) when (e.StatusCode == HttpStatusCode.NotFound)
@@ -231,24 +222,53 @@ public sealed class KubernetesClient : IKubernetesClient, IDisposable
             HttpMethod.Get, $"{type.Path(@namespace)}?{(size > 0 ? $"limit={size}" : "")}{(token is null ? "" : $"&continue={Uri.EscapeDataString(token)}")}", null, type.ListTypeInfo,
             cancellationToken);
 
-    private async Task<TResult> SendAsync<TResult>(
-        HttpMethod method, string path, Payload? payload, JsonTypeInfo<TResult> typeInfo, CancellationToken cancellationToken)
+    private Task<TResult> SendAsync<TResult>(
+        HttpMethod method, string path, Payload? payload, JsonTypeInfo<TResult> typeInfo, CancellationToken cancellationToken) =>
+        BoundedAsync(
+            method, path,
+            async bound =>
+            {
+                try
+                {
+                    using var response = await SendAsync(method, path, payload, HttpCompletionOption.ResponseHeadersRead, bound);
+                    await using var stream = await response.Content.ReadAsStreamAsync(bound);
+                    return await JsonSerializer.DeserializeAsync(stream, typeInfo, bound) ?? throw new IOException($"The API server answered {method} {path} with nothing.");
+                }
+                catch (JsonException e)
+                {
+                    throw new IOException($"The API server answered {method} {path} with something that is not of the API: {e.Message}", e);
+                }
+            },
+            cancellationToken);
+
+    /// <summary>Sends what is answered by success alone.</summary>
+    private async Task SendAsync(HttpMethod method, string path, Payload? payload, CancellationToken cancellationToken) =>
+        await BoundedAsync(
+            method, path,
+            async bound =>
+            {
+                using var response = await SendAsync(method, path, payload, HttpCompletionOption.ResponseContentRead, bound);
+                return response.StatusCode;
+            },
+            cancellationToken);
+
+    private async Task<TResult> BoundedAsync<TResult>(HttpMethod method, string path, Func<CancellationToken, Task<TResult>> ask, CancellationToken cancellationToken)
     {
-        using var timeout = Bound(cancellationToken);
+        using var timeout = new CancellationTokenSource(RequestTimeout, _time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, timeout.Token);
+        return await InTimeAsync(ask(either.Token), method, path, cancellationToken);
+    }
+
+    /// <summary>A time limit of ours, or of the connection, is a fault of the server's, and no wish of the caller to stop.</summary>
+    private static async Task<TResult> InTimeAsync<TResult>(Task<TResult> answer, HttpMethod method, string path, CancellationToken cancellationToken)
+    {
         try
         {
-            using var response = await SendAsync(method, path, payload, HttpCompletionOption.ResponseHeadersRead, timeout.Token);
-            await using var stream = await response.Content.ReadAsStreamAsync(timeout.Token);
-            return await JsonSerializer.DeserializeAsync(stream, typeInfo, timeout.Token)
-                ?? throw new IOException($"The API server answered {method} {path} with nothing.");
-        }
-        catch (JsonException e)
-        {
-            throw new IOException($"The API server answered {method} {path} with something that is not of the API: {e.Message}", e);
+            return await answer;
         }
         catch (OperationCanceledException e) when (!cancellationToken.IsCancellationRequested)
         {
-            throw new IOException($"The API server did not answer {method} {path} within {RequestTimeout.TotalSeconds} s.", e);
+            throw new IOException($"The API server did not answer {method} {path} in time.", e);
         }
     }
 
@@ -366,13 +386,6 @@ public sealed class KubernetesClient : IKubernetesClient, IDisposable
     private static Payload Body<T>(ResourceType<T> type, T resource)
         where T : KubernetesObject =>
         new(JsonSerializer.SerializeToUtf8Bytes(resource with { ApiVersion = type.ApiVersion, Kind = type.Kind }, type.TypeInfo), "application/json");
-
-    private static CancellationTokenSource Bound(CancellationToken cancellationToken)
-    {
-        var source = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        source.CancelAfter(RequestTimeout);
-        return source;
-    }
 
     /// <summary>A body that is held back at the last moment: the server does nothing before it has it.</summary>
     private sealed class FencedContent(ReadOnlyMemory<byte> bytes, Action check) : HttpContent

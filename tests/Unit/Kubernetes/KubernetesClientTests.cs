@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Net;
+using System.Net.Sockets;
 using DynamicLb.Kubernetes;
 using DynamicLb.Kubernetes.Client;
 using DynamicLb.Kubernetes.Informers;
@@ -73,13 +74,45 @@ public sealed class KubernetesClientTests : IAsyncLifetime
         using var client = new KubernetesClient(new KubernetesClientConfiguration { Server = _api.Url, Token = "secret" }, time);
         _api.Faults.AnswerWith(HttpStatusCode.TooManyRequests);
         var list = client.ListAsync(ResourceTypes.Services, null, Token);
-        await Eventually.TrueAsync(() => time.PendingTimers > 0);
+        // That of the pause, beside that of the whole request.
+        await Eventually.TrueAsync(() => time.PendingTimers > 1);
         _api.Faults.Heal();
         time.Advance(TimeSpan.FromSeconds(0.9));
         Assert.False(list.IsCompleted);
-        Assert.Equal(1, time.PendingTimers);
+        Assert.Equal(2, time.PendingTimers);
         time.Advance(TimeSpan.FromSeconds(0.2));
         Assert.Empty((await list).Items);
+    }
+
+    [Fact]
+    public async Task A_server_that_never_answers_is_a_failure_and_no_wish_to_stop()
+    {
+        // Connections come about and are never read: an API server that vanished behind its load balancer.
+        using var mute = new TcpListener(IPAddress.Loopback, 0);
+        mute.Start();
+        var time = new FakeTime();
+        using var client = new KubernetesClient(new KubernetesClientConfiguration { Server = new Uri($"http://{mute.LocalEndpoint}") }, time);
+        Func<CancellationToken, Task>[] calls =
+        [
+            token => client.GetAsync(ResourceTypes.Services, "default", "web", token), token => client.DeleteAsync(ResourceTypes.Services, "default", "web", token),
+            token => client.DeleteAsync(ResourceTypes.Services, "default", "web", "1", token), token => client.ServesAsync("v1", token),
+            async token =>
+            {
+                await foreach (var change in client.WatchAsync(ResourceTypes.Services, null, "1", TimeSpan.FromMinutes(1), token))
+                    Assert.Fail($"There is nothing to report: {change}");
+            },
+        ];
+        foreach (var call in calls)
+        {
+            using var stop = CancellationTokenSource.CreateLinkedTokenSource(Token);
+            var unanswered = call(stop.Token);
+            time.Advance(TimeSpan.FromMinutes(1));
+            Assert.Contains("did not answer", (await Assert.ThrowsAsync<IOException>(() => unanswered)).Message, StringComparison.Ordinal);
+
+            var stopped = call(stop.Token);
+            await stop.CancelAsync();
+            await Assert.ThrowsAnyAsync<OperationCanceledException>(() => stopped);
+        }
     }
 
     [Fact]
