@@ -7,7 +7,7 @@ using DynamicLb.Lab.Networks;
 namespace DynamicLb.Tests.Network.Support;
 
 /// <summary>A LAN with a Kubernetes API, nodes that each run the real speaker, and a client that watches ARP. When it has started, every speaker knows all others.</summary>
-internal sealed class SpeakerLab : IAsyncDisposable
+internal sealed partial class SpeakerLab : IAsyncDisposable
 {
     private const string Api = "http://10.88.0.2:6443";
 
@@ -58,23 +58,6 @@ internal sealed class SpeakerLab : IAsyncDisposable
     /// <summary>The process of a node's speaker.</summary>
     public ChildProcess Speaker(string node) => _speakers[node];
 
-    /// <summary>Adds a Service with an address from the pool, and an endpoint.</summary>
-    public async Task AddServiceAsync(string name, string ip, DateTimeOffset? validUntil = null)
-    {
-        string end = validUntil is { } moment ? $",\"dynamiclb.io/valid-until\":\"{moment.UtcDateTime:yyyy-MM-ddTHH:mm:ss.fffZ}\"" : "";
-        await SendAsync(HttpMethod.Post, "apis/discovery.k8s.io/v1/namespaces/default/endpointslices", $$"""
-            {"apiVersion":"discovery.k8s.io/v1","kind":"EndpointSlice","metadata":{"name":"{{name}}-1","labels":{"kubernetes.io/service-name":"{{name}}"} },
-             "addressType":"IPv4","ports":[],"endpoints":[{"addresses":["10.88.0.11"],"conditions":{"ready":true},"nodeName":"node1"}]}
-            """);
-        await SendAsync(HttpMethod.Post, "api/v1/namespaces/default/services", $$$"""
-            {"apiVersion":"v1","kind":"Service","metadata":{"name":"{{{name}}}","annotations":{"metallb.io/ip-allocated-from-pool":"lab"{{{end}}} } },
-             "spec":{"type":"LoadBalancer","ports":[{"port":80}]},"status":{"loadBalancer":{"ingress":[{"ip":"{{{ip}}}"}] } } }
-            """);
-        await SendAsync(HttpMethod.Patch, $"api/v1/namespaces/default/services/{name}/status", $$$"""
-            {"status":{"loadBalancer":{"ingress":[{"ip":"{{{ip}}}"}] } } }
-            """);
-    }
-
     /// <summary>Excludes a node from external load balancers by its label, or no longer.</summary>
     public Task ExcludeAsync(string node, bool excluded) => SendAsync(HttpMethod.Patch, $"api/v1/nodes/{node}", $$$"""
         {"metadata":{"labels":{"node.kubernetes.io/exclude-from-external-load-balancers":{{{(excluded ? "\"\"" : "null")}}} } } }
@@ -110,8 +93,6 @@ internal sealed class SpeakerLab : IAsyncDisposable
             return sum == value;
         },
         Patience, $"{start} of all nodes to be {value}\n{Logs()}", Cancelled);
-
-    public Task DeleteServiceAsync(string name) => SendAsync(HttpMethod.Delete, $"api/v1/namespaces/default/services/{name}", null);
 
     /// <summary>The node that answers for an address; null when nobody does. Two answers are a fault.</summary>
     public async Task<string?> WhoHasAsync(string ip) =>
@@ -160,6 +141,10 @@ internal sealed class SpeakerLab : IAsyncDisposable
         }
     }
 
+    /// <summary>Waits until a node alone answers for an IPv6 address, as after a change of hands.</summary>
+    public Task WaitForOwnerSixToBeAsync(string ip, string node) =>
+        Wait.UntilAsync(async () => await OneOrNobodyAsync(ip, "eth0") == node, Patience, $"{node} to have {ip}\n{Logs()}", Cancelled);
+
     /// <summary>Waits until one node answers for an IPv6 address.</summary>
     public Task<string> WaitForOwnerSixAsync(string ip, string device = "eth0") =>
         Wait.ForAsync(async () => await OneOrNobodyAsync(ip, device), Patience, $"an answer for {ip} on {device}\n{Logs()}", Cancelled);
@@ -187,11 +172,14 @@ internal sealed class SpeakerLab : IAsyncDisposable
     public Task WaitForOwnerToBeAsync(string ip, string node) =>
         Wait.UntilAsync(async () => await OwnerOrNobodyAsync(ip) == node, Patience, $"{node} to have {ip}\n{Logs()}", Cancelled);
 
+    /// <summary>The node whose turn it is when all can serve an address: MetalLB's order.</summary>
+    public string ElectedFor(string ip) =>
+        _speakers.Keys.MinBy(node => Convert.ToHexString(SHA256.HashData(Encoding.UTF8.GetBytes($"{node}#{ip}"))), StringComparer.Ordinal)!;
+
     /// <summary>Waits until the node answers for an address whose turn it is when all nodes can serve it; its name. Others may do so until they know that it can.</summary>
     public async Task<string> WaitForElectedOwnerAsync(string ip)
     {
-        // MetalLB's order.
-        string elected = _speakers.Keys.MinBy(node => Convert.ToHexString(SHA256.HashData(Encoding.UTF8.GetBytes($"{node}#{ip}"))), StringComparer.Ordinal)!;
+        string elected = ElectedFor(ip);
         await WaitForOwnerToBeAsync(ip, elected);
         return elected;
     }
@@ -224,6 +212,20 @@ internal sealed class SpeakerLab : IAsyncDisposable
                 .. (string[])(_heartbeats ? ["--heartbeat-key-file", Path.Combine(Network.Folder, "heartbeat-key")] : []),
                 .. _arguments,
             ]);
+
+    /// <summary>Starts the controller beside the Kubernetes API: it gives addresses to Services that wait for them.</summary>
+    public void StartController() => Network.StartOurs(
+        Network["api"], "controller", "Controller", "--config", Path.Combine(Network.Folder, "config.yaml"), "--kubeconfig", Path.Combine(Network.Folder, "kubeconfig"),
+        "--namespace", "default");
+
+    /// <summary>Changes the configuration.</summary>
+    public async Task ConfigureAsync(string yaml)
+    {
+        string file = Path.Combine(Network.Folder, "config.yaml");
+        await File.WriteAllTextAsync($"{file}.new", yaml, Cancelled);
+        // In one go: nobody reads a half of it.
+        File.Move($"{file}.new", file, overwrite: true);
+    }
 
     /// <summary>Waits until a node's speaker is ready.</summary>
     public async Task WaitForReadyAsync(string node)
@@ -303,15 +305,12 @@ internal sealed class SpeakerLab : IAsyncDisposable
             _macs[await host.MacAsync(Cancelled)] = host.Name;
         }
         await File.WriteAllTextAsync(Path.Combine(Network.Folder, "heartbeat-key"), "0123456789abcdef0123456789abcdef\n", Cancelled);
-        await File.WriteAllTextAsync(
-            Path.Combine(Network.Folder, "config.yaml"),
-            """
+        await ConfigureAsync("""
             address-pools:
             - name: lab
               protocol: layer2
               addresses: [10.20.0.100-10.20.0.200, 10.30.0.100-10.30.0.200, "fd20::100-fd20::1ff"]
-            """,
-            Cancelled);
+            """);
         ApiServer = Network.StartOurs(api, "kube-api", "KubeApi", "--listen", Api, "--kubeconfig-out", Path.Combine(Network.Folder, "kubeconfig"));
         _http = api.CreateHttpClient(new Uri(Api));
         await Wait.UntilAsync(
