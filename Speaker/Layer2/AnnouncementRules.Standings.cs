@@ -13,6 +13,8 @@ internal enum StandingVerdict
     LessPreferred,
     NoEndpoint,
     NotHeard,
+    NoInterface,
+    Unknown,
     NotSelected,
     NoNetwork,
     Excluded,
@@ -41,7 +43,9 @@ internal static partial class AnnouncementRules
         if (advertisements.Count == 0 || AddressesOf(service) is not [var first, ..])
             return [];
         var hosts = UsableEndpoints(slices).Select(static endpoint => endpoint.Node).ToHashSet();
-        var serves = surroundings.WhoServes(first, InterfacesOf(advertisements, surroundings));
+        var interfaces = InterfacesOf(advertisements, surroundings);
+        bool isBlind = !surroundings.HasLink(interfaces);
+        Func<string, bool> serves = isBlind ? static _ => true : surroundings.WhoServes(first, interfaces);
         bool isLocal = service.Spec.ExternalTrafficPolicy == "Local";
         var candidates = new List<string>();
         var standings = new List<Standing>();
@@ -54,6 +58,7 @@ internal static partial class AnnouncementRules
                 : !advertisements.Exists(ad => Selects(ad, name, surroundings)) ? StandingVerdict.NotSelected
                 : !serves(name) ? StandingVerdict.NotHeard
                 : isLocal && !hosts.Contains(name) ? StandingVerdict.NoEndpoint
+                : isBlind ? name == surroundings.Me ? StandingVerdict.NoInterface : StandingVerdict.Unknown
                 : null;
             if (against is { } verdict)
                 standings.Add(new Standing(name, verdict, ScoreOf(name, advertisements, surroundings), 0));

@@ -30,6 +30,12 @@ internal enum SilenceReason
     /// <summary>Another machine has the address.</summary>
     AddressConflict,
 
+    /// <summary>Another machine claims the address while the other speakers cannot know of this one: it is taken for the node that they elected.</summary>
+    LeftToAnother,
+
+    /// <summary>None of the interfaces to announce on takes part on this node.</summary>
+    NoInterface,
+
     /// <summary>It is to be announced with the MAC of its lease, and nobody has said what that is.</summary>
     NoLeaseMac,
 
@@ -74,6 +80,9 @@ internal sealed record Surroundings(string Me, IReadOnlyList<string> Candidates,
     /// <summary>Labels of a node; null for none.</summary>
     public Func<string, IReadOnlyDictionary<string, string>?> LabelsOf { get; init; } = static _ => null;
 
+    /// <summary>Whether one of these interfaces (null: any) takes part on this node.</summary>
+    public Func<IReadOnlySet<string>?, bool> HasLink { get; init; } = static _ => true;
+
     /// <summary>Who reaches the users of an address, as far as we can hear by these interfaces of ours (null: all).</summary>
     public Func<IPAddress, IReadOnlySet<string>?, Func<string, bool>> WhoServes { get; init; } = static (_, _) => static _ => true;
 
@@ -113,7 +122,10 @@ internal static partial class AnnouncementRules
             return Decision.Silent(SilenceReason.SharedIPWithServiceSelector);
         IEnumerable<string> candidates = surroundings.Candidates.Where(node => advertisements.Exists(ad => Selects(ad, node, surroundings)));
         var interfaces = InterfacesOf(advertisements, surroundings);
-        candidates = candidates.Where(surroundings.WhoServes(addresses[0], interfaces));
+        // Without a link of its own a node cannot hear who serves the segment: it knows of all that they live.
+        bool isBlind = !surroundings.HasLink(interfaces);
+        if (!isBlind)
+            candidates = candidates.Where(surroundings.WhoServes(addresses[0], interfaces));
         if (service.Spec.ExternalTrafficPolicy == "Local")
         {
             var hosts = usable.Select(static endpoint => endpoint.Node).ToHashSet();
@@ -121,6 +133,8 @@ internal static partial class AnnouncementRules
         }
         // Both addresses of a dual-stack Service go to one node: the first decides, as with MetalLB.
         string? owner = Election.Winner(StayingOf(service, MostPreferred(candidates, advertisements, surroundings), surroundings), addresses[0]);
+        if (isBlind)
+            return Decision.Silent(SilenceReason.NoInterface, owner == surroundings.Me ? owner : null) with { Detail = NoneOf(interfaces) };
         if (owner is null || owner != surroundings.Me)
             return Decision.Silent(SilenceReason.NotOwner, owner);
         var macs = MacsOf(service, announceable, source);
@@ -129,6 +143,10 @@ internal static partial class AnnouncementRules
             ? Decision.Silent(SilenceReason.NoLeaseMac, owner) with { Detail = $"the MAC of the lease of {without} is not known" }
             : new Decision(SilenceReason.None, announceable, validUntil, owner) { Interfaces = interfaces, Macs = macs };
     }
+
+    private static string NoneOf(IReadOnlySet<string>? interfaces) => interfaces is null
+        ? "no interface takes part"
+        : $"none of the interfaces of its L2Advertisements takes part ({string.Join(", ", interfaces.Order(StringComparer.Ordinal))})";
 
     /// <summary>The hardware addresses that a Service's addresses have by their leases, where they are to be announced with them.</summary>
     private static FrozenDictionary<HostAddress, MacAddress> MacsOf(Service service, List<HostAddress> addresses, AddressSource source)

@@ -24,6 +24,9 @@ internal interface IMembership
     /// </summary>
     bool MustYield { get; }
 
+    /// <summary>Whether one of these interfaces of ours (null: any) takes part. Whenever that changes, <see cref="Changed"/> follows. Thread-safe.</summary>
+    bool HasLink(IReadOnlySet<string>? interfaces);
+
     /// <summary>Tells which of the members can serve the users of an address: those that reach the segment on which they are. Thread-safe.</summary>
     /// <param name="address">The address.</param>
     /// <param name="interfaces">Our interfaces on which it may be announced; null for all.</param>

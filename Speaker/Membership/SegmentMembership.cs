@@ -65,6 +65,9 @@ internal sealed class SegmentMembership : IMembership
     public bool IsSpeaker(MacAddress mac) => _heartbeats.Knows(mac);
 
     /// <inheritdoc/>
+    public bool HasLink(IReadOnlySet<string>? interfaces) => _segments.Has(interfaces);
+
+    /// <inheritdoc/>
     public Func<string, bool> WhoServes(IPAddress address, IReadOnlySet<string>? interfaces)
     {
         if (!_heartbeats.IsOn)

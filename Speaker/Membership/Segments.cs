@@ -15,6 +15,10 @@ internal sealed class Segments
     /// <param name="excluded">Names of interfaces that take no part.</param>
     public Segments(IEnumerable<InterfaceState> links, Regex excluded) => _links = [.. links.Where(state => Layer2Announcer.IsEligible(state, excluded))];
 
+    /// <summary>Whether there is a link on which may be announced.</summary>
+    /// <param name="only">Names of the interfaces to announce on; null for all.</param>
+    public bool Has(IReadOnlySet<string>? only) => _links.Exists(state => only?.Contains(state.Link.Name) != false);
+
     /// <summary>The indexes of the links by which an address is reached.</summary>
     /// <param name="address">The address.</param>
     /// <param name="only">Names of the interfaces to announce on; null for all.</param>

@@ -41,6 +41,9 @@ internal sealed partial class ServiceReconciler
     /// <summary>The other machine that has an address of ours; null for none. Thread-safe.</summary>
     public MacAddress? ConflictOf(HostAddress address) => _told.TryGetValue(address, out var mac) ? mac : null;
 
+    /// <summary>The machine to which an address of ours is left, since the other speakers cannot know of this one; null where none is. Thread-safe.</summary>
+    public MacAddress? YieldedTo(HostAddress address) => _yielded.TryGetValue(address, out var mac) ? mac : null;
+
     /// <summary>What there is to know about a Service; null when there is none. Thread-safe.</summary>
     public ServiceView? Look(NamespacedName name)
     {
@@ -58,6 +61,7 @@ internal sealed partial class ServiceReconciler
         config, now)
     {
         LabelsOf = node => _nodes.Get(new NamespacedName("", node))?.Metadata.Labels,
+        HasLink = _membership.HasLink,
         WhoServes = _membership.WhoServes,
         AnnouncersOf = _options.StickyOwners ? AnnouncersOf : null,
     };
@@ -78,14 +82,31 @@ internal sealed partial class ServiceReconciler
                 _announcer.Probe(address, decision.Interfaces, TimeSpan.Zero);
             if (decision.Addresses.Any(_conflicts.IsProbing))
                 decision = Decision.Silent(SilenceReason.Probing, decision.Owner);
-            else if (decision.Addresses.Where(address => _conflicts.Refusal(address) is null).ToList() is var free && free.Count < decision.Addresses.Count)
-                decision = free.Count == 0 ? Decision.Silent(SilenceReason.AddressConflict, decision.Owner) : decision with { Addresses = free };
+            else
+                decision = Without(decision);
         }
         if (decision.Reason == SilenceReason.NotLoadBalancer)
             _public.TryRemove(name, out _);
         else
             _public[name] = decision;
         return decision;
+    }
+
+    /// <summary>A decision to announce without the addresses that other machines have.</summary>
+    private Decision Without(Decision decision)
+    {
+        var (free, left) = (new List<HostAddress>(decision.Addresses.Count), new List<string>());
+        foreach (var address in decision.Addresses)
+        {
+            if (YieldedTo(address) is { } mac)
+                left.Add($"{address} is left to {mac}");
+            else if (_conflicts.Refusal(address) is null)
+                free.Add(address);
+        }
+        return free.Count == decision.Addresses.Count ? decision
+            : free.Count > 0 ? decision with { Addresses = free }
+            : left.Count > 0 ? Decision.Silent(SilenceReason.LeftToAnother, decision.Owner) with { Detail = string.Join(", ", left) }
+            : Decision.Silent(SilenceReason.AddressConflict, decision.Owner);
     }
 
     private void TakeProbe(HostAddress address, MacAddress? other, HashSet<NamespacedName> names)

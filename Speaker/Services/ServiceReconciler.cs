@@ -35,13 +35,13 @@ internal sealed partial class ServiceReconciler
     private readonly EndpointSliceIndex _slices = new();
     private readonly Dictionary<NamespacedName, Decision> _decisions = [];
     private readonly AddressConflicts _conflicts;
-    private readonly HashSet<HostAddress> _yielded = [];
     private readonly Dictionary<HostAddress, long> _defended = [];
     private readonly DirtyServices _dirty;
     private readonly Lock _lock = new();
     private List<(HostAddress Address, MacAddress Mac)> _claims = [];
     private List<(HostAddress Address, MacAddress? Other)> _probed = [];
     private volatile FrozenDictionary<HostAddress, MacAddress> _told = FrozenDictionary<HostAddress, MacAddress>.Empty;
+    private volatile FrozenDictionary<HostAddress, MacAddress> _yielded = FrozenDictionary<HostAddress, MacAddress>.Empty;
     private bool _rejoined;
     private long _changes;
     private volatile LoadBalancerConfig? _config;
@@ -137,13 +137,12 @@ internal sealed partial class ServiceReconciler
 
         // Read after the claims were taken. If it ends from here on, we are woken again.
         bool mustYield = _membership.MustYield;
-        bool regained = !mustYield && _yielded.Count > 0;
-        if (regained)
-            _yielded.Clear();
+        if (!mustYield)
+            Regain(names);
         foreach (var (address, mac) in claims)
         {
             if (mustYield)
-                Yield(address, mac);
+                Yield(address, mac, names);
             else
                 Contest(address, mac);
         }
@@ -156,7 +155,7 @@ internal sealed partial class ServiceReconciler
         _conflicts.Start();
         foreach (var address in _conflicts.Forget(Elapsed))
             TellConflict(address);
-        if (names.Count > 0 || claims.Count > 0 || regained || rejoined)
+        if (names.Count > 0 || rejoined)
             Publish(rejoined);
         _metrics.Updated(names.Count);
     }
@@ -207,10 +206,23 @@ internal sealed partial class ServiceReconciler
     /// <summary>
     /// Another machine says that an address of ours is its own, while the others cannot know of us: it is the node that they elected. We are silent for as long as that is so.
     /// </summary>
-    private void Yield(HostAddress address, MacAddress mac)
+    private void Yield(HostAddress address, MacAddress mac, HashSet<NamespacedName> names)
     {
-        if (_yielded.Add(address))
-            LogYielded(_logger, address.ToString(), mac.ToString());
+        if (_yielded.ContainsKey(address))
+            return;
+        _yielded = new Dictionary<HostAddress, MacAddress>(_yielded) { [address] = mac }.ToFrozenDictionary();
+        names.UnionWith(_conflicts.HoldersOf(address));
+        LogYielded(_logger, address.ToString(), mac.ToString());
+    }
+
+    /// <summary>The others can know of us again: what was left is ours, if we are still elected.</summary>
+    private void Regain(HashSet<NamespacedName> names)
+    {
+        if (_yielded.Count == 0)
+            return;
+        foreach (var address in _yielded.Keys)
+            names.UnionWith(_conflicts.HoldersOf(address));
+        _yielded = FrozenDictionary<HostAddress, MacAddress>.Empty;
     }
 
     /// <summary>
@@ -242,8 +254,6 @@ internal sealed partial class ServiceReconciler
         {
             foreach (var address in decision.Addresses)
             {
-                if (_yielded.Contains(address))
-                    continue;
                 // Several Services may share an address: it is announced as long as the longest of them may.
                 bool shared = wanted.TryGetValue(address, out var end);
                 wanted[address] = !shared ? decision.ValidUntil : end is null || decision.ValidUntil is null ? null : end > decision.ValidUntil ? end : decision.ValidUntil;

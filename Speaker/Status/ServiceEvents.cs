@@ -26,7 +26,8 @@ internal sealed partial class ServiceEvents(SpeakerOptions options, IEventRecord
                 Failed(service!, $"announcing {string.Join(", ", decision.Addresses)} from node \"{options.NodeName}\" with protocol \"layer2\" failed: no interface takes part");
             return;
         }
-        if (decision is { Reason: SilenceReason.NoLeaseMac or SilenceReason.LeaseMacUnusable, Detail: { } detail } && before?.Reason != decision.Reason && service is not null)
+        if (decision is { Reason: SilenceReason.NoLeaseMac or SilenceReason.LeaseMacUnusable or SilenceReason.NoInterface, Detail: { } detail }
+            && decision.Owner == options.NodeName && (before?.Reason != decision.Reason || before.Owner != decision.Owner) && service is not null)
             Failed(service, $"announcing from node \"{options.NodeName}\" with protocol \"layer2\" failed: {detail}");
         if (before?.Reason == SilenceReason.None)
         {

@@ -1,6 +1,8 @@
 using DynamicLb.Contracts;
+using DynamicLb.Kubernetes;
 using DynamicLb.Kubernetes.Resources;
 using DynamicLb.Networking.Addresses;
+using DynamicLb.Speaker.Layer2;
 
 namespace DynamicLb.Tests.Unit.Speaker;
 
@@ -91,6 +93,8 @@ public sealed class ServiceReconcilerTests
     [Fact]
     public void A_node_that_the_others_cannot_hear_leaves_its_address_to_who_claims_it()
     {
+        var decided = new Dictionary<NamespacedName, Decision>();
+        _parts.Reconciler.Decided = (name, decision) => decided[name] = decision;
         _parts.Configure(Config);
         Add("web");
         Add("dns", "10.0.0.2");
@@ -100,9 +104,16 @@ public sealed class ServiceReconcilerTests
         Assert.Equal(2, Announced().Count);
         _parts.Claim(Ip, Stranger);
         Assert.Equal([HostAddress.Parse("10.0.0.2")], Announced());
+        // Nobody is told that it were announced from here.
+        var web = new NamespacedName("demo", "web");
+        Assert.Equal((Stranger, null), (_parts.Reconciler.YieldedTo(Ip), _parts.Reconciler.YieldedTo(HostAddress.Parse("10.0.0.2"))));
+        Assert.Equal(SilenceReason.LeftToAnother, _parts.Reconciler.DecisionOf(web)!.Reason);
+        Assert.Equal(SilenceReason.LeftToAnother, decided[web].Reason);
 
         _parts.Membership.Rejoin();
         Assert.Equal(2, Announced().Count);
+        Assert.Null(_parts.Reconciler.YieldedTo(Ip));
+        Assert.Equal(SilenceReason.None, decided[web].Reason);
     }
 
     [Fact]
@@ -156,6 +167,27 @@ public sealed class ServiceReconcilerTests
         Assert.Empty(Announced());
 
         Assert.Empty(_parts.Events.Told);
+    }
+
+    [Fact]
+    public void A_node_without_the_interfaces_of_the_advertisements_announces_nothing_and_says_so()
+    {
+        _parts.Configure("address-pools:\n- {name: lab, protocol: layer2, addresses: [10.0.0.0/24]}\n", "eth9");
+        _parts.Membership.Links = ["eth0", "eth1"];
+        // 10.0.0.1: b, a, c. 10.0.0.3: c before b.
+        _parts.Membership.Set("node-b", "node-c");
+        Add("web");
+        Add("dns", "10.0.0.3");
+        Assert.Empty(Announced());
+
+        Assert.Equal(["web announceFailed"], _parts.Events.Told);
+        var decisions = new[] { "web", "dns" }.Select(name => _parts.Reconciler.DecisionOf(new NamespacedName("demo", name))!).ToArray();
+        Assert.All(decisions, static decision => Assert.Equal(SilenceReason.NoInterface, decision.Reason));
+        Assert.Equal([SpeakerParts.Me, null], decisions.Select(static decision => decision.Owner));
+
+        _parts.Membership.Links.Add("eth9");
+        _parts.Membership.LookAgain();
+        Assert.Equal([Ip], Announced());
     }
 
     [Fact]

@@ -103,11 +103,19 @@ internal sealed class SpeakerParts
     /// <summary>What was said about conflicts, in order.</summary>
     public List<(NamespacedName Service, string? Words)> Conditions { get; } = [];
 
-    public void Configure(string yaml)
+    /// <summary>Takes up a configuration file.</summary>
+    /// <param name="yaml">Its text.</param>
+    /// <param name="interfaces">What its L2Advertisements are restricted to; none for all.</param>
+    public void Configure(string yaml, params string[] interfaces)
     {
         var result = ConfigFileReader.Read(yaml);
         Assert.Empty(result.Faults);
-        _ = Reconciler.ConfigureAsync(result.Config!);
+        var config = result.Config!;
+        _ = Reconciler.ConfigureAsync(
+            interfaces.Length == 0 ? config : new LoadBalancerConfig(config.AddressPools, config.AddressServices)
+            {
+                Layer2Advertisements = [.. config.Layer2Advertisements.Select(ad => ad with { Interfaces = interfaces })],
+            });
     }
 
     private sealed class MeterScope : IMeterFactory
@@ -183,7 +191,12 @@ internal sealed class FakeMembership : IMembership
 
     public HashSet<MacAddress> Speakers { get; } = [];
 
+    /// <summary>Interfaces that take part; null for whatever is asked for.</summary>
+    public HashSet<string>? Links { get; set; }
+
     public void SeenOtherwise(MacAddress mac) => Seen.Add(mac);
+
+    public bool HasLink(IReadOnlySet<string>? interfaces) => Links is null || (interfaces is null ? Links.Count > 0 : Links.Overlaps(interfaces));
 
     public bool IsSpeaker(MacAddress mac) => Speakers.Contains(mac);
 
@@ -194,6 +207,8 @@ internal sealed class FakeMembership : IMembership
         Members = members.ToHashSet();
         Changed?.Invoke();
     }
+
+    public void LookAgain() => Changed?.Invoke();
 
     public void Rejoin()
     {
