@@ -27,6 +27,7 @@ internal sealed record Announced(HostAddress Address, DateTimeOffset? ValidUntil
 /// <summary>When an address was asked for last, and answered. Thread-safe.</summary>
 internal sealed class NeighborTraffic
 {
+    private long _told = long.MinValue;
     private long _asked;
     private long _asker;
     private long _answered;
@@ -39,6 +40,13 @@ internal sealed class NeighborTraffic
 
     /// <summary>When an answer was sent last; null for never.</summary>
     public DateTimeOffset? LastAnswered => At(Volatile.Read(ref _answered));
+
+    /// <summary>All neighbours are told of it now.</summary>
+    /// <param name="now">A monotonic time stamp.</param>
+    public void Told(long now) => Volatile.Write(ref _told, now);
+
+    /// <summary>Whether all neighbours were told of it a moment ago.</summary>
+    public bool WasTold(TimeProvider time, TimeSpan within) => Volatile.Read(ref _told) is var told && told != long.MinValue && time.GetElapsedTime(told) < within;
 
     public void Asked(DateTimeOffset now, MacAddress who)
     {

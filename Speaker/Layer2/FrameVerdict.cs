@@ -21,7 +21,7 @@ internal enum FrameVerdict
     /// <summary>Sent by ourselves, by way of another interface on the same LAN.</summary>
     FromOurselves,
 
-    /// <summary>Asks for an address that is not ours.</summary>
+    /// <summary>Asks for an address that is not ours, or says to have one that is ours on other interfaces only.</summary>
     NotAnnounced,
 
     /// <summary>Asks for an address whose lease has ended.</summary>

@@ -24,6 +24,7 @@ internal sealed partial class Layer2Announcer(
     private readonly ProbeSchedule _probes = new();
     private readonly long _start = time.GetTimestamp();
     private volatile int _count;
+    private int _pauses;
     private int _looksLater;
 
     /// <summary>Interfaces that take part now. Thread-safe.</summary>
@@ -36,16 +37,6 @@ internal sealed partial class Layer2Announcer(
 
     /// <summary>Tells neighbours once, a moment from now, that an address is here, if it then still is. Thread-safe; does not wait.</summary>
     public void Defend(HostAddress address, TimeSpan after) => _messages.Writer.TryWrite(new Message([address], 1, after));
-
-    /// <summary>Called when an address was looked for: who has it, or null. Must be quick.</summary>
-    public Action<HostAddress, MacAddress?>? Probed { get; set; }
-
-    /// <summary>Looks for another machine that has an address. Thread-safe; does not wait.</summary>
-    /// <param name="address">The address.</param>
-    /// <param name="interfaces">Where; null for all.</param>
-    /// <param name="after">When.</param>
-    public void Probe(HostAddress address, IReadOnlySet<string>? interfaces, TimeSpan after) =>
-        _messages.Writer.TryWrite(new Message([address], 0, after) { Interfaces = interfaces });
 
     /// <summary>Works until cancelled.</summary>
     public async Task RunAsync(CancellationToken cancellationToken)
@@ -73,6 +64,7 @@ internal sealed partial class Layer2Announcer(
                 }
                 if (look)
                     await FollowLinksAsync();
+                FollowPauses();
                 await SendDueAsync(cancellationToken);
                 await ProbeDueAsync(cancellationToken);
                 await WaitAsync(cancellationToken);
@@ -130,23 +122,6 @@ internal sealed partial class Layer2Announcer(
 
     private static TimeSpan? Earlier(TimeSpan? one, TimeSpan? other) => one is null || other < one ? other : one;
 
-    private async Task ProbeDueAsync(CancellationToken cancellationToken)
-    {
-        while (_probes.TryTake(Now, out var step))
-        {
-            if (step.Left == 0)
-            {
-                var other = context.Probes.End(step.Address);
-                Probed?.Invoke(step.Address, other);
-                continue;
-            }
-            if (step.IsFirst)
-                context.Probes.Begin(step.Address);
-            foreach (var member in _members.Values)
-                await member.SendProbeAsync(step, cancellationToken);
-        }
-    }
-
     private async Task SendDueAsync(CancellationToken cancellationToken)
     {
         while (_schedule.TryTake(Now, out var address))
@@ -172,8 +147,7 @@ internal sealed partial class Layer2Announcer(
             if (eligible.TryGetValue(index, out var state) && state.Link == member.Link)
             {
                 // The LAN behind a cable that was plugged in again may know another answer.
-                tell |= state.HasCarrier && !member.HadCarrier;
-                member.HadCarrier = state.HasCarrier;
+                tell |= member.Look(state);
                 continue;
             }
             _members.Remove(index);
@@ -183,7 +157,7 @@ internal sealed partial class Layer2Announcer(
         foreach (var state in eligible.Values.Where(state => !_members.ContainsKey(state.Link.Index)))
             tell |= TryJoin(state);
         context.OwnMacs = _members.Values.Select(static member => member.Link.Mac).ToHashSet();
-        FollowGroups([.. announced.Values.Where(static item => !item.Address.IsIPv4)]);
+        FollowGroups(announced.Values);
         FollowMacs(announced.Values);
         _count = _members.Count;
         if (!tell)
@@ -192,8 +166,21 @@ internal sealed partial class Layer2Announcer(
             _schedule.Add(address, GratuitousSchedule.Rounds, Now);
     }
 
-    private void FollowGroups(IReadOnlyCollection<Announced> addresses)
+    /// <summary>When a pause is over, what has waited through it is thrown away now, and not with the first question that comes.</summary>
+    private void FollowPauses()
     {
+        // Whoever ends a pause has us tell of everything.
+        int pauses = context.Guard.Pauses;
+        if (pauses == _pauses || context.Guard.IsPaused)
+            return;
+        _pauses = pauses;
+        foreach (var member in _members.Values)
+            member.LookAtQueues();
+    }
+
+    private void FollowGroups(IEnumerable<Announced> announced)
+    {
+        var addresses = announced.Select(static item => (item.Address, item.Interfaces)).Concat(context.Probes.Now).Where(static item => !item.Address.IsIPv4).ToList();
         bool complete = true;
         foreach (var member in _members.Values)
             complete &= member.FollowGroups(addresses);
@@ -204,7 +191,7 @@ internal sealed partial class Layer2Announcer(
 
     private bool TryJoin(InterfaceState state)
     {
-        var member = new LinkMember(state.Link, state.HasCarrier);
+        var member = new LinkMember(state);
         try
         {
             member.Open(sockets, context, logger);

@@ -8,7 +8,14 @@ namespace DynamicLb.Speaker.Layer2;
 /// <param name="Item">The address of ours; null for none.</param>
 /// <param name="Sender">Hardware address of who sent it.</param>
 /// <param name="AnswerLength">Bytes of the answer that was written; 0 for none.</param>
-internal readonly record struct HeardFrame(Announced? Item, MacAddress Sender, int AnswerLength);
+internal readonly record struct HeardFrame(Announced? Item, MacAddress Sender, int AnswerLength)
+{
+    /// <summary>The address that the sender shows to have, or to be about to use.</summary>
+    public HostAddress Shown { get; init; }
+
+    /// <summary>Whether it was sent to tell all neighbours of that address.</summary>
+    public bool IsGratuitous { get; init; }
+}
 
 /// <summary>How neighbours find addresses of one family: what a <see cref="Responder"/> needs to know of it. Stateless, thread-safe, without allocation per frame.</summary>
 internal interface INeighborProtocol
@@ -56,9 +63,11 @@ internal sealed class ArpProtocol : INeighborProtocol
         var verdict = ArpRules.Judge(frame, own, context.OwnMacs, context.Table.Snapshot, context.Time, out var packet, out var item);
         if (verdict == FrameVerdict.Answer)
             ArpRules.WriteAnswer(answer, packet, item!.Mac ?? own);
-        if (verdict is FrameVerdict.NotARequest or FrameVerdict.NotAnnounced)
-            context.Probes.Hear(packet.ClaimedAddress, packet.SenderMac);
-        heard = new HeardFrame(item, packet.SenderMac, verdict == FrameVerdict.Answer ? ArpPacket.FrameLength : 0);
+        heard = new HeardFrame(item, packet.SenderMac, verdict == FrameVerdict.Answer ? ArpPacket.FrameLength : 0)
+        {
+            Shown = packet.ClaimedAddress,
+            IsGratuitous = packet.SenderAddress == packet.TargetAddress,
+        };
         return verdict;
     }
 
@@ -88,9 +97,12 @@ internal sealed class NdpProtocol : INeighborProtocol
     public FrameVerdict Judge(ReadOnlySpan<byte> frame, MacAddress own, ResponderContext context, Span<byte> answer, out HeardFrame heard)
     {
         var verdict = NdpRules.Judge(frame, own, context.OwnMacs, context.Table.Snapshot, context.Time, out var message, out var item);
-        if (verdict is FrameVerdict.NotARequest or FrameVerdict.NotAnnounced)
-            context.Probes.Hear(message.Type == NeighborMessageType.Advertisement || message.Source.IsAny ? message.Target : message.Source, message.SourceMac);
-        heard = new HeardFrame(item, message.SourceMac, verdict == FrameVerdict.Answer ? NdpRules.WriteAnswer(answer, message, own) : 0);
+        bool isAdvertised = message.Type == NeighborMessageType.Advertisement;
+        heard = new HeardFrame(item, message.SourceMac, verdict == FrameVerdict.Answer ? NdpRules.WriteAnswer(answer, message, own) : 0)
+        {
+            Shown = isAdvertised || message.Source.IsAny ? message.Target : message.Source,
+            IsGratuitous = isAdvertised,
+        };
         return verdict;
     }
 

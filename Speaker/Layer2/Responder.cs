@@ -9,21 +9,29 @@ internal sealed partial class Responder(INeighborProtocol protocol, ILinkChannel
 {
     private static readonly TimeSpan PauseAfterFault = TimeSpan.FromMilliseconds(200);
 
+    /// <summary>How long what we told all neighbours by one interface may take to come back by another one on the same LAN, with ourselves on a busy machine.</summary>
+    public static readonly TimeSpan EchoTime = TimeSpan.FromMilliseconds(500);
+
     private readonly CancellationTokenSource _stop = new();
+    private CancellationTokenSource _wake = new();
     private readonly byte[] _gratuitous = new byte[protocol.FrameLength];
     private Task _receiving = Task.CompletedTask;
     private volatile bool _faulty;
-    private int _pausesDrained;
+    private int _pausesDrained = context.Guard.Pauses;
 
     public LinkInfo Link => channel.Link;
 
     public void Start() => _receiving = Task.Run(() => ReceiveAsync(_stop.Token));
+
+    /// <summary>A pause is over: if no frame has waited through it, the next one is answered. Thread-safe.</summary>
+    public void LookAtQueue() => Volatile.Read(ref _wake).Cancel();
 
     /// <summary>Tells all neighbours that an address is here, if it is of this protocol's family and on this interface. One caller at a time.</summary>
     public async ValueTask SendGratuitousAsync(Announced item, CancellationToken cancellationToken)
     {
         if (!protocol.IsFor(item.Address) || !item.IsValid(context.Time) || !item.IsOn(Link.Name) || !context.CanUseMacOf(item, Link.Name) || context.Guard.IsPaused)
             return;
+        item.Traffic.Told(context.Time.GetTimestamp());
         for (int form = 0; form < protocol.GratuitousForms; form++)
         {
             int length = protocol.WriteGratuitous(_gratuitous, form, item.Address, item.Mac ?? Link.Mac);
@@ -33,12 +41,13 @@ internal sealed partial class Responder(INeighborProtocol protocol, ILinkChannel
     }
 
     /// <summary>Asks the link whether another machine has an address, if it is of this protocol's family. One caller at a time, the same as of announcements.</summary>
-    public async ValueTask SendProbeAsync(HostAddress address, CancellationToken cancellationToken)
+    /// <returns>Whether the question left.</returns>
+    public async ValueTask<bool> SendProbeAsync(HostAddress address, CancellationToken cancellationToken)
     {
         if (!protocol.IsFor(address))
-            return;
+            return false;
         int length = protocol.WriteProbe(_gratuitous, address, Link.Mac);
-        await TrySendAsync(_gratuitous.AsMemory(0, length), cancellationToken);
+        return await TrySendAsync(_gratuitous.AsMemory(0, length), cancellationToken);
     }
 
     /// <summary>Lets frames to an address of ours through to this host that is not the interface's.</summary>
@@ -65,6 +74,7 @@ internal sealed partial class Responder(INeighborProtocol protocol, ILinkChannel
     public async ValueTask DisposeAsync()
     {
         await _stop.CancelAsync();
+        LookAtQueue();
         await channel.DisposeAsync();
         await _receiving;
         _stop.Dispose();
@@ -74,17 +84,26 @@ internal sealed partial class Responder(INeighborProtocol protocol, ILinkChannel
     {
         var frame = new byte[256];
         var answer = new byte[protocol.FrameLength];
+        bool woken = false;
         while (!cancellationToken.IsCancellationRequested)
         {
             try
             {
-                int length = await channel.ReceiveAsync(frame, cancellationToken);
+                if (woken)
+                    HasWaitedThroughPause();
+                woken = false;
+                int length = await channel.ReceiveAsync(frame, _wake.Token);
                 _faulty = false;
                 if (Handle(frame.AsSpan(0, length), answer) is { Item: { } item } asked && await TrySendAsync(answer.AsMemory(0, asked.AnswerLength), cancellationToken))
                 {
                     context.Metrics.ResponseSent(item.Label);
                     item.Traffic.Answered(context.Time.GetUtcNow());
                 }
+            }
+            catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+            {
+                Interlocked.Exchange(ref _wake, new CancellationTokenSource());
+                woken = true;
             }
             catch (Exception e) when (e is OperationCanceledException or ObjectDisposedException)
             {
@@ -103,8 +122,12 @@ internal sealed partial class Responder(INeighborProtocol protocol, ILinkChannel
     internal HeardFrame Handle(ReadOnlySpan<byte> frame, Span<byte> answer)
     {
         var verdict = protocol.Judge(frame, Link.Mac, context, answer, out var heard);
-        if (verdict == FrameVerdict.Answer && !(heard.Item!.IsOn(Link.Name) && context.CanUseMacOf(heard.Item, Link.Name)))
+        if (verdict is FrameVerdict.NotARequest or FrameVerdict.NotAnnounced)
+            context.Probes.Hear(heard.Shown, heard.Sender, Link.Name);
+        if (verdict is FrameVerdict.Answer or FrameVerdict.Claim && !(heard.Item!.IsOn(Link.Name) && context.CanUseMacOf(heard.Item, Link.Name)))
             verdict = FrameVerdict.NotAnnounced;
+        if (verdict == FrameVerdict.Claim && IsEcho(heard))
+            verdict = FrameVerdict.FromOurselves;
         bool isLate = HasWaitedThroughPause() || context.Guard.IsPaused;
         if (verdict == FrameVerdict.Answer && isLate)
             verdict = FrameVerdict.Late;
@@ -117,6 +140,14 @@ internal sealed partial class Responder(INeighborProtocol protocol, ILinkChannel
         heard.Item.Traffic.Asked(context.Time.GetUtcNow(), heard.Sender);
         return heard;
     }
+
+    /// <summary>
+    /// Whether a claim with the MAC of the lease is our own, come back by another interface. Another speaker that takes over with that MAC tells all neighbours of it, again and again;
+    /// one that merely uses it, as our own kernel may, claims nothing.
+    /// </summary>
+    private bool IsEcho(in HeardFrame heard) =>
+        heard.Item!.Mac == heard.Sender && context.MacsInPlace.TryGetValue(heard.Item.Address.IPv4, out var place) && place.Links.Count > 1
+        && (!heard.IsGratuitous || heard.Item.Traffic.WasTold(context.Time, EchoTime));
 
     /// <summary>Frames that came while we stood still may be read only after we are heard again: drop all up to the end of the queue.</summary>
     private bool HasWaitedThroughPause()

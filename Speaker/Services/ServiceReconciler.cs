@@ -77,6 +77,7 @@ internal sealed partial class ServiceReconciler
         responders.Claimed = Claim;
         _conflicts = new AddressConflicts(options.ConflictPolicy);
         announcer.Probed = Probed;
+        announcer.MacFaultChanged = _dirty.TouchAll;
     }
 
     /// <summary>Whether all Services have been looked at once.</summary>

@@ -10,12 +10,14 @@ namespace DynamicLb.Networking.Nftables;
 /// </summary>
 public interface IAddressMacs : IDisposable
 {
-    /// <summary>Why this host cannot do it, in words; null when it can. Looks at the first call, and does nothing on a host that is never asked.</summary>
+    /// <summary>
+    /// Why this host cannot do it, in words; null when it can. Looks at the first call, after a fault again some seconds later, and does nothing on a host that is never asked.
+    /// </summary>
     string? Fault { get; }
 
     /// <summary>From now on these addresses, and no others, have these hardware addresses on these interfaces. What is so already is not touched.</summary>
-    /// <exception cref="Win32Exception">The kernel refused, such as for an interface that just went: to be tried again.</exception>
-    /// <exception cref="SocketException">The kernel does not answer: to be tried again.</exception>
+    /// <exception cref="Win32Exception">The kernel refused a part, such as for an interface that just went: to be tried again. What was so before, and is still wanted, is so.</exception>
+    /// <exception cref="SocketException">The kernel does not answer, or this host cannot do it (<see cref="Fault"/>): to be tried again. Nothing is so any more.</exception>
     void Apply(IReadOnlyCollection<LinkInfo> interfaces, IReadOnlyDictionary<IPv4Address, MacAddress> macs);
 }
 
@@ -27,18 +29,31 @@ public interface IAddressMacs : IDisposable
 /// </summary>
 public sealed class AddressMacs : IAddressMacs
 {
+    /// <summary>How long after a fault the kernel is asked again: the table may have had another owner, such as a speaker that was just about to end.</summary>
+    public static readonly TimeSpan RetryAfter = TimeSpan.FromSeconds(5);
+
     private const string Table = "dynamiclb";
     private const int ElementsPerMessage = 1000;
     private const int NotPermitted = 1;
     private const int NotFound = 2;
 
+    private readonly TimeProvider _time;
+    private readonly Func<INftSocket> _open;
     private readonly Lock _lock = new();
     private readonly Dictionary<LinkInfo, int> _chains = [];
     private readonly Dictionary<IPv4Address, MacAddress> _macs = [];
-    private NftSocket? _socket;
+    private INftSocket? _socket;
     private string? _fault;
-    private bool _tried;
+    private long _failed;
     private int _lastChain;
+
+    /// <param name="time">The clock.</param>
+    public AddressMacs(TimeProvider time)
+        : this(time, static () => new NftSocket())
+    {
+    }
+
+    internal AddressMacs(TimeProvider time, Func<INftSocket> open) => (_time, _open) = (time, open);
 
     /// <inheritdoc/>
     public string? Fault
@@ -60,11 +75,11 @@ public sealed class AddressMacs : IAddressMacs
         ArgumentNullException.ThrowIfNull(macs);
         lock (_lock)
         {
-            if (!_tried && macs.Count == 0)
+            if (_socket is null && macs.Count == 0)
                 return;
             TryOpen();
             if (_socket is null)
-                return;
+                throw new SocketException((int)SocketError.OperationNotSupported, _fault);
             try
             {
                 ApplyElements(macs);
@@ -90,20 +105,18 @@ public sealed class AddressMacs : IAddressMacs
     {
         _socket?.Dispose();
         _socket = null;
-        _tried = false;
         _chains.Clear();
         _macs.Clear();
     }
 
     private void TryOpen()
     {
-        if (_tried)
+        if (_socket is not null || (_fault is not null && _time.GetElapsedTime(_failed) < RetryAfter))
             return;
-        _tried = true;
         _fault = null;
         try
         {
-            _socket = new NftSocket();
+            _socket = _open();
             var setup = _socket.Begin();
             NftRules.AddTable(setup, Table);
             // Whether the kernel has the hook on the way out is seen by using it.
@@ -115,8 +128,9 @@ public sealed class AddressMacs : IAddressMacs
         }
         catch (Exception e) when (e is Win32Exception or SocketException)
         {
+            _failed = _time.GetTimestamp();
             _fault = e is Win32Exception { NativeErrorCode: NotPermitted }
-                ? "it may not give addresses MACs of their own: the capability NET_ADMIN is needed"
+                ? $"it may not give addresses MACs of their own: the capability NET_ADMIN is needed, and no other process may own the nf_tables table {Table}"
                 : $"its kernel cannot give addresses MACs of their own (Linux 5.16 with nf_tables is needed): {e.Message}";
             _socket?.Dispose();
             _socket = null;
@@ -168,7 +182,7 @@ public sealed class AddressMacs : IAddressMacs
                 _socket.Do(transaction);
                 _chains[link] = number;
             }
-            catch (Win32Exception e)
+            catch (Win32Exception e) when (e is not SocketException)
             {
                 // The others are no worse for it.
                 refusal = e;

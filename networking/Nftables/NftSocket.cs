@@ -5,11 +5,23 @@ using DynamicLb.Networking.Netlink;
 
 namespace DynamicLb.Networking.Nftables;
 
+/// <summary>Has the kernel do transactions of nf_tables. Not thread-safe.</summary>
+internal interface INftSocket : IDisposable
+{
+    /// <summary>Begins a transaction.</summary>
+    NftMessageWriter Begin();
+
+    /// <summary>Has the kernel do a transaction.</summary>
+    /// <exception cref="Win32Exception">The kernel refused it with this error, and nothing has changed.</exception>
+    /// <exception cref="SocketException">The kernel does not answer.</exception>
+    void Do(NftMessageWriter transaction);
+}
+
 /// <summary>
 /// A socket of nfnetlink. A table that is made through it with the owner flag belongs to it: nobody else can change or flush that table, and it goes with the socket, however the
 /// process ends. Not thread-safe.
 /// </summary>
-internal sealed class NftSocket : IDisposable
+internal sealed class NftSocket : INftSocket
 {
     private const int NetlinkNetfilter = 12;
     private const int TimeoutMilliseconds = 5000;
@@ -29,12 +41,10 @@ internal sealed class NftSocket : IDisposable
         _socket.SendBufferSize = 1024 * 1024;
     }
 
-    /// <summary>Begins a transaction.</summary>
+    /// <inheritdoc/>
     public NftMessageWriter Begin() => new(_sequence += 0x10000);
 
-    /// <summary>Has the kernel do a transaction.</summary>
-    /// <exception cref="Win32Exception">The kernel refused it with this error, and nothing has changed.</exception>
-    /// <exception cref="SocketException">The kernel does not answer.</exception>
+    /// <inheritdoc/>
     public void Do(NftMessageWriter transaction)
     {
         _socket.Send(transaction.End());

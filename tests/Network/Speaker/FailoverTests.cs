@@ -164,4 +164,35 @@ public sealed class FailoverTests(ITestOutputHelper output)
         Assert.NotNull(await lab.WaitForOwnerAsync(Ip, 10));
         await lab.WaitForMetricAsync("node1", "dynamiclb_speaker_interfaces", 1);
     }
+
+    [Fact]
+    public async Task An_interface_that_is_renamed_goes_on_announcing_unless_its_new_name_is_excluded()
+    {
+        await using var lab = await SpeakerLab.StartAsync(1);
+        await lab.AddServiceAsync("web", Ip);
+        await lab.WaitForOwnerAsync(Ip);
+        var node = lab.Network["node1"].Namespace;
+        await RenameAsync("eth0", "lan0");
+        await IsAnsweredAsync("lan0");
+
+        await RenameAsync("lan0", "mgmt9");
+        await lab.WaitForMetricAsync("node1", "dynamiclb_speaker_interfaces", 0);
+        Assert.Null(await lab.WhoHasAsync(Ip));
+
+        await RenameAsync("mgmt9", "lan1");
+        await IsAnsweredAsync("lan1");
+
+        // Kernels before 6.2 rename only what is down.
+        async Task RenameAsync(string from, string to) =>
+            await node.RunAsync("sh", ["-c", $"ip link set {from} name {to} || {{ ip link set {from} down && ip link set {from} name {to} && ip link set {to} up; }}"], Cancelled);
+
+        async Task IsAnsweredAsync(string name)
+        {
+            await Wait.UntilAsync(
+                () => Task.FromResult(lab.WholeLogs().Contains($"Answering ARP and NDP on {name} ", StringComparison.Ordinal)), TimeSpan.FromSeconds(60), $"{name} to take part\n{lab.Logs()}",
+                Cancelled);
+            for (int i = 0; i < 3; i++)
+                Assert.Equal("node1", await lab.WaitForOwnerAsync(Ip, 10));
+        }
+    }
 }

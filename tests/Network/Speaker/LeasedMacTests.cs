@@ -1,4 +1,5 @@
 using System.ComponentModel;
+using System.Net.Sockets;
 using DynamicLb.Lab;
 using DynamicLb.Lab.Networks;
 using DynamicLb.Networking.Addresses;
@@ -105,7 +106,7 @@ public sealed class LeasedMacTests
         var mac = MacAddress.Parse("02:4c:42:00:00:01");
         var many = Enumerable.Range(0, 3000).ToDictionary(static i => new IPv4Address(0x0a000000 + (uint)i), static i => new MacAddress(0x024c42000000 + (ulong)i));
         var (eth0, mgmt0) = (new LinkInfo(2, "eth0", mac), new LinkInfo(3, "mgmt0", mac));
-        using var macs = new AddressMacs();
+        using var macs = new AddressMacs(TimeProvider.System);
         Task<string> ListAsync() => host.Namespace.RunAsync("nft", ["list", "ruleset"], Cancelled);
 
         host.Namespace.Inside(() =>
@@ -141,8 +142,15 @@ public sealed class LeasedMacTests
         Assert.True(Record.Exception(() => macs.Apply([eth0, mgmt0], some)) is null or Win32Exception);
         Assert.Contains("device \"mgmt0\"", await ListAsync(), StringComparison.Ordinal);
 
+        // Who comes while another has the table takes its place when that is gone.
+        using var next = new AddressMacs(TimeProvider.System);
+        Assert.Contains("own", host.Namespace.Inside(() => next.Fault ?? ""), StringComparison.Ordinal);
+        Assert.Throws<SocketException>(() => next.Apply([mgmt0], some));
         macs.Dispose();
         Assert.DoesNotContain("dynamiclb", await ListAsync(), StringComparison.Ordinal);
+        await Wait.UntilAsync(() => Task.FromResult(host.Namespace.Inside(() => next.Fault is null)), TimeSpan.FromSeconds(60), "the table to be free", Cancelled);
+        next.Apply([mgmt0], some);
+        Assert.Contains("10.9.9.9 : 02:4c:42:00:00:01", await ListAsync(), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -157,7 +165,7 @@ public sealed class LeasedMacTests
         await node.Namespace.IpAsync("address add 10.20.0.99/32 dev lo", Cancelled);
         await client.Namespace.IpAsync("neigh replace 10.20.0.99 lladdr 02:4c:42:00:00:01 dev eth0", Cancelled);
         var (ip, mac) = (IPv4Address.Parse("10.20.0.99"), MacAddress.Parse("02:4c:42:00:00:01"));
-        using var macs = new AddressMacs();
+        using var macs = new AddressMacs(TimeProvider.System);
         var bridge = node.Namespace.Inside(static () => NetworkInterfaces.TryRead("br0")!.Link);
         Assert.False(await AnswersAsync());
 

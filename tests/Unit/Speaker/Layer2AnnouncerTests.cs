@@ -6,6 +6,7 @@ using DynamicLb.Networking.Netlink;
 using DynamicLb.Networking.PacketSocket;
 using DynamicLb.Speaker;
 using DynamicLb.Speaker.Layer2;
+using DynamicLb.Tests.Unit.Kubernetes;
 using DynamicLb.Tests.Unit.Support;
 using Microsoft.Extensions.Logging.Abstractions;
 
@@ -102,6 +103,101 @@ public sealed class Layer2AnnouncerTests
         while (answered == MacAddress.Broadcast)
             answered = Read(await channel.NextAsync()).To;
         Assert.Equal(MacAddress.Parse("02:00:00:00:00:98"), answered);
+
+        await stop.CancelAsync();
+        await running;
+    }
+
+    [Fact]
+    public void A_responder_that_comes_after_a_pause_answers_the_first_question()
+    {
+        _parts.Table.Replace(new Dictionary<HostAddress, DateTimeOffset?> { [Ip] = null });
+        _parts.Guard.Pause();
+        _parts.Guard.Resume();
+        var link = new LinkInfo(2, "eth0", MacAddress.Parse("02:00:00:00:00:02"));
+        var responder = new Responder(ArpProtocol.Instance, new FakeChannel(link), _parts.Context, NullLogger.Instance);
+        Assert.NotNull(responder.Handle(Request(Ip), new byte[ArpPacket.FrameLength]).Item);
+        // What waits through another one is not answered.
+        _parts.Guard.Pause();
+        _parts.Guard.Resume();
+        Assert.Null(responder.Handle(Request(Ip), new byte[ArpPacket.FrameLength]).Item);
+    }
+
+    [Fact]
+    public async Task The_first_question_after_a_pause_in_which_nobody_asked_is_answered()
+    {
+        using var stop = new CancellationTokenSource();
+        var running = _parts.Announcer.RunAsync(stop.Token);
+        _parts.Links.Set(State("eth0", 2));
+        await WaitForChannelsAsync(1);
+        var channel = _parts.Channels["eth0"];
+        await Eventually.TrueAsync(() => channel.Receives == 1 && _parts.Ndp["eth0"].Receives == 1);
+
+        _parts.Table.Replace(new Dictionary<HostAddress, DateTimeOffset?> { [Ip] = null });
+        _parts.Guard.Pause();
+        _parts.Guard.Resume();
+        _parts.Announcer.Tell([]);
+        await Eventually.TrueAsync(() => channel.Receives == 2 && _parts.Ndp["eth0"].Receives == 2);
+        channel.Deliver(Request(Ip));
+        Assert.Equal((ArpOperation.Reply, Ip, Client), Read(await channel.NextAsync()));
+
+        await stop.CancelAsync();
+        await running;
+    }
+
+    [Fact]
+    public void Another_machine_with_the_address_on_a_LAN_where_it_is_not_announced_claims_nothing()
+    {
+        _parts.Table.Replace(
+            new Dictionary<HostAddress, DateTimeOffset?> { [Ip] = null }, new Dictionary<HostAddress, IReadOnlySet<string>> { [Ip] = new HashSet<string> { "eth1" } });
+        var claims = new List<HostAddress>();
+        _parts.Context.Claimed = (address, _) => claims.Add(address);
+        var claim = new byte[ArpPacket.FrameLength];
+        ArpRules.WriteGratuitous(claim, ArpOperation.Request, Ip, Client);
+
+        ResponderOn("eth0").Handle(claim, new byte[ArpPacket.FrameLength]);
+        Assert.Empty(claims);
+        ResponderOn("eth1").Handle(claim, new byte[ArpPacket.FrameLength]);
+        Assert.Equal([Ip], claims);
+
+        Responder ResponderOn(string name) => new(ArpProtocol.Instance, new FakeChannel(State(name).Link), _parts.Context, NullLogger.Instance);
+    }
+
+    [Fact]
+    public async Task Groups_are_joined_anew_when_an_interface_loses_its_ipv6_and_gets_it_back()
+    {
+        using var stop = new CancellationTokenSource();
+        var six = IPv6Address.Parse("fd20::1:2:3");
+        var state = State("eth0", 2) with { IPv6Networks = [new IPv6Network(IPv6Address.Parse("fe80::"), 64)] };
+        _parts.Table.Replace(new Dictionary<HostAddress, DateTimeOffset?> { [six] = null });
+        var running = _parts.Announcer.RunAsync(stop.Token);
+        _parts.Links.Set(state);
+        await WaitForChannelsAsync(1);
+        var first = _parts.Groups["eth0"];
+        await Eventually.TrueAsync(() => first.Addresses.Count == 1);
+
+        _parts.Links.Set(state with { IPv6Networks = [] });
+        await Eventually.TrueAsync(() => _parts.Groups["eth0"] != first && _parts.Groups["eth0"].Addresses.Count == 1);
+        Assert.Empty(first.Addresses);
+        Assert.False(_parts.Ndp["eth0"].IsDisposed);
+
+        await stop.CancelAsync();
+        await running;
+    }
+
+    [Fact]
+    public async Task A_renamed_interface_goes_on_announcing_under_its_new_name()
+    {
+        using var stop = new CancellationTokenSource();
+        _parts.Table.Replace(new Dictionary<HostAddress, DateTimeOffset?> { [Ip] = null });
+        var running = _parts.Announcer.RunAsync(stop.Token);
+        _parts.Links.Set(State("eth0", 2));
+        await WaitForChannelsAsync(1);
+
+        _parts.Links.Set(State("lan0", 2));
+        await Eventually.TrueAsync(() => _parts.Channels.ContainsKey("lan0"));
+        Assert.Equal((ArpOperation.Request, Ip, MacAddress.Broadcast), Read(await _parts.Channels["lan0"].NextAsync()));
+        Assert.True(_parts.Channels["eth0"].IsDisposed);
 
         await stop.CancelAsync();
         await running;

@@ -8,6 +8,7 @@ using DynamicLb.Networking.Arp;
 using DynamicLb.Networking.Netlink;
 using DynamicLb.Networking.PacketSocket;
 using DynamicLb.Speaker.Layer2;
+using DynamicLb.Tests.Unit.Kubernetes;
 
 namespace DynamicLb.Tests.Unit.Speaker;
 
@@ -90,6 +91,100 @@ public sealed class LeasedMacTests
         void InPlace(string link) => _parts.Context.MacsInPlace = new Dictionary<IPv4Address, MacInPlace> { [Ip] = new(Leased, new[] { link }.ToFrozenSet()) }.ToFrozenDictionary();
     }
 
+    [Fact]
+    public async Task A_node_that_comes_to_be_able_announces_and_tells_neighbours()
+    {
+        using var stop = new CancellationTokenSource();
+        _parts.Macs.Fault = "another process owns the table";
+        _parts.Links.Set(Eth0);
+        var running = _parts.Announcer.RunAsync(stop.Token);
+        _parts.Links.Set(Eth0);
+        Announce(Leased.ToString());
+        Assert.Empty(_parts.Table.Snapshot);
+        var eth0 = await ChannelAsync();
+
+        _parts.Macs.Fault = null;
+        await Eventually.TrueAsync(() => Works().Count == 1, Tick);
+        Assert.Equal((Leased, Leased), Senders(await NextAsync(eth0)));
+
+        // And the other way round, such as when the kernel's answer did not come and the table is another's now.
+        _parts.Macs.Fault = "another process owns the table";
+        _parts.Links.Set(Eth0);
+        await Eventually.TrueAsync(() => Works().Count == 0, Tick);
+        await stop.CancelAsync();
+        await running;
+
+        System.Collections.Frozen.FrozenDictionary<HostAddress, Announced> Works()
+        {
+            _parts.Reconciler.Work();
+            return _parts.Table.Snapshot;
+        }
+    }
+
+    [Fact]
+    public async Task Neighbours_are_told_when_the_kernel_uses_the_MAC_after_the_rounds_are_over()
+    {
+        using var stop = new CancellationTokenSource();
+        _parts.Macs.Refuses = true;
+        _parts.DhcpFaults = 1;
+        _parts.Links.Set(Eth0);
+        var running = _parts.Announcer.RunAsync(stop.Token);
+        _parts.Links.Set(Eth0);
+        Announce(Leased.ToString());
+        var eth0 = await ChannelAsync();
+        var end = _parts.Time.Elapsed + (GratuitousSchedule.RoundEvery * (2 * GratuitousSchedule.Rounds));
+        await Eventually.TrueAsync(() => _parts.Time.Elapsed >= end, Tick);
+        Assert.Empty(_parts.Context.MacsInPlace);
+
+        _parts.Macs.Refuses = false;
+        Assert.Equal((Leased, Leased), Senders(await NextAsync(eth0)));
+        // Whose socket could not be opened at first.
+        Assert.Contains("eth0", _parts.Dhcp.Keys);
+        await stop.CancelAsync();
+        await running;
+    }
+
+    [Fact]
+    public async Task What_comes_back_by_another_interface_on_the_same_LAN_is_no_claim_and_that_of_another_speaker_is()
+    {
+        _parts.Table.Replace(new Dictionary<HostAddress, DateTimeOffset?> { [Ip] = null }, macs: new Dictionary<HostAddress, MacAddress> { [Ip] = Leased });
+        int claims = 0;
+        _parts.Context.Claimed = (_, _) => claims++;
+        var eth1 = Eth0.Link with { Index = 3, Name = "eth1" };
+        var (one, other) = (ResponderOn(Eth0.Link), ResponderOn(eth1));
+        var gratuitous = new byte[ArpPacket.FrameLength];
+        ArpRules.WriteGratuitous(gratuitous, ArpOperation.Request, Ip, Leased);
+        var asking = new byte[ArpPacket.FrameLength];
+        new ArpPacket(ArpOperation.Request, Leased, Ip, MacAddress.Zero, IPv4Address.Parse("10.0.0.9")).Write(asking, Leased, MacAddress.Broadcast);
+        InPlace("eth0", "eth1");
+
+        await one.SendGratuitousAsync(_parts.Table.Snapshot[Ip], CancellationToken.None);
+        _parts.Time.Advance(TimeSpan.FromMilliseconds(100));
+        Hear(gratuitous, asking);
+        Assert.Equal(0, claims);
+
+        // Told by somebody else; and our own kernel's questions are as much as to say that we use it.
+        _parts.Time.Advance(Responder.EchoTime);
+        Hear(gratuitous, asking);
+        Assert.Equal(1, claims);
+
+        // By its only interface nothing comes back.
+        InPlace("eth1");
+        await other.SendGratuitousAsync(_parts.Table.Snapshot[Ip], CancellationToken.None);
+        Hear(gratuitous);
+        Assert.Equal(2, claims);
+
+        void Hear(params byte[][] frames)
+        {
+            foreach (var frame in frames)
+                other.Handle(frame, new byte[ArpPacket.FrameLength]);
+        }
+
+        Responder ResponderOn(LinkInfo link) => new(ArpProtocol.Instance, new FakeChannel(link), _parts.Context, Microsoft.Extensions.Logging.Abstractions.NullLogger.Instance);
+
+        void InPlace(params string[] links) => _parts.Context.MacsInPlace = new Dictionary<IPv4Address, MacInPlace> { [Ip] = new(Leased, links.ToFrozenSet()) }.ToFrozenDictionary();
+    }
+
     [Theory]
     [InlineData("10.0.0.5/24", "10.9.0.5/24", "eth0")]
     [InlineData("10.0.0.5/24", "10.0.0.6/24", "eth0 eth1")]
@@ -161,6 +256,8 @@ public sealed class LeasedMacTests
         }
         Assert.Empty(_parts.Conditions);
     }
+
+    private void Tick() => _parts.Time.Advance(TimeSpan.FromMilliseconds(50));
 
     private static InterfaceState Eth0 => new(new LinkInfo(2, "eth0", Own), true, true, true, false) { HasCarrier = true };
 

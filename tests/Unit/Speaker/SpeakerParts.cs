@@ -44,7 +44,7 @@ internal sealed class SpeakerParts
             new ResponderSockets(
                 link => Channels[link.Name] = new FakeChannel(link), link => Ndp[link.Name] = new FakeChannel(link), link => Groups[link.Name] = new FakeGroups())
             {
-                Dhcp = link => Dhcp[link.Name] = new FakeChannel(link),
+                Dhcp = link => DhcpFaults-- > 0 ? throw new System.Net.Sockets.SocketException(1) : Dhcp[link.Name] = new FakeChannel(link),
             },
             Macs, Time, NullLogger<Layer2Announcer>.Instance);
         Reconciler = new ServiceReconciler(
@@ -93,6 +93,9 @@ internal sealed class SpeakerParts
 
     /// <summary>Channels of what others ask DHCP servers, by interface.</summary>
     public Dictionary<string, FakeChannel> Dhcp { get; } = [];
+
+    /// <summary>How often none of these can be opened.</summary>
+    public int DhcpFaults { get; set; }
 
     public Dictionary<string, FakeGroups> Groups { get; } = [];
 
@@ -237,12 +240,16 @@ internal sealed class FakeChannel(LinkInfo link) : ILinkChannel
 {
     private readonly Channel<byte[]> _in = System.Threading.Channels.Channel.CreateUnbounded<byte[]>();
     private readonly Channel<byte[]> _out = System.Threading.Channels.Channel.CreateUnbounded<byte[]>();
+    private int _receives;
 
     public LinkInfo Link => link;
 
     public bool IsDisposed { get; private set; }
 
     public bool HasPending => _in.Reader.Count > 0;
+
+    /// <summary>How often somebody has waited for a frame.</summary>
+    public int Receives => Volatile.Read(ref _receives);
 
     public void Deliver(byte[] frame) => _in.Writer.TryWrite(frame);
 
@@ -256,6 +263,7 @@ internal sealed class FakeChannel(LinkInfo link) : ILinkChannel
 
     public async ValueTask<int> ReceiveAsync(Memory<byte> buffer, CancellationToken cancellationToken)
     {
+        Interlocked.Increment(ref _receives);
         var frame = await _in.Reader.ReadAsync(cancellationToken);
         frame.CopyTo(buffer);
         return frame.Length;
@@ -278,7 +286,9 @@ internal sealed class FakeChannel(LinkInfo link) : ILinkChannel
 /// <summary>The kernel's part in hardware addresses of leases.</summary>
 internal sealed class FakeAddressMacs : IAddressMacs
 {
-    public string? Fault { get; set; }
+    public volatile string? Fault;
+
+    string? IAddressMacs.Fault => Fault;
 
     /// <summary>What was asked for last; null for nothing.</summary>
     public volatile IReadOnlyDictionary<IPv4Address, MacAddress>? Applied;
@@ -287,12 +297,14 @@ internal sealed class FakeAddressMacs : IAddressMacs
     public IReadOnlyList<string> Interfaces { get; private set; } = [];
 
     /// <summary>Refuses what is asked for.</summary>
-    public bool Refuses { get; set; }
+    public volatile bool Refuses;
 
     public void Apply(IReadOnlyCollection<LinkInfo> interfaces, IReadOnlyDictionary<IPv4Address, MacAddress> macs)
     {
         if (Refuses)
             throw new System.ComponentModel.Win32Exception(2);
+        if (Fault is not null && macs.Count > 0)
+            throw new System.Net.Sockets.SocketException((int)System.Net.Sockets.SocketError.OperationNotSupported, Fault);
         Interfaces = [.. interfaces.Select(static link => link.Name).Order(StringComparer.Ordinal)];
         Applied = macs;
     }
