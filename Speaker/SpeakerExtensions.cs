@@ -1,5 +1,6 @@
 using DynamicLb.Contracts.Configuration;
 using DynamicLb.Contracts.Resources;
+using DynamicLb.Kubernetes;
 using DynamicLb.Kubernetes.Client;
 using DynamicLb.Kubernetes.Events;
 using DynamicLb.Kubernetes.Informers;
@@ -100,7 +101,8 @@ internal static class SpeakerExtensions
             new Informer<ServiceL2Status>(
                 provider.GetRequiredService<IKubernetesClient>(), ServiceL2Status.Type, space, provider.GetRequiredService<TimeProvider>(), Random.Shared,
                 provider.GetRequiredService<ILogger<Informer<ServiceL2Status>>>()),
-            options, space, provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<Layer2StatusWriter>>()));
+            GoneAsSeenBy(provider), new Layer2StatusTarget(space, options.NodeName, OwnerReference.OwnPod(Environment.GetEnvironmentVariable)),
+            provider.GetRequiredService<SpeakerMetrics>(), provider.GetRequiredService<TimeProvider>(), Random.Shared, provider.GetRequiredService<ILogger<Layer2StatusWriter>>()));
         services.AddSingleton(static provider =>
         {
             var reconciler = ActivatorUtilities.CreateInstance<ServiceReconciler>(provider);
@@ -109,6 +111,7 @@ internal static class SpeakerExtensions
             reconciler.ConflictChanged += provider.GetRequiredService<ConflictConditions>().Set;
             reconciler.AnnouncersOf = statuses.AnnouncersOf;
             statuses.AnnouncersChanged += reconciler.LookAgain;
+            statuses.HasDecided = () => reconciler.HasDecided;
             return reconciler;
         });
         services.AddSingleton(static provider => new BgpExplainer(
@@ -121,10 +124,7 @@ internal static class SpeakerExtensions
             var (membership, announcer) = (provider.GetRequiredService<NodeMembership>(), provider.GetRequiredService<Layer2Announcer>());
             var (members, heartbeats) = (provider.GetRequiredService<IMembership>(), provider.GetRequiredService<HeartbeatExchange>());
             var metrics = provider.GetRequiredService<SpeakerMetrics>();
-            metrics.Gauge("dynamiclb_speaker_members", () => members.Members.Count, "Nodes whose speakers are alive, as this one sees it");
-            metrics.Gauge("dynamiclb_speaker_cut_off", () => membership.IsCutOff ? 1 : 0, "1 while the other speakers cannot know of this one");
-            metrics.Gauge("dynamiclb_speaker_interfaces", () => announcer.InterfaceCount, "Interfaces on which ARP and NDP are answered");
-            metrics.Gauge("dynamiclb_speaker_heartbeat_nodes", () => heartbeats.Sight.Alive.Count, "Other nodes that are heard on the segment and may announce");
+            metrics.Observe(() => members.Members.Count, () => membership.IsCutOff, () => announcer.InterfaceCount, () => heartbeats.Sight.Alive.Count);
             return ActivatorUtilities.CreateInstance<SpeakerWorker>(provider);
         });
         services.AddHostedService(static provider => provider.GetRequiredService<SpeakerWorker>());
@@ -139,6 +139,14 @@ internal static class SpeakerExtensions
         {
             Trim = trim,
         };
+
+    /// <summary>Whether there is no such Service, or no such node, any more. A node whose speaker lives is there, whether its Node is or not.</summary>
+    private static Func<NamespacedName, string, bool> GoneAsSeenBy(IServiceProvider provider)
+    {
+        var (services, nodes, membership) = (provider.GetRequiredService<IInformer<Service>>(), provider.GetRequiredService<IInformer<Node>>(), provider.GetRequiredService<IMembership>());
+        return (service, node) => services.HasSynced && nodes.HasSynced
+            && (services.Get(service) is not { Spec.Type: "LoadBalancer" } || (nodes.Get(new NamespacedName("", node)) is null && !membership.Members.Contains(node)));
+    }
 
     private sealed class Readiness(SpeakerWorker worker) : IHealthCheck
     {

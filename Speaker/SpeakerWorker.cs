@@ -77,6 +77,8 @@ internal sealed class SpeakerWorker(
             await Task.WhenAll(
                 services.WaitForSyncAsync(stoppingToken), nodes.WaitForSyncAsync(stoppingToken), slices.WaitForSyncAsync(stoppingToken),
                 membership.Leases.WaitForSyncAsync(stoppingToken));
+            // Who announces now decides where owners are sticky.
+            await statuses.WaitAsync(stoppingToken);
         }
         catch (OperationCanceledException)
         {

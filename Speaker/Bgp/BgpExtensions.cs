@@ -2,6 +2,7 @@ using DynamicLb.Contracts.Hosting;
 using DynamicLb.Kubernetes.Client;
 using DynamicLb.Kubernetes.Informers;
 using DynamicLb.Kubernetes.Resources;
+using DynamicLb.Speaker.Status;
 
 namespace DynamicLb.Speaker.Bgp;
 
@@ -27,7 +28,7 @@ internal static class BgpExtensions
             provider.GetRequiredService<ILogger<Informer<Secret>>>()));
         services.AddSingleton(provider => new ServiceBgpStatusWriter(
             provider.GetRequiredService<IKubernetesClient>(), space, provider.GetRequiredService<SpeakerOptions>(), provider.GetRequiredService<BgpReports>(),
-            provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<ServiceBgpStatusWriter>>()));
+            provider.GetRequiredService<SpeakerMetrics>(), provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<ServiceBgpStatusWriter>>()));
         services.AddSingleton<BgpReconciler>();
         services.AddSingleton<BgpParts>();
     }

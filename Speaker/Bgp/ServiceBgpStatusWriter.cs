@@ -7,6 +7,7 @@ using System.Threading.Channels;
 using DynamicLb.Contracts.Resources;
 using DynamicLb.Kubernetes;
 using DynamicLb.Kubernetes.Client;
+using DynamicLb.Speaker.Status;
 
 namespace DynamicLb.Speaker.Bgp;
 
@@ -15,7 +16,7 @@ namespace DynamicLb.Speaker.Bgp;
 /// being looked for. What is there is listed now and then, and put right. Where there is no such kind in the cluster, nothing is written.
 /// </summary>
 internal sealed partial class ServiceBgpStatusWriter(
-    IKubernetesClient client, string space, SpeakerOptions options, BgpReports reports, TimeProvider time, ILogger<ServiceBgpStatusWriter> logger)
+    IKubernetesClient client, string space, SpeakerOptions options, BgpReports reports, SpeakerMetrics metrics, TimeProvider time, ILogger<ServiceBgpStatusWriter> logger)
 {
     private static readonly TimeSpan Interval = TimeSpan.FromMinutes(5);
     private static readonly TimeSpan RetryAfter = TimeSpan.FromSeconds(5);
@@ -56,6 +57,7 @@ internal sealed partial class ServiceBgpStatusWriter(
                 }
                 catch (Exception e) when (e is KubernetesApiException or HttpRequestException or IOException)
                 {
+                    metrics.UpdateFailed();
                     bool isAbsent = e is KubernetesApiException { StatusCode: HttpStatusCode.NotFound };
                     (isListed, pause) = (false, isAbsent ? Interval : RetryAfter);
                     if (e.Message != told && isAbsent)

@@ -27,6 +27,7 @@ internal sealed class SpeakerMetrics
     private readonly Counter<long> _frames;
     private readonly Counter<long> _conflicts;
     private readonly Counter<long> _updates;
+    private readonly Counter<long> _updateErrors;
     private readonly Counter<long> _heartbeatsSent;
     private readonly Counter<long> _heartbeatsHeard;
     private volatile IReadOnlyList<(NamespacedName Service, HostAddress Address)> _announced = [];
@@ -42,6 +43,7 @@ internal sealed class SpeakerMetrics
         _frames = _meter.CreateCounter<long>("dynamiclb_layer2_frames_total", description: "ARP and NDP frames received, by what became of them");
         _conflicts = _meter.CreateCounter<long>("dynamiclb_layer2_conflicts_total", description: "Times that another machine was found to have an address of a Service");
         _updates = _meter.CreateCounter<long>("metallb_k8s_client_updates_total", description: "Services looked at");
+        _updateErrors = _meter.CreateCounter<long>("metallb_k8s_client_update_errors_total", description: "Writes of what Services are announced that failed");
         _heartbeatsSent = _meter.CreateCounter<long>("dynamiclb_speaker_heartbeats_sent_total", description: "Heartbeats sent to the other speakers on the segment");
         _heartbeatsHeard = _meter.CreateCounter<long>("dynamiclb_speaker_heartbeats_received_total", description: "Heartbeats received, by what became of them");
         _meter.CreateObservableGauge("metallb_speaker_announced", () => _announced.Select(item => Announced(item.Service, "layer2", item.Address.ToString()))
@@ -57,8 +59,18 @@ internal sealed class SpeakerMetrics
     /// <param name="kind">What came of it; null for one whose code fits no key.</param>
     public void HeartbeatHeard(HeardKind? kind) => _heartbeatsHeard.Add(1, kind is { } known ? HeardKinds[(int)known] : Refused);
 
-    /// <summary>Lets a gauge be asked. To be called while the parts are put together.</summary>
-    public void Gauge(string name, Func<int> value, string description) => _meter.CreateObservableGauge(name, value, description: description);
+    /// <summary>Lets be asked what the speaker sees of the others. To be called once, while the parts are put together.</summary>
+    /// <param name="members">Nodes whose speakers are alive.</param>
+    /// <param name="isCutOff">Whether the others cannot know of this one.</param>
+    /// <param name="interfaces">Interfaces that take part.</param>
+    /// <param name="heard">Other nodes that are heard and may announce.</param>
+    public void Observe(Func<int> members, Func<bool> isCutOff, Func<int> interfaces, Func<int> heard)
+    {
+        _meter.CreateObservableGauge("dynamiclb_speaker_members", members, description: "Nodes whose speakers are alive, as this one sees it");
+        _meter.CreateObservableGauge("dynamiclb_speaker_cut_off", () => isCutOff() ? 1 : 0, description: "1 while the other speakers cannot know of this one");
+        _meter.CreateObservableGauge("dynamiclb_speaker_interfaces", interfaces, description: "Interfaces on which ARP and NDP are answered");
+        _meter.CreateObservableGauge("dynamiclb_speaker_heartbeat_nodes", heard, description: "Other nodes that are heard on the segment and may announce");
+    }
 
     public void RequestReceived(string ip) => _requests.Add(1, new KeyValuePair<string, object?>("ip", ip));
 
@@ -71,6 +83,9 @@ internal sealed class SpeakerMetrics
     public void ConflictFound() => _conflicts.Add(1);
 
     public void Updated(int services) => _updates.Add(services);
+
+    /// <summary>The API server did not take what was to be written.</summary>
+    public void UpdateFailed() => _updateErrors.Add(1);
 
     /// <summary>Replaces what is announced by BGP.</summary>
     public void AnnouncedByBgp(IReadOnlyList<(NamespacedName Service, IPAddress Address)> announced) => _announcedByBgp = announced;

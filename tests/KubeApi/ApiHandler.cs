@@ -15,6 +15,8 @@ internal sealed class ApiHandler(ObjectStore store, FaultInjector faults, TokenO
         {
             if (faults.Status is not 0 and var status)
                 throw new ApiFault(status, status == 429 ? "TooManyRequests" : "InternalError", "told to fail");
+            if (faults.Judge(context.Request.Method, context.Request.Path) is { } code)
+                throw new ApiFault((int)code, code.ToString(), "told to refuse");
             if (token is not null && context.Request.Path != "/" && context.Request.Headers.Authorization != $"Bearer {token}")
                 throw new ApiFault(401, "Unauthorized", "Unauthorized");
             await RouteAsync(context);

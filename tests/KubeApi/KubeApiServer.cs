@@ -103,6 +103,9 @@ public sealed class FaultInjector
     /// <summary>Ends the misbehaviour.</summary>
     public void Heal() => _status = 0;
 
+    /// <summary>Looks at each request, by method and path, and may refuse it with a code. Called by several threads.</summary>
+    public Func<string, string, HttpStatusCode?> Judge { get; set; } = static (_, _) => null;
+
     /// <summary>Breaks all watches that are open, in the middle.</summary>
     public void DropWatches()
     {

@@ -93,7 +93,7 @@ public sealed class ServiceBgpStatusTests(ClientCluster cluster) : IClassFixture
             var peers = new BgpPeers(options, [], TimeProvider.System, Random.Shared, NullLogger<BgpPeers>.Instance);
             var events = new EventRecorder(cluster.Client, "speaker", node, TimeProvider.System, NullLogger<EventRecorder>.Instance);
             _reports = new BgpReports(options, events, metrics, factory, peers, NullLogger<BgpReports>.Instance);
-            var writer = new ServiceBgpStatusWriter(cluster.Client, space, options, _reports, TimeProvider.System, NullLogger<ServiceBgpStatusWriter>.Instance);
+            var writer = new ServiceBgpStatusWriter(cluster.Client, space, options, _reports, metrics, TimeProvider.System, NullLogger<ServiceBgpStatusWriter>.Instance);
             _running = writer.RunAsync(_stop.Token);
         }
 
