@@ -54,12 +54,14 @@ internal static class SpeakerExtensions
         // Who else is there
         services.AddSingleton(provider => new NodeMembership(
             provider.GetRequiredService<IKubernetesClient>(), options, space, provider.GetRequiredService<TimeProvider>(), Random.Shared,
-            provider.GetRequiredService<ILogger<NodeMembership>>(), () => provider.GetRequiredService<HeartbeatExchange>().IsOn));
+            provider.GetRequiredService<ILogger<NodeMembership>>(), () => provider.GetRequiredService<HeartbeatExchange>().IsOn,
+            () => OwnerReference.Of(provider.GetRequiredService<IInformer<Node>>().Get(new NamespacedName("", options.NodeName)))));
         services.AddSingleton(provider => new HeartbeatKeys(
             options.HeartbeatKeyFile ?? "", provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<HeartbeatKeys>>()));
         services.AddSingleton(provider => new HeartbeatExchange(
             options, provider.GetRequiredService<HeartbeatKeys>(), provider.GetRequiredService<ILinkMonitor>(),
-            static link => PacketLinkChannel.Open(link, HeartbeatFrame.Filter), provider.GetRequiredService<SpeakerMetrics>(),
+            static link => PacketLinkChannel.Open(link, HeartbeatFrame.Filter), () => provider.GetRequiredService<NodeMembership>().HasJoined,
+            provider.GetRequiredService<SpeakerMetrics>(),
             provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<HeartbeatExchange>>()));
         services.AddSingleton<IMembership, SegmentMembership>();
 

@@ -31,8 +31,8 @@ internal sealed class SpeakerWorker(
     public string? NotReady =>
         config.Current is null ? $"waiting for {config.WaitingFor}"
         : !services.HasSynced || !nodes.HasSynced || !slices.HasSynced || !membership.Leases.HasSynced ? "waiting for the API server"
-        : !membership.HasJoined ? "waiting for our Lease to come back from the API server"
         : !reconciler.HasDecided ? "looking at all Services for the first time"
+        : !membership.HasJoined ? "waiting for our Lease, and those that were there before it, to be renewed"
         : null;
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
@@ -86,7 +86,7 @@ internal sealed class SpeakerWorker(
         }
         using var decide = CancellationTokenSource.CreateLinkedTokenSource(silence);
         var deciding = reconciler.RunAsync(decide.Token);
-        var member = membership.RunAsync(stoppingToken);
+        var member = JoinAsync(stoppingToken);
         var announcingByBgp = bgp.Reconciler.RunAsync(stoppingToken);
         var first = await Task.WhenAny(deciding, member, announcingByBgp);
         if (first == deciding || (first == announcingByBgp && !stoppingToken.IsCancellationRequested))
@@ -101,5 +101,19 @@ internal sealed class SpeakerWorker(
             await Task.Delay(OverlapLook, time, CancellationToken.None);
         await decide.CancelAsync();
         await deciding;
+    }
+
+    /// <summary>Whoever is a member is elected, and the others let go: none may be before it knows what to announce.</summary>
+    private async Task JoinAsync(CancellationToken stoppingToken)
+    {
+        try
+        {
+            await reconciler.WaitForDecisionAsync(stoppingToken);
+        }
+        catch (OperationCanceledException)
+        {
+            return;
+        }
+        await membership.RunAsync(stoppingToken);
     }
 }

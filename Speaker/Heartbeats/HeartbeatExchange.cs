@@ -19,10 +19,14 @@ internal sealed partial class HeartbeatExchange : IAsyncDisposable
 {
     private static readonly TimeSpan PauseAfterFault = TimeSpan.FromMilliseconds(200);
 
+    // What does not open for want of a right will not the next moment either.
+    private static readonly TimeSpan OpenAgainAfter = TimeSpan.FromSeconds(1);
+
     private readonly SpeakerOptions _options;
     private readonly HeartbeatKeys _keys;
     private readonly ILinkMonitor _links;
     private readonly Func<LinkInfo, ILinkChannel> _open;
+    private readonly Func<bool> _mayAnnounce;
     private readonly SpeakerMetrics _metrics;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
@@ -32,11 +36,13 @@ internal sealed partial class HeartbeatExchange : IAsyncDisposable
     private readonly Lock _gate = new();
     private readonly HeartbeatTable _table;
     private readonly Dictionary<int, Segment> _segments = [];
+    private readonly HashSet<int> _unopened = [];
     private readonly Channel<bool> _wake = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
     private readonly CancellationTokenSource _stop = new();
     private volatile HeartbeatSight _sight = HeartbeatSight.Nothing;
     private volatile bool _mustLook = true;
     private volatile bool _mustAnswer;
+    private TimeSpan _openAgainAt = TimeSpan.MaxValue;
     private bool _hasCarrier;
     private bool _isJoining;
     private bool _wasOn;
@@ -45,17 +51,19 @@ internal sealed partial class HeartbeatExchange : IAsyncDisposable
     /// <param name="keys">The keys.</param>
     /// <param name="links">The interfaces; somebody else runs it.</param>
     /// <param name="open">Opens a socket for <see cref="HeartbeatFrame.Filter"/>.</param>
+    /// <param name="mayAnnounce">Whether we would announce what falls to us: until then nobody is told that we are ready, for they would let go of it. Thread-safe.</param>
     /// <param name="metrics">Where it is counted.</param>
     /// <param name="time">The clock.</param>
     /// <param name="logger">The log.</param>
     public HeartbeatExchange(
-        SpeakerOptions options, HeartbeatKeys keys, ILinkMonitor links, Func<LinkInfo, ILinkChannel> open, SpeakerMetrics metrics, TimeProvider time,
-        ILogger<HeartbeatExchange> logger)
+        SpeakerOptions options, HeartbeatKeys keys, ILinkMonitor links, Func<LinkInfo, ILinkChannel> open, Func<bool> mayAnnounce, SpeakerMetrics metrics,
+        TimeProvider time, ILogger<HeartbeatExchange> logger)
     {
         _options = options;
         _keys = keys;
         _links = links;
         _open = open;
+        _mayAnnounce = mayAnnounce;
         _metrics = metrics;
         _time = time;
         _logger = logger;
@@ -66,7 +74,7 @@ internal sealed partial class HeartbeatExchange : IAsyncDisposable
         Guard = new PauseGuard(time, options.HeartbeatInterval * (HeartbeatTable.LostAfter - 1));
     }
 
-    /// <summary><see cref="Sight"/> changed.</summary>
+    /// <summary><see cref="Sight"/> changed, or <see cref="IsOn"/>.</summary>
     public event Action? Changed;
 
     /// <summary>The others know of us again after they had to take us for dead.</summary>
@@ -77,6 +85,9 @@ internal sealed partial class HeartbeatExchange : IAsyncDisposable
 
     /// <summary>Whether heartbeats are exchanged: there is a key. Thread-safe.</summary>
     public bool IsOn => _keys.Current.Count > 0;
+
+    /// <summary>Whether somebody knows by our heartbeats that we are there, and has heard of it after whatever pause there was. Thread-safe.</summary>
+    public bool IsKnown => IsOn && _sight is { IsReady: true, IsHeard: true } && !Guard.IsPaused;
 
     /// <summary>Notices that we stood still for so long that others took over.</summary>
     public PauseGuard Guard { get; }
@@ -128,11 +139,14 @@ internal sealed partial class HeartbeatExchange : IAsyncDisposable
             {
                 _keys.Look();
                 if (IsOn != _wasOn)
-                    Rejoin("there is a key");
-                _wasOn = IsOn;
+                {
+                    // With a key that comes later nobody has to listen: the others know of us by our Lease.
+                    _wasOn = IsOn;
+                    Changed?.Invoke();
+                }
                 if (Guard.Tick())
                     Rejoin("this process stood still");
-                if (_mustLook)
+                if (_mustLook || Now >= _openAgainAt)
                     await FollowLinksAsync();
                 if ((_mustAnswer && (stopping.IsCancellationRequested || MayAnswer())) || Now >= next)
                 {
@@ -198,9 +212,10 @@ internal sealed partial class HeartbeatExchange : IAsyncDisposable
     private void Evaluate()
     {
         bool changed;
+        bool mayAnnounce = _mayAnnounce();
         lock (_gate)
         {
-            changed = _table.Evaluate(Now);
+            changed = _table.Evaluate(Now, mayAnnounce);
             _sight = _table.Sight;
         }
         bool rejoined = _isJoining && _sight.IsReady;
@@ -231,7 +246,7 @@ internal sealed partial class HeartbeatExchange : IAsyncDisposable
         {
             bool isReady;
             lock (_gate)
-                isReady = _table.IsReadyOn(index);
+                isReady = _table.IsReadyOn(index) && !Guard.IsPaused;
             int length = HeartbeatFrame.Write(_frame, segment.Link.Mac, beat with { IsReady = isReady }, _name, echoes.AsSpan(0, count), keys[0]);
             try
             {
@@ -247,7 +262,7 @@ internal sealed partial class HeartbeatExchange : IAsyncDisposable
 
     private async Task FollowLinksAsync()
     {
-        _mustLook = false;
+        (_mustLook, _openAgainAt) = (false, TimeSpan.MaxValue);
         var eligible = _links.Current.Where(state => Layer2Announcer.IsEligible(state, _options.ExcludedInterfaces)).ToDictionary(static state => state.Link.Index);
         foreach (var (index, segment) in _segments)
         {
@@ -256,13 +271,14 @@ internal sealed partial class HeartbeatExchange : IAsyncDisposable
             _segments.Remove(index);
             await segment.CloseAsync();
         }
+        _unopened.IntersectWith(eligible.Keys);
         foreach (var state in eligible.Values.Where(state => !_segments.ContainsKey(state.Link.Index)))
             await OpenAsync(state.Link);
         // Behind a cable that was plugged in again others may announce what we did.
         int[] usable = [.. _segments.Keys.Where(index => eligible[index].HasCarrier)];
-        bool hasCarrier = usable.Length > 0;
+        bool hasCarrier;
         lock (_gate)
-            _table.UseLinks(usable, Now);
+            hasCarrier = _table.UseLinks(_segments.Keys, usable, Now);
         if (hasCarrier && !_hasCarrier)
         {
             Guard.Pause();
@@ -281,13 +297,15 @@ internal sealed partial class HeartbeatExchange : IAsyncDisposable
             var segment = new Segment(channel);
             _segments[link.Index] = segment;
             segment.Receiving = Task.Run(() => ReceiveAsync(channel, _stop.Token));
+            _unopened.Remove(link.Index);
         }
         catch (SocketException e)
         {
             if (channel is not null)
                 await channel.DisposeAsync();
-            LogCannotOpen(_logger, link.Name, e.Message);
-            _mustLook = true;
+            if (_unopened.Add(link.Index))
+                LogCannotOpen(_logger, link.Name, e.Message);
+            _openAgainAt = Now + OpenAgainAfter;
         }
     }
 

@@ -36,10 +36,19 @@ internal sealed record HeartbeatSight(FrozenSet<string> Alive, FrozenSet<string>
     /// <summary>Our own links by which we have listened for long enough to announce.</summary>
     public FrozenSet<int> ReadyLinks { get; init; } = FrozenSet<int>.Empty;
 
-    /// <summary>Whether a node can serve whoever is behind one of these links of ours; for one that is not heard at all, somebody else has to know.</summary>
-    public bool CanServe(string node, string me, IReadOnlyCollection<int> links) =>
-        node == me ? links.Any(ReadyLinks.Contains)
-        : !Alive.Contains(node) || links.Count == 0 || links.Any(link => Reach.TryGetValue(link, out var nodes) && nodes.Contains(node));
+    /// <summary>Our own links by which somebody was ever heard, be they usable or not. The others tell nothing about anybody: heartbeats may not pass there, or nobody else is there.</summary>
+    public FrozenSet<int> HeardLinks { get; init; } = FrozenSet<int>.Empty;
+
+    /// <summary>
+    /// Whether a node can serve whoever is behind one of these links of ours; for one that is not heard at all, somebody else has to know. Where nobody was ever heard by any of the
+    /// links, whoever is alive can.
+    /// </summary>
+    public bool CanServe(string node, string me, IReadOnlyCollection<int> links)
+    {
+        bool tell = links.Any(HeardLinks.Contains);
+        return node == me ? links.Any(link => ReadyLinks.Contains(link) && (!tell || HeardLinks.Contains(link)))
+            : !Alive.Contains(node) || !tell || links.Any(link => Reach.TryGetValue(link, out var nodes) && nodes.Contains(node));
+    }
 }
 
 /// <summary>
@@ -57,22 +66,29 @@ internal sealed class HeartbeatTable
 
     private const int MaxPeers = 1024;
 
+    // Instances of nodes that have joined anew since.
+    private const int MostPast = 4096;
+
     // A node that has just fallen silent may still have had a frame on its way.
     private static readonly TimeSpan MuteAfter = TimeSpan.FromSeconds(3);
 
     // Everybody has spoken several times, even when one heartbeat was lost.
     private const int ShortestListening = 3;
 
-    private readonly string _me;
-    private readonly TimeSpan _interval;
-    private readonly Func<ulong> _draw;
     // Several interfaces of each node; whoever has the key could invent more.
     private const int MostMacs = 10_000;
 
+    private readonly string _me;
+    private readonly TimeSpan _interval;
+    private readonly Func<ulong> _draw;
     private readonly HashSet<MacAddress> _macs = [];
     private readonly Dictionary<ulong, Peer> _peers = [];
     private readonly Dictionary<string, Peer> _byNode = new(StringComparer.Ordinal);
     private readonly Dictionary<int, OwnLink> _links = [];
+    private readonly HashSet<int> _heardLinks = [];
+    private readonly HashSet<ulong> _past = [];
+    private readonly Queue<ulong> _pastInOrder = new();
+    private int _near;
     private TimeSpan _joinedAt;
     private ulong _sequence;
     private TimeSpan _sentAt = TimeSpan.MinValue;
@@ -99,7 +115,7 @@ internal sealed class HeartbeatTable
     public HeartbeatSight Sight { get; private set; } = HeartbeatSight.Nothing;
 
     /// <summary>Pause between our heartbeats: it grows with the nodes, so that the segment carries no more than some five hundred a second.</summary>
-    public TimeSpan Interval => TimeSpan.FromMilliseconds(Math.Clamp(2.0 * _byNode.Count, _interval.TotalMilliseconds, Math.Max(1000, _interval.TotalMilliseconds)));
+    public TimeSpan Interval => TimeSpan.FromMilliseconds(Math.Clamp(2.0 * _near, _interval.TotalMilliseconds, Math.Max(1000, _interval.TotalMilliseconds)));
 
     /// <summary>Begins anew: nobody knows us, and we are not ready before we have listened.</summary>
     public void Join(TimeSpan now)
@@ -108,19 +124,25 @@ internal sealed class HeartbeatTable
         IsReady = false;
         _joinedAt = now;
         _sequence = 0;
+        // What was recorded until now does not echo the new instance.
+        _past.Clear();
+        _pastInOrder.Clear();
         foreach (var peer in _peers.Values)
             peer.KnowsUs = false;
         foreach (var link in _links.Values)
             (link.Since, link.IsReady) = (now, false);
     }
 
-    /// <summary>Our links that can be used now: one that is new is listened to before it is ready, as we are ourselves.</summary>
-    public void UseLinks(IReadOnlyCollection<int> usable, TimeSpan now)
+    /// <summary>Our links, and those of them that can be used now: one that is new is listened to before it is ready, as we are ourselves.</summary>
+    /// <returns>Whether others can be reached: by a link by which somebody was ever heard, or, where there is none, by any.</returns>
+    public bool UseLinks(IReadOnlyCollection<int> present, IReadOnlyCollection<int> usable, TimeSpan now)
     {
+        _heardLinks.IntersectWith(present);
         foreach (int gone in _links.Keys.Where(link => !usable.Contains(link)).ToList())
             _links.Remove(gone);
         foreach (int link in usable)
             _links.TryAdd(link, new OwnLink { Since = now });
+        return usable.Any(link => _heardLinks.Count == 0 || _heardLinks.Contains(link));
     }
 
     /// <summary>Whether we may announce by a link: what our heartbeats say there.</summary>
@@ -154,6 +176,8 @@ internal sealed class HeartbeatTable
         var beat = view.Beat;
         if (!_peers.TryGetValue(beat.Instance, out var peer))
         {
+            if (_past.Contains(beat.Instance))
+                return HeardKind.Old;
             string node = view.Node;
             if (node == _me)
                 return HeardKind.Own;
@@ -164,9 +188,10 @@ internal sealed class HeartbeatTable
         }
         if (!peer.Links.TryGetValue(link, out var hearing))
             peer.Links[link] = hearing = new Hearing();
-        if (beat.Sequence <= hearing.Sequence)
+        // Each goes out by all links: what one of them has passed on is not played again by another.
+        if (beat.Sequence <= hearing.Sequence || beat.Sequence + 1 < peer.Sequence)
             return HeardKind.Old;
-        hearing.Sequence = beat.Sequence;
+        (hearing.Sequence, peer.Sequence) = (beat.Sequence, Math.Max(beat.Sequence, peer.Sequence));
         (hearing.ReceivedAt, hearing.IsReady) = (now, beat.IsReady);
         peer.ReceivedAt = now;
         if (view.Echoes(Instance))
@@ -174,6 +199,7 @@ internal sealed class HeartbeatTable
         if (!peer.KnowsUs)
             return HeardKind.Unacquainted;
         peer.HeardAt = now;
+        _heardLinks.Add(link);
         peer.Timeout = TimeSpan.FromMilliseconds(beat.IntervalMilliseconds) * LostAfter;
         peer.Mac = view.Source;
         if (_macs.Count < MostMacs)
@@ -182,7 +208,7 @@ internal sealed class HeartbeatTable
         if (!_byNode.TryGetValue(peer.Node, out var before) || before != peer)
         {
             if (before is not null)
-                _peers.Remove(before.Instance);
+                Forget(before);
             _byNode[peer.Node] = peer;
         }
         return HeardKind.Taken;
@@ -201,19 +227,23 @@ internal sealed class HeartbeatTable
     public bool Knows(MacAddress mac) => _macs.Contains(mac);
 
     /// <summary>Draws conclusions.</summary>
+    /// <param name="now">The time.</param>
+    /// <param name="mayAnnounce">Whether we would announce what falls to us.</param>
     /// <returns>Whether <see cref="Sight"/> changed.</returns>
-    public bool Evaluate(TimeSpan now)
+    public bool Evaluate(TimeSpan now, bool mayAnnounce)
     {
-        IsReady |= HasListened(now - _joinedAt, now, null);
+        IsReady |= mayAnnounce && HasListened(now - _joinedAt, now, null);
         foreach (var (index, link) in _links)
             link.IsReady |= IsReady && HasListened(now - link.Since, now, index);
         var alive = new List<string>();
         var silent = new List<string>();
         var reach = _links.Keys.ToDictionary(static link => link, static _ => new List<string>());
         bool isHeard = false;
+        _near = 0;
         foreach (var peer in _byNode.Values)
         {
             bool heard = now - peer.HeardAt < peer.Timeout;
+            _near += heard ? 1 : 0;
             isHeard |= heard && peer.KnowsUs && now - peer.KnewUsAt < peer.Timeout * 4;
             if (heard && !peer.IsLeaving)
             {
@@ -228,13 +258,13 @@ internal sealed class HeartbeatTable
                 }
                 (isReady ? alive : silent).Add(peer.Node);
             }
-            else if (!peer.IsMute || peer.IsLeaving)
+            else if (!peer.IsMute)
             {
                 silent.Add(peer.Node);
             }
         }
         var before = Sight;
-        if (IsReady == before.IsReady && isHeard == before.IsHeard && Same(alive, before.Alive) && Same(silent, before.Silent)
+        if (IsReady == before.IsReady && isHeard == before.IsHeard && _heardLinks.SetEquals(before.HeardLinks) && Same(alive, before.Alive) && Same(silent, before.Silent)
             && reach.Count == before.Reach.Count && reach.All(link => before.Reach.TryGetValue(link.Key, out var nodes) && Same(link.Value, nodes))
             && _links.Values.Count(static link => link.IsReady) == before.ReadyLinks.Count && _links.All(link => link.Value.IsReady == before.ReadyLinks.Contains(link.Key)))
         {
@@ -243,6 +273,7 @@ internal sealed class HeartbeatTable
         Sight = new HeartbeatSight(alive.ToFrozenSet(StringComparer.Ordinal), silent.ToFrozenSet(StringComparer.Ordinal), IsReady, isHeard)
         {
             Reach = reach.ToFrozenDictionary(static link => link.Key, static link => link.Value.ToFrozenSet(StringComparer.Ordinal)),
+            HeardLinks = _heardLinks.ToFrozenSet(),
             ReadyLinks = _links.Where(static link => link.Value.IsReady).Select(static link => link.Key).ToFrozenSet(),
         };
         return true;
@@ -275,11 +306,21 @@ internal sealed class HeartbeatTable
         var gone = _peers.Values.Where(peer => now - peer.ReceivedAt > TimeSpan.FromMinutes(1)).ToList();
         foreach (var peer in gone)
         {
-            _peers.Remove(peer.Instance);
+            Forget(peer);
             if (_byNode.TryGetValue(peer.Node, out var known) && known == peer)
                 _byNode.Remove(peer.Node);
         }
         return gone.Count > 0;
+    }
+
+    /// <summary>Its frames, recorded and played again, are still known for what they are.</summary>
+    private void Forget(Peer peer)
+    {
+        _peers.Remove(peer.Instance);
+        if (_past.Count == MostPast)
+            _past.Remove(_pastInOrder.Dequeue());
+        if (_past.Add(peer.Instance))
+            _pastInOrder.Enqueue(peer.Instance);
     }
 
     private sealed class Peer(string node, ulong instance)
@@ -290,6 +331,9 @@ internal sealed class HeartbeatTable
 
         /// <summary>What came by each of our links.</summary>
         public Dictionary<int, Hearing> Links { get; } = [];
+
+        /// <summary>The newest by any link.</summary>
+        public ulong Sequence { get; set; }
 
         public TimeSpan ReceivedAt { get; set; }
 

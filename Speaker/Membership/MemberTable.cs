@@ -8,7 +8,8 @@ namespace DynamicLb.Speaker.Membership;
 /// <remarks>
 /// A node is taken for dead when its Lease was not seen to change for its term, and only as long as we can hear: our own renewals have to come back to us on the same
 /// watch. Otherwise the silence is ours (a watch that hangs, an API server that is away, a pause of our process), and nothing is concluded from it. After such a time everybody
-/// has a full term to be heard again.
+/// who was alive before it has a full term to be heard again. Leases that were there when we came may be those of the dead, for which others announce already: until each has
+/// changed, or its term has passed, we write ours without a holder, and only listen.
 /// </remarks>
 /// <param name="me">Our own node.</param>
 /// <param name="duration">How long our own Lease holds after a renewal.</param>
@@ -24,8 +25,11 @@ internal sealed class MemberTable(string me, TimeSpan duration)
     /// <summary>Nodes whose speakers are alive; ours among them from the moment on that others can know of it.</summary>
     public IReadOnlySet<string> Members { get; private set; } = new HashSet<string>();
 
-    /// <summary>Whether a renewal of ours has ever come back.</summary>
-    public bool HasJoined => _heard is not null;
+    /// <summary>Whether a renewal of ours by which the others know of us has ever come back.</summary>
+    public bool HasJoined { get; private set; }
+
+    /// <summary>Whether we know of every Lease that was there when we came whether somebody stands behind it: ours may have a holder.</summary>
+    public bool MayJoin { get; private set; }
 
     /// <summary>We write our Lease with this time stamp; to be told before it is sent.</summary>
     public void Writing(string renewTime)
@@ -39,28 +43,31 @@ internal sealed class MemberTable(string me, TimeSpan duration)
     public void ForgetWrites() => _written.Clear();
 
     /// <summary>Whether the others have had to take us for dead: nothing of ours came back for a whole term.</summary>
-    public bool IsCutOff(TimeSpan now) => _heard is not { } heard || now - heard >= duration;
+    public bool IsCutOff(TimeSpan now) => !HasJoined || now - _heard >= duration;
 
-    /// <summary>A speaker's Lease was seen (null: it is gone). Whether it is a renewal of our own that came back.</summary>
+    /// <summary>A speaker's Lease was seen (null: it is gone). Whether it is a renewal of our own that came back, by which the others know of us.</summary>
     public bool Observe(string node, Lease? lease, TimeSpan now)
     {
         bool released = lease is null || string.IsNullOrEmpty(lease.Spec.HolderIdentity);
         if (node == me)
         {
-            if (released || lease!.Spec.RenewTime is not { } stamp || !_written.Contains(stamp))
+            if (lease?.Spec.RenewTime is not { } stamp || !_written.Contains(stamp))
                 return false;
             if (!CanHear(now))
             {
-                foreach (string other in _observed.Keys.ToArray())
+                foreach (string other in _observed.Keys.Where(other => _heard is null || Members.Contains(other)).ToArray())
                     _observed[other] = _observed[other] with { At = now };
             }
             _heard = now;
-            return true;
+            HasJoined |= !released;
+            return !released;
         }
         if (released)
             _observed.Remove(node);
-        else if (!_observed.TryGetValue(node, out var known) || known.Renewed != lease!.Spec.RenewTime)
-            _observed[node] = new Observation(lease!.Spec.RenewTime, now, Term(lease));
+        else if (!_observed.TryGetValue(node, out var known))
+            _observed[node] = new Observation(lease!.Spec.RenewTime, now, Term(lease), IsOfBefore: _heard is null);
+        else if (known.Renewed != lease!.Spec.RenewTime)
+            _observed[node] = new Observation(lease.Spec.RenewTime, now, Term(lease), IsOfBefore: false);
         return false;
     }
 
@@ -69,9 +76,10 @@ internal sealed class MemberTable(string me, TimeSpan duration)
     {
         bool hears = CanHear(now);
         var members = _observed
-            .Where(entry => now - entry.Value.At < entry.Value.Term || (!hears && Members.Contains(entry.Key)) || !HasJoined)
+            .Where(entry => now - entry.Value.At < entry.Value.Term || (!hears && Members.Contains(entry.Key)) || _heard is null)
             .Select(static entry => entry.Key)
             .ToHashSet();
+        MayJoin |= hears && !members.Any(node => _observed[node].IsOfBefore);
         if (HasJoined)
             members.Add(me);
         if (members.SetEquals(Members))
@@ -87,5 +95,9 @@ internal sealed class MemberTable(string me, TimeSpan duration)
     private TimeSpan Term(Lease lease) =>
         lease.Spec.LeaseDurationSeconds is int seconds and > 0 && TimeSpan.FromSeconds(seconds) is var term && term <= LongestTerm ? term : duration;
 
-    private readonly record struct Observation(string? Renewed, TimeSpan At, TimeSpan Term);
+    /// <param name="Renewed">The time stamp, which says nothing but that it is another one.</param>
+    /// <param name="At">When it was seen to change, or when we began to hear.</param>
+    /// <param name="Term">How long it holds from then on.</param>
+    /// <param name="IsOfBefore">It was there when we came, and has not changed since.</param>
+    private readonly record struct Observation(string? Renewed, TimeSpan At, TimeSpan Term, bool IsOfBefore);
 }

@@ -1,4 +1,5 @@
 using System.Net;
+using System.Threading.Channels;
 using DynamicLb.Kubernetes;
 using DynamicLb.Kubernetes.Client;
 using DynamicLb.Kubernetes.Informers;
@@ -58,19 +59,30 @@ internal sealed partial class NodeMembership
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
     private readonly Func<bool> _beats;
+    private readonly Func<OwnerReference?> _owner;
     private readonly long _start;
     private readonly Lock _lock = new();
     private readonly MemberTable _table;
+    private readonly Channel<bool> _renew = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
     private volatile IReadOnlySet<string> _members;
     private volatile bool _isCutOff = true;
     private volatile bool _isLeaving;
     private bool _mustRejoin;
 
+    /// <param name="client">The API.</param>
+    /// <param name="options">The settings.</param>
+    /// <param name="namespace">Where the Leases are.</param>
+    /// <param name="time">The clock.</param>
+    /// <param name="random">Jitter.</param>
+    /// <param name="logger">The log.</param>
+    /// <param name="beats">Whether we send heartbeats.</param>
+    /// <param name="owner">Our Node, with which our Lease ends; null when it is not known.</param>
     public NodeMembership(
         IKubernetesClient client, SpeakerOptions options, string @namespace, TimeProvider time, Random random, ILogger<NodeMembership> logger,
-        Func<bool>? beats = null)
+        Func<bool>? beats = null, Func<OwnerReference?>? owner = null)
     {
         _beats = beats ?? (static () => false);
+        _owner = owner ?? (static () => null);
         _client = client;
         _namespace = @namespace;
         _me = options.NodeName;
@@ -86,10 +98,10 @@ internal sealed partial class NodeMembership
         Leases.Subscribe(Observe);
     }
 
-    /// <summary><see cref="Members"/> changed.</summary>
+    /// <summary><see cref="Members"/> changed, or what <see cref="IsBeating"/> tells.</summary>
     public event Action? Changed;
 
-    /// <summary>Our renewals come back again, after a time in which they did not.</summary>
+    /// <summary>The others know of us again: our renewals come back after a time in which they did not, or <see cref="KnownOtherwise"/> was told after a pause.</summary>
     public event Action? Rejoined;
 
     /// <summary>The speakers' Leases.</summary>
@@ -115,16 +127,16 @@ internal sealed partial class NodeMembership
     /// <summary>Renews until cancelled, then gives the Lease up, so that others take over at once.</summary>
     public async Task RunAsync(CancellationToken cancellationToken)
     {
-        using var timer = new PeriodicTimer(_duration / 3, _time);
         // How long the API server took to answer until now is no pause of ours.
         Guard.Tick();
         Guard.Resume();
         using var look = _time.CreateTimer(_ => Look(), null, LookEvery, LookEvery);
+        using var renew = _time.CreateTimer(_ => Renew(), null, _duration / 3, _duration / 3);
         do
         {
-            await TryWriteAsync(_me, cancellationToken);
+            await TryWriteAsync(Holder(), cancellationToken);
         }
-        while (await NextAsync(timer, cancellationToken));
+        while (await NextAsync(cancellationToken));
 
         _isLeaving = true;
         using var brief = new CancellationTokenSource(TimeSpan.FromSeconds(1), _time);
@@ -132,11 +144,36 @@ internal sealed partial class NodeMembership
         LogReleased(_logger);
     }
 
-    private static async ValueTask<bool> NextAsync(PeriodicTimer timer, CancellationToken cancellationToken)
+    /// <summary>
+    /// The others know of us by something else than our Lease, and heard of it after whatever pause there was: it is over. May be told at any time. Thread-safe.
+    /// </summary>
+    public void KnownOtherwise()
+    {
+        bool ended;
+        lock (_lock)
+        {
+            NoticePause_NeedsLock();
+            ended = Guard.Resume();
+        }
+        if (!ended)
+            return;
+        LogRejoined(_logger);
+        Rejoined?.Invoke();
+    }
+
+    private void Renew() => _renew.Writer.TryWrite(true);
+
+    private string Holder()
+    {
+        lock (_lock)
+            return _table.MayJoin ? _me : "";
+    }
+
+    private async ValueTask<bool> NextAsync(CancellationToken cancellationToken)
     {
         try
         {
-            return await timer.WaitForNextTickAsync(cancellationToken);
+            return await _renew.Reader.ReadAsync(cancellationToken);
         }
         catch (OperationCanceledException)
         {
@@ -149,7 +186,7 @@ internal sealed partial class NodeMembership
     {
         var lease = new Lease
         {
-            Metadata = new ObjectMeta { Name = Prefix + _me, Namespace = _namespace, Annotations = Says() },
+            Metadata = new ObjectMeta { Name = Prefix + _me, Namespace = _namespace, Annotations = Says(), OwnerReferences = _owner() is { } node ? [node] : null },
             Spec = new LeaseSpec
             {
                 HolderIdentity = holder,
@@ -169,7 +206,7 @@ internal sealed partial class NodeMembership
             {
                 await _client.PatchAsync(ResourceTypes.Leases, _namespace, Prefix + _me, PatchType.Merge, patch, null, either.Token);
             }
-            catch (KubernetesApiException e) when (e.StatusCode == HttpStatusCode.NotFound && holder.Length > 0)
+            catch (KubernetesApiException e) when (e.StatusCode == HttpStatusCode.NotFound && !_isLeaving)
             {
                 await _client.CreateAsync(ResourceTypes.Leases, lease, either.Token);
             }
@@ -182,7 +219,9 @@ internal sealed partial class NodeMembership
     }
 
     /// <summary>Whether a node's Lease says that it sends heartbeats. Thread-safe.</summary>
-    public bool IsBeating(string node) => Leases.Get(new NamespacedName(_namespace, Prefix + node))?.Metadata.Annotation(BeatsAnnotation) == "true";
+    public bool IsBeating(string node) => SaysThatItBeats(Leases.Get(new NamespacedName(_namespace, Prefix + node)));
+
+    private static bool SaysThatItBeats(Lease? lease) => lease?.Metadata.Annotation(BeatsAnnotation) == "true";
 
     private Dictionary<string, string> Says() => new(StringComparer.Ordinal) { [BeatsAnnotation] = _beats() ? "true" : "false" };
 
@@ -191,17 +230,21 @@ internal sealed partial class NodeMembership
         string name = (lease ?? old)!.Metadata.Name ?? "";
         if (!name.StartsWith(Prefix, StringComparison.Ordinal))
             return;
+        string about = name[Prefix.Length..];
         bool rejoined = false;
         lock (_lock)
         {
-            if (_table.Observe(name[Prefix.Length..], lease, Now) && _mustRejoin)
+            if (_table.Observe(about, lease, Now) && _mustRejoin)
             {
                 rejoined = true;
                 _mustRejoin = false;
                 Guard.Resume();
             }
         }
-        Evaluate();
+        // Whoever deleted it made the others take us for dead.
+        if (lease is null && about == _me)
+            Renew();
+        Evaluate(SaysThatItBeats(old) != SaysThatItBeats(lease));
         if (rejoined)
         {
             LogRejoined(_logger);
@@ -213,23 +256,26 @@ internal sealed partial class NodeMembership
     {
         bool paused;
         lock (_lock)
-        {
-            // Under the lock: a renewal of before the pause that comes back now does not end it.
-            paused = Guard.Tick();
-            if (paused)
-            {
-                _table.ForgetWrites();
-                _mustRejoin = true;
-            }
-        }
+            paused = NoticePause_NeedsLock();
         if (paused)
             LogPaused(_logger);
-        Evaluate();
+        Evaluate(false);
     }
 
-    private void Evaluate()
+    // Under the lock: a renewal of before the pause that comes back now does not end it.
+    private bool NoticePause_NeedsLock()
+    {
+        if (!Guard.Tick())
+            return false;
+        _table.ForgetWrites();
+        return _mustRejoin = true;
+    }
+
+    /// <param name="saysElse">Whether a Lease says something else than before about heartbeats.</param>
+    private void Evaluate(bool saysElse)
     {
         bool changed;
+        bool mayJoin;
         lock (_lock)
         {
             bool cutOff = _table.IsCutOff(Now);
@@ -239,13 +285,17 @@ internal sealed partial class NodeMembership
                 LogCutOff(_logger);
             }
             _isCutOff = cutOff;
+            mayJoin = _table.MayJoin;
             changed = _table.Evaluate(Now);
+            mayJoin = !mayJoin && _table.MayJoin;
             _members = _table.Members;
         }
-        if (!changed)
-            return;
-        LogMembers(_logger, string.Join(", ", _members.Order()));
-        Changed?.Invoke();
+        if (mayJoin)
+            Renew();
+        if (changed)
+            LogMembers(_logger, string.Join(", ", _members.Order()));
+        if (changed || saysElse)
+            Changed?.Invoke();
     }
 
     [LoggerMessage(1, LogLevel.Information, "Speakers alive: {Members}")]

@@ -21,10 +21,10 @@ internal sealed class PauseGuard(TimeProvider time, TimeSpan limit)
     /// <summary>Whether we stood still, and have not been heard since.</summary>
     public bool IsPaused => _paused || time.GetElapsedTime(Volatile.Read(ref _tick)) >= limit || Beside()?.IsPaused == true;
 
-    /// <summary>To be called several times within the limit. Whether a pause was just noticed.</summary>
+    /// <summary>To be called several times within the limit. Whether a pause was just noticed, be it within another: what came before it counts no more.</summary>
     public bool Tick()
     {
-        bool noticed = !_paused && time.GetElapsedTime(Volatile.Read(ref _tick)) >= limit;
+        bool noticed = time.GetElapsedTime(Volatile.Read(ref _tick)) >= limit;
         if (noticed)
         {
             _paused = true;
@@ -41,6 +41,11 @@ internal sealed class PauseGuard(TimeProvider time, TimeSpan limit)
         Interlocked.Increment(ref _pauses);
     }
 
-    /// <summary>The others know again that we are here.</summary>
-    public void Resume() => _paused = false;
+    /// <summary>The others know again that we are here. Whether that ended something; one caller at a time.</summary>
+    public bool Resume()
+    {
+        bool was = _paused;
+        _paused = false;
+        return was;
+    }
 }

@@ -42,7 +42,12 @@ internal sealed class SegmentMembership : IMembership
         };
         leases.Changed += () => Combine(false);
         leases.Rejoined += () => Rejoined?.Invoke();
-        heartbeats.Changed += () => Combine(true);
+        heartbeats.Changed += () =>
+        {
+            if (heartbeats.IsKnown)
+                leases.KnownOtherwise();
+            Combine(true);
+        };
         heartbeats.Rejoined += () => Rejoined?.Invoke();
     }
 
@@ -56,7 +61,7 @@ internal sealed class SegmentMembership : IMembership
     public IReadOnlySet<string> Members => _members;
 
     /// <inheritdoc/>
-    public bool MustYield => _leases.IsLeaving || _guard.IsPaused || (_leases.IsCutOff && !_heartbeats.Sight.IsHeard);
+    public bool MustYield => _leases.IsLeaving || _guard.IsPaused || (_leases.IsCutOff && !IsHeardByAll(_heartbeats.Sight));
 
     /// <inheritdoc/>
     public void SeenOtherwise(MacAddress mac) => _heartbeats.SeenOtherwise(mac);
@@ -75,6 +80,9 @@ internal sealed class SegmentMembership : IMembership
         var (sight, links) = (_heartbeats.Sight, _segments.Of(address, interfaces));
         return node => sight.CanServe(node, _me, links);
     }
+
+    /// <summary>Whether all who may be elected know of us without our Lease.</summary>
+    private bool IsHeardByAll(HeartbeatSight sight) => sight.IsHeard && _members.All(node => node == _me || sight.Alive.Contains(node));
 
     /// <summary>The members, from what both tell.</summary>
     /// <param name="me">Our own node.</param>

@@ -42,6 +42,7 @@ internal sealed partial class ServiceReconciler
     private List<(HostAddress Address, MacAddress? Other)> _probed = [];
     private volatile FrozenDictionary<HostAddress, MacAddress> _told = FrozenDictionary<HostAddress, MacAddress>.Empty;
     private volatile FrozenDictionary<HostAddress, MacAddress> _yielded = FrozenDictionary<HostAddress, MacAddress>.Empty;
+    private readonly TaskCompletionSource _decided = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private bool _rejoined;
     private long _changes;
     private volatile LoadBalancerConfig? _config;
@@ -81,7 +82,10 @@ internal sealed partial class ServiceReconciler
     }
 
     /// <summary>Whether all Services have been looked at once.</summary>
-    public bool HasDecided { get; private set; }
+    public bool HasDecided => _decided.Task.IsCompletedSuccessfully;
+
+    /// <summary>Completes when all Services have been looked at once, by a configuration. Thread-safe.</summary>
+    public Task WaitForDecisionAsync(CancellationToken cancellationToken) => _decided.Task.WaitAsync(cancellationToken);
 
     /// <summary>How many decisions have changed so far. Thread-safe.</summary>
     public long Changes => Interlocked.Read(ref _changes);
@@ -103,7 +107,8 @@ internal sealed partial class ServiceReconciler
             {
                 bool isConfigured = _config is not null;
                 Work();
-                HasDecided |= isConfigured;
+                if (isConfigured)
+                    _decided.TrySetResult();
                 await _dirty.SleepAsync(_decisions.Values.Select(static decision => decision.ValidUntil), cancellationToken);
             }
         }

@@ -54,6 +54,7 @@ internal static class Trimmer
         Metadata = new ObjectMeta
         {
             Name = node.Metadata.Name,
+            Uid = node.Metadata.Uid,
             ResourceVersion = node.Metadata.ResourceVersion,
             Labels = SmallDictionary.Of(node.Metadata.Labels, static _ => true),
         },

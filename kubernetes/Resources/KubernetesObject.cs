@@ -64,7 +64,7 @@ public sealed record ObjectMeta
 /// <summary>An object whose end is another's end (Kubernetes API, meta/v1 OwnerReference).</summary>
 /// <param name="ApiVersion">Group and version.</param>
 /// <param name="Kind">Kind.</param>
-/// <param name="Name">Name, in the same namespace.</param>
+/// <param name="Name">Name, in the same namespace or in none.</param>
 /// <param name="Uid">Unique identifier.</param>
 public sealed record OwnerReference(string ApiVersion, string Kind, string Name, string Uid)
 {
@@ -73,6 +73,9 @@ public sealed record OwnerReference(string ApiVersion, string Kind, string Name,
     public static OwnerReference? OwnPod(Func<string, string?> environment) =>
         (environment("METALLB_POD_NAME") ?? environment("POD_NAME")) is { Length: > 0 } name && environment("POD_UID") is { Length: > 0 } uid
             ? new OwnerReference("v1", "Pod", name, uid) : null;
+
+    /// <summary>A Node; null for none, or one whose identifier is not known.</summary>
+    public static OwnerReference? Of(Node? node) => node?.Metadata is { Name: { Length: > 0 } name, Uid: { Length: > 0 } uid } ? new OwnerReference("v1", "Node", name, uid) : null;
 }
 
 /// <summary>A list as the server sends it (one page).</summary>

@@ -128,7 +128,7 @@ internal sealed class HeartbeatWorld
                 _cut.Remove(segment);
             else
                 _cut.Add(segment);
-            _table?.UseLinks([.. _world.Segments.Where(IsPlugged)], Clock);
+            _table?.UseLinks(_world.Segments, [.. _world.Segments.Where(IsPlugged)], Clock);
             _world.Changed();
         }
 
@@ -138,7 +138,7 @@ internal sealed class HeartbeatWorld
         public void Start()
         {
             _table = new HeartbeatTable(Name, Interval, _world.Draw, Clock);
-            _table.UseLinks([.. _world.Segments.Where(IsPlugged)], Clock);
+            _table.UseLinks(_world.Segments, [.. _world.Segments.Where(IsPlugged)], Clock);
             int life = ++_life;
             Tick(life);
         }
@@ -212,7 +212,7 @@ internal sealed class HeartbeatWorld
         private void Evaluate()
         {
             int ready = Sight.ReadyLinks.Count;
-            if (!_table!.Evaluate(Clock))
+            if (!_table!.Evaluate(Clock, true))
                 return;
             if (Sight.ReadyLinks.Count > ready)
                 Beat();

@@ -145,6 +145,61 @@ public sealed class MemberTableTests
         Assert.True(_table.Observe("me", Held("after"), At(20.1)));
     }
 
+    [Fact]
+    public void A_lease_that_was_there_before_us_counts_for_nothing_until_it_changes_and_we_wait_for_its_term()
+    {
+        See("alive", 0);
+        See("dead", 0);
+        See("gone", 0);
+        Echo(0.1, "");
+        Members(0.1);
+        Assert.False(_table.HasJoined);
+        Assert.False(_table.MayJoin);
+        See("alive", 1);
+        _table.Observe("gone", null, At(1));
+        // Who starts with us or later is alive beyond doubt.
+        See("new", 2.5);
+        for (double now = 1; now < 3; now += 0.5)
+        {
+            Echo(now, "");
+            Members(now);
+            Assert.False(_table.MayJoin);
+        }
+        See("alive", 3);
+        Echo(3.1, "");
+        Assert.Equal(["alive", "new"], Members(3.2));
+        Assert.True(_table.MayJoin);
+        Assert.True(_table.IsCutOff(At(3.2)));
+
+        Echo(3.3);
+        Assert.Equal(["alive", "me", "new"], Members(3.3));
+        Assert.False(_table.IsCutOff(At(3.3)));
+    }
+
+    [Fact]
+    public void Nobody_waits_for_the_term_of_leases_that_are_renewed()
+    {
+        See("a", 0);
+        Echo(0.1, "");
+        Members(0.2);
+        Assert.False(_table.MayJoin);
+        See("a", 0.9);
+        Members(0.9);
+        Assert.True(_table.MayJoin);
+    }
+
+    [Fact]
+    public void The_dead_do_not_come_to_life_again_with_a_watch_that_hung()
+    {
+        Live(0, 1, "me", "a", "dead");
+        Live(1, 5, "me", "a");
+        Assert.Equal(["a", "me"], Members(5));
+        // The watch hangs.
+        Assert.Equal(["a", "me"], Members(60));
+        Echo(60);
+        Assert.Equal(["a", "me"], Members(60));
+    }
+
     private static TimeSpan At(double seconds) => TimeSpan.FromSeconds(seconds);
 
     private static Lease Held(string stamp) => new() { Spec = new LeaseSpec { HolderIdentity = "somebody", RenewTime = stamp } };
@@ -166,11 +221,11 @@ public sealed class MemberTableTests
 
     private void See(string node, double now) => _table.Observe(node, Held($"s{++_stamp}"), At(now));
 
-    private void Echo(double now)
+    private void Echo(double now, string holder = "me")
     {
         string stamp = $"s{++_stamp}";
         _table.Writing(stamp);
-        _table.Observe("me", Held(stamp), At(now));
+        _table.Observe("me", new Lease { Spec = new LeaseSpec { HolderIdentity = holder, RenewTime = stamp } }, At(now));
     }
 
     private IEnumerable<string> Members(double now)

@@ -35,6 +35,18 @@ public sealed class PauseGuardTests
     }
 
     [Fact]
+    public void A_pause_within_a_pause_is_noticed_too()
+    {
+        _time.Advance(TimeSpan.FromSeconds(3));
+        Assert.True(_guard.Tick());
+        _time.Advance(TimeSpan.FromSeconds(4));
+        Assert.True(_guard.Tick());
+        Assert.Equal(2, _guard.Pauses);
+        Assert.True(_guard.Resume());
+        Assert.False(_guard.Resume());
+    }
+
+    [Fact]
     public void A_wall_clock_that_jumps_is_no_pause()
     {
         _time.JumpWallClock(TimeSpan.FromHours(5));

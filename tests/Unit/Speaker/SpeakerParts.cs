@@ -255,6 +255,9 @@ internal sealed class FakeChannel(LinkInfo link) : ILinkChannel
 
     public async Task<byte[]> NextAsync() => await _out.Reader.ReadAsync(TestContext.Current.CancellationToken).AsTask().WaitAsync(TimeSpan.FromMinutes(1));
 
+    /// <summary>A frame that was sent; null for none.</summary>
+    public byte[]? Take() => _out.Reader.TryRead(out var frame) ? frame : null;
+
     public ValueTask SendAsync(ReadOnlyMemory<byte> frame, CancellationToken cancellationToken)
     {
         _out.Writer.TryWrite(frame.ToArray());
