@@ -151,6 +151,14 @@ public sealed class LeasedMacTests
         await Wait.UntilAsync(() => Task.FromResult(host.Namespace.Inside(() => next.Fault is null)), TimeSpan.FromSeconds(60), "the table to be free", Cancelled);
         next.Apply([mgmt0], some);
         Assert.Contains("10.9.9.9 : 02:4c:42:00:00:01", await ListAsync(), StringComparison.Ordinal);
+
+        // An interface gets another name.
+        await host.Namespace.IpAsync("link set mgmt0 down", Cancelled);
+        await host.Namespace.IpAsync("link set mgmt0 name lan0", Cancelled);
+        next.Apply([mgmt0 with { Name = "lan0" }], some);
+        table = await ListAsync();
+        Assert.Contains("device \"lan0\"", table, StringComparison.Ordinal);
+        Assert.DoesNotContain("mgmt0", table, StringComparison.Ordinal);
     }
 
     [Fact]
