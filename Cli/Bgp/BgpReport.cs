@@ -15,7 +15,7 @@ internal static class BgpReport
         text.Append(CultureInfo.InvariantCulture, $"{explanation.Node}: {(explanation.Peers.Count == 0 ? "no peers" : $"{explanation.Peers.Count(IsUp)} of {explanation.Peers.Count} sessions established")}\n");
         foreach (var peer in explanation.Peers)
             Write(text, peer, routes);
-        return text.ToString().TrimEnd();
+        return PlainText.Lines(text.ToString()).TrimEnd();
     }
 
     /// <summary>State and last error of a session.</summary>
@@ -30,7 +30,7 @@ internal static class BgpReport
             text.Append(CultureInfo.InvariantCulture, $" since {since.UtcDateTime:yyyy-MM-dd HH:mm:ss'Z'} from {peer.Local}");
         text.Append('\n');
         if (peer.LastError.Length > 0)
-            text.Append(CultureInfo.InvariantCulture, $"      last error: {peer.LastError}\n");
+            text.Append(CultureInfo.InvariantCulture, $"      last error: {PlainText.Of(peer.LastError)}\n");
     }
 
     private static void Write(StringBuilder text, ExplainedPeer peer, bool routes)

@@ -37,25 +37,33 @@ internal static class ExplainCommand
         {
             try
             {
-                using var answer = await http.GetAsync(new Uri(speaker, $"/v1/explain/{Uri.EscapeDataString(service.Namespace)}/{Uri.EscapeDataString(service.Name)}"), cancellationToken);
-                if (answer.StatusCode == HttpStatusCode.NotFound)
+                using var response = await http.GetAsync(new Uri(speaker, $"/v1/explain/{Uri.EscapeDataString(service.Namespace)}/{Uri.EscapeDataString(service.Name)}"), cancellationToken);
+                if (response.StatusCode == HttpStatusCode.NotFound)
                 {
                     await error.WriteLineAsync($"{speaker} knows no Service {service.Namespace}/{service.Name}");
-                    return ExitCode.Unusable;
+                    continue;
                 }
-                answer.EnsureSuccessStatusCode();
-                await using var body = await answer.Content.ReadAsStreamAsync(cancellationToken);
+                if (response.StatusCode == HttpStatusCode.ServiceUnavailable)
+                {
+                    await error.WriteLineAsync($"{speaker} cannot explain yet: {PlainText.Of(await response.Content.ReadAsStringAsync(cancellationToken))}");
+                    continue;
+                }
+                response.EnsureSuccessStatusCode();
+                await using var body = await response.Content.ReadAsStreamAsync(cancellationToken);
                 explanations.Add((await JsonSerializer.DeserializeAsync(body, ExplanationJsonContext.Default.ServiceExplanation, cancellationToken))!);
             }
             catch (Exception e) when (e is HttpRequestException or JsonException or TaskCanceledException && !cancellationToken.IsCancellationRequested)
             {
                 await error.WriteLineAsync($"{speaker} does not explain: {e.Message}");
-                return ExitCode.Unusable;
             }
         }
-        foreach (var explanation in explanations)
-            await output.WriteLineAsync(json ? JsonSerializer.Serialize(explanation, ExplanationJsonContext.Default.ServiceExplanation) : ExplainReport.Write(explanation));
-        return explanations.Exists(static explanation => explanation.IsAnnounced) ? ExitCode.Success : ExitCode.Faults;
+        var answers = !json ? explanations.Select(ExplainReport.Write)
+            : speakers.Length > 1 ? [JsonSerializer.Serialize(explanations, ExplanationJsonContext.Default.IReadOnlyListServiceExplanation)]
+            : explanations.Select(static explanation => JsonSerializer.Serialize(explanation, ExplanationJsonContext.Default.ServiceExplanation));
+        foreach (string answer in answers)
+            await output.WriteLineAsync(answer);
+        return explanations.Count < speakers.Length ? ExitCode.Unusable
+            : explanations.Exists(static explanation => explanation.IsAnnounced) ? ExitCode.Success : ExitCode.Faults;
     }
 
     private static (string Namespace, string Name)? Split(string text)

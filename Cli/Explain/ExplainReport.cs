@@ -15,8 +15,11 @@ internal static class ExplainReport
         if (explanation.Addresses.Count == 0)
             text.Append("  no address\n");
         foreach (var address in explanation.Addresses)
-            text.Append(CultureInfo.InvariantCulture, $"  {address.Address} from {explanation.Source ?? "a source that is not told"}\n");
-        text.Append(CultureInfo.InvariantCulture, $"  lease: {(explanation.ValidUntil is { } end ? $"until {Time(end)}" : "none, the address does not end")}\n");
+            text.Append(CultureInfo.InvariantCulture, $"  {address.Address} from {(explanation.Source is { } source ? PlainText.Of(source) : "a source that is not told")}\n");
+        if (explanation.UnreadableEnd is { } unreadable)
+            text.Append(CultureInfo.InvariantCulture, $"  lease: its end cannot be read, so that nothing is announced: '{PlainText.Of(unreadable)}'\n");
+        else if (explanation.Addresses.Count > 0)
+            text.Append(CultureInfo.InvariantCulture, $"  lease: {(explanation.ValidUntil is { } end ? $"until {Time(end)}" : "none, the address does not end")}\n");
         // What is announced by BGP alone has no election, and no neighbour asks for it.
         if (explanation.Bgp is null || explanation.Reason != "UnsupportedProtocol")
             WriteLayer2(text, explanation);
@@ -26,7 +29,7 @@ internal static class ExplainReport
         if (explanation.Endpoints.Count == 0)
             text.Append("  none\n");
         Table(text, explanation.Endpoints.Select(static endpoint => (endpoint.IsUsable ? "+" : "-", endpoint.Address, endpoint.Node ?? "on no node")));
-        return text.ToString().TrimEnd();
+        return PlainText.Lines(text.ToString()).TrimEnd();
     }
 
     private static void WriteLayer2(StringBuilder text, ServiceExplanation explanation)
@@ -35,6 +38,7 @@ internal static class ExplainReport
 
         text.Append("\nElection\n");
         Table(text, explanation.Nodes.Select(node => (node.Node == explanation.Owner ? "*" : node.IsCandidate ? "+" : "-", node.Node, node.Why)));
+        text.Append(CultureInfo.InvariantCulture, $"  ServiceL2Status: {(explanation.Announcers.Count == 0 ? "nobody says that it announces" : string.Join(", ", explanation.Announcers))}\n");
         text.Append(CultureInfo.InvariantCulture, $"\nInterfaces of {explanation.Node}\n");
         Table(text, explanation.Interfaces.Select(static link => (link.IsUsed ? "+" : "-", $"{link.Name} {link.Mac}", link.Why)));
 
@@ -42,7 +46,7 @@ internal static class ExplainReport
         foreach (var address in explanation.Addresses)
         {
             text.Append(CultureInfo.InvariantCulture, $"  {address.Address}: ");
-            text.Append(!address.IsAnswered ? "not answered here"
+            text.Append(!address.IsAnswered ? $"not answered here{(address.Silence is { } silence ? $": {silence}" : "")}"
                 : address.LastAsked is not { } asked ? "answered here, nobody has asked yet"
                 : $"last asked {Time(asked)} by {address.LastAsker}, last answered {(address.LastAnswered is { } answered ? Time(answered) : "never")}");
             if (address.Mac is { } mac)

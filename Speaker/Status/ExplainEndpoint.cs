@@ -2,6 +2,8 @@ using System.Text.Json;
 using DynamicLb.Contracts.Explanations;
 using DynamicLb.Contracts.Hosting;
 using DynamicLb.Kubernetes;
+using DynamicLb.Kubernetes.Informers;
+using DynamicLb.Kubernetes.Resources;
 
 namespace DynamicLb.Speaker.Status;
 
@@ -16,10 +18,19 @@ internal static class ExplainEndpoint
 
     public static void MapExplanations(this IEndpointRouteBuilder endpoints) => endpoints.MapGet(Path + "/{space}/{name}", AnswerAsync);
 
-    private static async Task AnswerAsync(HttpContext context)
+    internal static async Task AnswerAsync(HttpContext context)
     {
+        var services = context.RequestServices;
+        if (!services.GetRequiredService<IInformer<Service>>().HasSynced || !services.GetRequiredService<IInformer<Node>>().HasSynced
+            || !services.GetRequiredService<IInformer<EndpointSlice>>().HasSynced)
+        {
+            // What is not known yet is not absent.
+            context.Response.StatusCode = StatusCodes.Status503ServiceUnavailable;
+            await context.Response.WriteAsync("waiting for the API server", context.RequestAborted);
+            return;
+        }
         var name = new NamespacedName((string)context.Request.RouteValues["space"]!, (string)context.Request.RouteValues["name"]!);
-        if (context.RequestServices.GetRequiredService<ServiceExplainer>().Explain(name) is not { } explanation)
+        if (services.GetRequiredService<ServiceExplainer>().Explain(name) is not { } explanation)
         {
             context.Response.StatusCode = StatusCodes.Status404NotFound;
             return;

@@ -11,7 +11,7 @@ using DynamicLb.Speaker.Services;
 namespace DynamicLb.Speaker.Status;
 
 /// <summary>Says why a Service is announced, or not, and by whom: <see cref="AnnouncementRules"/> once more, with every step told. Thread-safe.</summary>
-internal sealed class ServiceExplainer(SpeakerOptions options, ServiceReconciler reconciler, AnnouncementTable table, ILinkMonitor links, BgpExplainer bgp)
+internal sealed class ServiceExplainer(SpeakerOptions options, ServiceReconciler reconciler, ResponderContext context, ILinkMonitor links, BgpExplainer bgp)
 {
     internal const string Excluded = "labelled exclude-from-external-load-balancers";
     internal const string NoNetwork = "its condition NetworkUnavailable is true";
@@ -28,16 +28,21 @@ internal sealed class ServiceExplainer(SpeakerOptions options, ServiceReconciler
             : surroundings is null ? Decision.Silent(SilenceReason.NoConfiguration)
             : reconciler.DecisionOf(name) ?? AnnouncementRules.Decide(service, slices, surroundings);
         var standing = surroundings is null ? [] : AnnouncementRules.Standings(service, slices, surroundings, nodes);
-        var addresses = (service.Status.LoadBalancer.Ingress ?? []).Where(static entry => entry.Ip is not null).Select(entry => Describe(entry.Ip!)).ToList();
+        var addresses = (service.Status.LoadBalancer.Ingress ?? []).Where(static entry => entry.Ip is not null).Select(entry => Describe(entry.Ip!, decision)).ToList();
+        var announcers = reconciler.AnnouncersOf?.Invoke(name) ?? [];
         var byBgp = options.Common.Serves(service) ? bgp.Explain(seen) : null;
-        string verdict = byBgp is null ? Sentence(service, decision, addresses)
-            : decision.Reason == SilenceReason.UnsupportedProtocol ? byBgp.Verdict : $"{Sentence(service, decision, addresses)}; {byBgp.Verdict}";
+        string verdict = Sentence(service, decision, addresses, announcers);
+        if (byBgp is not null)
+            verdict = decision.Reason == SilenceReason.UnsupportedProtocol ? byBgp.Verdict : $"{verdict}; {byBgp.Verdict}";
+        bool isEndKnown = AnnouncementRules.TryReadEnd(service, out var end);
         return new ServiceExplanation(name.ToString(), options.NodeName, verdict, decision.Reason.ToString(), decision.Owner)
         {
             Bgp = byBgp,
             Addresses = addresses,
             Source = service.Metadata.Annotation(Annotations.AllocatedFromPool),
-            ValidUntil = AnnouncementRules.TryReadEnd(service, out var end) ? end : null,
+            ValidUntil = isEndKnown ? end : null,
+            UnreadableEnd = isEndKnown ? null : service.Metadata.Annotation(Annotations.ValidUntil),
+            Announcers = [.. announcers.Order(StringComparer.Ordinal)],
             Advertisements = surroundings is null ? [] : [.. AnnouncementRules.AdvertisementsOf(service, surroundings.Config).Select(static ad => ad.Name)],
             Endpoints = [.. endpoints.SelectMany(static endpoint => (endpoint.Addresses ?? []).Select(address => new ExplainedEndpoint(address, endpoint.Node, AnnouncementRules.IsUsable(endpoint))))],
             Nodes = [.. standing.Select(Describe)],
@@ -45,22 +50,41 @@ internal sealed class ServiceExplainer(SpeakerOptions options, ServiceReconciler
         };
     }
 
-    private ExplainedAddress Describe(string text)
+    private ExplainedAddress Describe(string text, Decision decision)
     {
         if (!IPAddress.TryParse(text, out var parsed) || !HostAddress.TryFrom(parsed, out var address))
             return new ExplainedAddress(text, false);
         string? conflict = reconciler.ConflictOf(address)?.ToString();
-        if (!table.Snapshot.TryGetValue(address, out var item))
-            return new ExplainedAddress(text, false) { Conflict = conflict };
-        var traffic = item.Traffic;
-        return new ExplainedAddress(text, true)
+        var item = context.Table.Snapshot.GetValueOrDefault(address);
+        string? silence = WhySilent(address, item, conflict);
+        return new ExplainedAddress(text, silence is null)
         {
-            LastAsked = traffic.LastAsked,
-            LastAsker = traffic.LastAsked is null ? null : traffic.LastAsker.ToString(),
-            LastAnswered = traffic.LastAnswered,
-            Mac = item.Mac?.ToString(),
+            // Where this node is not to announce it, that is why.
+            Silence = decision.Reason == SilenceReason.None ? silence : null,
+            LastAsked = item?.Traffic.LastAsked,
+            LastAsker = item?.Traffic.LastAsked is null ? null : item.Traffic.LastAsker.ToString(),
+            LastAnswered = item?.Traffic.LastAnswered,
+            Mac = item?.Mac?.ToString(),
             Conflict = conflict,
         };
+    }
+
+    /// <summary>Why this node does not answer for an address now; null when it does.</summary>
+    private string? WhySilent(HostAddress address, Announced? item, string? conflict)
+    {
+        if (reconciler.YieldedTo(address) is { } other)
+            return $"left to {other}, since the other speakers cannot know of this node";
+        if (item is null)
+            return conflict is null ? "not taken up yet" : $"{conflict} has it";
+        if (!item.IsValid(context.Time))
+            return "its lease has ended";
+        if (context.Guard.IsPaused)
+            return "this node stood still, and waits until the others know of it again";
+        var on = links.Current.Where(state => Layer2Announcer.IsEligible(state, options.ExcludedInterfaces) && item.IsOn(state.Link.Name)).ToList();
+        return on.Count == 0 ? "no interface takes part"
+            : !on.Exists(static state => state.HasCarrier) ? "no interface that takes part has a carrier"
+            : !on.Exists(state => state.HasCarrier && context.CanUseMacOf(item, state.Link.Name)) ? $"the MAC of its lease, {item.Mac}, is not in place yet"
+            : null;
     }
 
     private static ExplainedNode Describe(Standing standing) => new(
@@ -88,7 +112,7 @@ internal sealed class ServiceExplainer(SpeakerOptions options, ServiceReconciler
         var only = surroundings is null ? null : AnnouncementRules.InterfacesFor(service, surroundings);
         var eligible = links.Current.Where(state => Layer2Announcer.IsEligible(state, options.ExcludedInterfaces)).ToList();
         var items = AnnouncementRules.AddressesOf(service)
-            .Select(ip => HostAddress.TryFrom(ip, out var address) && table.Snapshot.TryGetValue(address, out var item) ? item : null).OfType<Announced>().ToList();
+            .Select(ip => HostAddress.TryFrom(ip, out var address) && context.Table.Snapshot.TryGetValue(address, out var item) ? item : null).OfType<Announced>().ToList();
         // Where all its addresses have MACs of their own, other networks see nothing of it.
         var near = items.Count > 0 && items.TrueForAll(static item => item.Mac is not null) ? items.SelectMany(item => Layer2Announcer.LinksFor(item, eligible)).ToHashSet() : null;
         return [.. links.Current.Select(link => Describe(link, only, near))];
@@ -102,10 +126,11 @@ internal sealed class ServiceExplainer(SpeakerOptions options, ServiceReconciler
         return new ExplainedInterface(state.Link.Name, state.Link.Mac.ToString(), against is null, against ?? (state.HasCarrier ? "announced on" : "announced on, but it has no carrier"));
     }
 
-    private string Sentence(Service service, Decision decision, List<ExplainedAddress> addresses) => decision.Reason switch
+    private string Sentence(Service service, Decision decision, List<ExplainedAddress> addresses, IReadOnlyCollection<string> announcers) => decision.Reason switch
     {
-        SilenceReason.None when addresses.Exists(static address => address.IsAnswered) => $"announced from this node, {options.NodeName}",
-        SilenceReason.None => "this node is to announce it, and does not yet",
+        SilenceReason.None when addresses.TrueForAll(static address => address.IsAnswered) => $"announced from this node, {options.NodeName}",
+        SilenceReason.None when addresses.Exists(static address => address.IsAnswered) => $"announced from this node, {options.NodeName}, but for {WhySilent(addresses)}",
+        SilenceReason.None => $"this node, {options.NodeName}, is to announce it, and does not: {WhySilent(addresses)}",
         SilenceReason.NotLoadBalancer => service.Spec.Type != "LoadBalancer" ? "not of type LoadBalancer" : $"of the class '{service.Spec.LoadBalancerClass}', which is not served here",
         SilenceReason.NoConfiguration => "no configuration has been read yet",
         SilenceReason.NoIPAllocated => "has no address yet: see its Events for what the controller says",
@@ -123,7 +148,11 @@ internal sealed class ServiceExplainer(SpeakerOptions options, ServiceReconciler
         SilenceReason.LeftToAnother => $"{decision.Detail}, since the other speakers cannot know of this node, {options.NodeName}",
         SilenceReason.NoInterface => $"this node, {options.NodeName}, cannot announce it: {decision.Detail}",
         SilenceReason.NotOwner when decision.Owner is null => "no node can announce it: see the nodes",
-        SilenceReason.NotOwner => $"announced from node {decision.Owner}; ask its speaker for what neighbours asked",
+        SilenceReason.NotOwner when announcers.Contains(decision.Owner) => $"announced from node {decision.Owner}; ask its speaker for what neighbours asked",
+        SilenceReason.NotOwner => $"to be announced by node {decision.Owner}, which has not said that it does: ask its speaker",
         _ => decision.Reason.ToString(),
     };
+
+    private static string WhySilent(List<ExplainedAddress> addresses) =>
+        string.Join("; ", addresses.Where(static address => !address.IsAnswered).Select(static address => $"{address.Address}: {address.Silence ?? "cannot be announced"}"));
 }

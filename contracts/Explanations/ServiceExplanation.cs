@@ -6,8 +6,8 @@ namespace DynamicLb.Contracts.Explanations;
 /// <param name="Service"><c>namespace/name</c>.</param>
 /// <param name="Node">The node whose speaker says it.</param>
 /// <param name="Verdict">One sentence: who announces it, or why nobody does.</param>
-/// <param name="Reason">The reason by name, of layer 2: <c>None</c> when this node announces. <c>UnsupportedProtocol</c> where the pool is not announced by it.</param>
-/// <param name="Owner">The node that announces by layer 2; null for none.</param>
+/// <param name="Reason">The reason by name, of layer 2: <c>None</c> when this node is to announce; whether it does, each address tells. <c>UnsupportedProtocol</c> where the pool is not announced by it.</param>
+/// <param name="Owner">The node that is to announce by layer 2; null for none.</param>
 public sealed record ServiceExplanation(string Service, string Node, string Verdict, string Reason, string? Owner)
 {
     /// <summary>Its addresses.</summary>
@@ -18,6 +18,12 @@ public sealed record ServiceExplanation(string Service, string Node, string Verd
 
     /// <summary>End of the lease; null for an address that does not end.</summary>
     public DateTimeOffset? ValidUntil { get; init; }
+
+    /// <summary>What is said to be the end of the lease, where it cannot be read; null otherwise.</summary>
+    public string? UnreadableEnd { get; init; }
+
+    /// <summary>The nodes that say in a ServiceL2Status that they announce by layer 2.</summary>
+    public IReadOnlyList<string> Announcers { get; init; } = [];
 
     /// <summary>Advertisements of the pool that select the Service.</summary>
     public IReadOnlyList<string> Advertisements { get; init; } = [];
@@ -34,17 +40,22 @@ public sealed record ServiceExplanation(string Service, string Node, string Verd
     /// <summary>What BGP has to do with it; null where its pool is not announced by it.</summary>
     public ExplainedBgp? Bgp { get; init; }
 
-    /// <summary>Whether it is announced, as far as the node that answers can tell: other nodes' BGP sessions it cannot.</summary>
+    /// <summary>
+    /// Whether it is announced, as far as the node that answers can tell: of itself it knows, of another that it says so in a ServiceL2Status, and of other nodes' BGP sessions nothing.
+    /// </summary>
     [JsonIgnore]
-    public bool IsAnnounced => (Owner is not null && Reason is "None" or "NotOwner")
+    public bool IsAnnounced => (Reason == "None" && Addresses.Any(static address => address.IsAnswered)) || (Reason == "NotOwner" && Owner is not null && Announcers.Contains(Owner))
         || (Bgp is not null && (Bgp.Peers.Any(static peer => peer.IsTold) || Bgp.Nodes.Any(node => node.IsAnnouncer && node.Node != Node)));
 }
 
 /// <summary>An address of a Service.</summary>
 /// <param name="Address">The address.</param>
-/// <param name="IsAnswered">Whether this node answers for it.</param>
+/// <param name="IsAnswered">Whether this node answers for it, on one interface at least.</param>
 public sealed record ExplainedAddress(string Address, bool IsAnswered)
 {
+    /// <summary>Why this node does not answer for it although it is to announce the Service; null otherwise.</summary>
+    public string? Silence { get; init; }
+
     /// <summary>When a neighbour asked this node for it last.</summary>
     public DateTimeOffset? LastAsked { get; init; }
 
@@ -85,4 +96,5 @@ public sealed record ExplainedInterface(string Name, string Mac, bool IsUsed, st
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull, WriteIndented = true)]
 [JsonSerializable(typeof(ServiceExplanation))]
+[JsonSerializable(typeof(IReadOnlyList<ServiceExplanation>))]
 public sealed partial class ExplanationJsonContext : JsonSerializerContext;

@@ -22,7 +22,9 @@ public sealed class ExplainTests
 
         string other = first == "node1" ? "node2" : "node1";
         Assert.Contains($"default/web: announced from this node, {first}", await ExplainAsync(lab, first, "text"), StringComparison.Ordinal);
-        Assert.Contains($"announced from node {first}", await ExplainAsync(lab, other, "text"), StringComparison.Ordinal);
+        await Wait.UntilAsync(
+            async () => (await ExplainAsync(lab, other, "text")).Contains($"announced from node {first}", StringComparison.Ordinal), TimeSpan.FromSeconds(60),
+            "the other to know who announces", Cancelled);
         var explanation = JsonSerializer.Deserialize(await ExplainAsync(lab, first, "json"), ExplanationJsonContext.Default.ServiceExplanation)!;
         Assert.NotNull(Assert.Single(explanation.Addresses).LastAnswered);
         Assert.Contains(explanation.Nodes, node => node.Node == other && node.IsCandidate);

@@ -164,7 +164,7 @@ public sealed class BgpExplanationTests
     };
 
     private ServiceExplanation Explain() =>
-        new ServiceExplainer(_parts.Options, _parts.Reconciler, _parts.Table, _parts.Links, new BgpExplainer(_parts.Options, _peers, static () => [])).Explain(new NamespacedName("demo", "web"))!;
+        new ServiceExplainer(_parts.Options, _parts.Reconciler, _parts.Context, _parts.Links, new BgpExplainer(_parts.Options, _peers, static () => [])).Explain(new NamespacedName("demo", "web"))!;
 }
 
 /// <summary>Sessions as a test says.</summary>

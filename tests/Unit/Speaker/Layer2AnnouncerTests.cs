@@ -55,6 +55,29 @@ public sealed class Layer2AnnouncerTests
     }
 
     [Fact]
+    public async Task What_is_told_asked_and_answered_is_counted_by_address()
+    {
+        using var counted = new CounterSums(_parts.Meters);
+        using var stop = new CancellationTokenSource();
+        _parts.Links.Set(State("eth0"));
+        _parts.Table.Replace(new Dictionary<HostAddress, DateTimeOffset?> { [Ip] = null });
+        var running = _parts.Announcer.RunAsync(stop.Token);
+        _parts.Links.Set(State("eth0"));
+        await WaitForChannelsAsync(1);
+        var eth0 = _parts.Channels["eth0"];
+        for (int i = 0; i < 2; i++)
+            await eth0.NextAsync();
+        eth0.Deliver(Request(Ip));
+        await eth0.NextAsync();
+
+        await Kubernetes.Eventually.TrueAsync(() => counted["metallb_layer2_responses_sent{ip=10.0.0.1}"] == 1);
+        Assert.Equal(1, counted["metallb_layer2_requests_received{ip=10.0.0.1}"]);
+        Assert.True(counted["metallb_layer2_gratuitous_sent{ip=10.0.0.1}"] >= 1);
+        await stop.CancelAsync();
+        await running;
+    }
+
+    [Fact]
     public async Task Neighbours_on_all_interfaces_are_told_and_their_requests_answered()
     {
         using var stop = new CancellationTokenSource();

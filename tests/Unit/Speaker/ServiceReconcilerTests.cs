@@ -3,6 +3,7 @@ using DynamicLb.Kubernetes;
 using DynamicLb.Kubernetes.Resources;
 using DynamicLb.Networking.Addresses;
 using DynamicLb.Speaker.Layer2;
+using DynamicLb.Tests.Unit.Support;
 
 namespace DynamicLb.Tests.Unit.Speaker;
 
@@ -188,6 +189,22 @@ public sealed class ServiceReconcilerTests
         _parts.Membership.Links.Add("eth9");
         _parts.Membership.LookAgain();
         Assert.Equal([Ip], Announced());
+    }
+
+    [Fact]
+    public void A_conflict_is_counted()
+    {
+        var parts = new SpeakerParts(ConflictPolicy.Refuse);
+        using var counted = new CounterSums(parts.Meters);
+        parts.Configure(Config);
+        parts.Reconciler.Work();
+        parts.Slices.Set(Slice("web"));
+        parts.Services.Set(Service("web"));
+        parts.Reconciler.Work();
+        parts.Announcer.Probed!(Ip, Stranger);
+        parts.Reconciler.Work();
+
+        Assert.Equal(1, counted["dynamiclb_layer2_conflicts_total"]);
     }
 
     [Fact]

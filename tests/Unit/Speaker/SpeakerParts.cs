@@ -143,7 +143,7 @@ internal sealed class FakeInformer<T> : IInformer<T>
     private readonly Dictionary<NamespacedName, T> _items = [];
     private Action<T?, T?>? _changed;
 
-    public bool HasSynced => true;
+    public bool HasSynced { get; set; } = true;
 
     public IReadOnlyCollection<T> Items
     {
