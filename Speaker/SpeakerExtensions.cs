@@ -112,6 +112,7 @@ internal static class SpeakerExtensions
             reconciler.Decided += statuses.Decided;
             reconciler.ConflictChanged += provider.GetRequiredService<ConflictConditions>().Set;
             reconciler.AnnouncersOf = statuses.AnnouncersOf;
+            reconciler.KnowsAnnouncers = () => statuses.IsInSync;
             statuses.AnnouncersChanged += reconciler.LookAgain;
             statuses.HasDecided = () => reconciler.HasDecided;
             return reconciler;

@@ -1,4 +1,3 @@
-using DynamicLb.Kubernetes;
 using DynamicLb.Networking.Addresses;
 
 namespace DynamicLb.Speaker.Layer2;
@@ -17,8 +16,8 @@ internal enum ConflictPolicy
 }
 
 /// <summary>
-/// Whether an address may be announced: one that is new in the cluster is looked for on the LAN before (RFC 5227, RFC 4862). What was there when this speaker started, what another
-/// speaker announced before, and what the address service has leased (and looked for) is not new: a node that takes over must not lose time. Owned by one loop.
+/// Whether an address may be announced: one that is new in the cluster is looked for on the LAN before (RFC 5227, RFC 4862). What one of us announced before, and what the address
+/// service has leased (and looked for) is not new: a node that takes over must not lose time. Owned by one loop.
 /// </summary>
 internal sealed class AddressConflicts(ConflictPolicy policy)
 {
@@ -31,126 +30,132 @@ internal sealed class AddressConflicts(ConflictPolicy policy)
     /// <summary>A claim that is not repeated for so long is over.</summary>
     public static readonly TimeSpan ClaimsForget = TimeSpan.FromSeconds(60);
 
-    private readonly Dictionary<HostAddress, HashSet<NamespacedName>> _holders = [];
-    private readonly Dictionary<NamespacedName, IReadOnlyList<HostAddress>> _assigned = [];
     private readonly HashSet<HostAddress> _fresh = [];
+    private readonly HashSet<HostAddress> _presumed = [];
     private readonly HashSet<HostAddress> _probing = [];
     private readonly Dictionary<HostAddress, MacAddress> _taken = [];
     private readonly Dictionary<HostAddress, (MacAddress Mac, TimeSpan First, TimeSpan Last)> _claims = [];
+    private HashSet<HostAddress> _touched = [];
     private bool _started;
 
-    /// <summary>Services that have an address.</summary>
-    public IReadOnlyCollection<NamespacedName> HoldersOf(HostAddress address) => _holders.TryGetValue(address, out var names) ? names : [];
-
-    /// <summary>From now on addresses that appear are new.</summary>
+    /// <summary>Addresses that appear from now on are new; those that were there may be in use by us.</summary>
     public void Start() => _started = true;
 
-    /// <summary>The addresses of a Service are these.</summary>
-    /// <param name="name">The Service.</param>
-    /// <param name="addresses">Its addresses; none when it is gone.</param>
-    /// <param name="isProbed">Whether somebody has looked for them already.</param>
-    public void Assign(NamespacedName name, IReadOnlyList<HostAddress> addresses, bool isProbed)
+    /// <summary>A Service has the address, and none had it before.</summary>
+    /// <param name="address">The address.</param>
+    /// <param name="isProbed">Whether somebody has looked for it already.</param>
+    public void Come(HostAddress address, bool isProbed)
     {
-        var before = _assigned.GetValueOrDefault(name) ?? [];
-        if (before.SequenceEqual(addresses))
+        if (isProbed || policy == ConflictPolicy.Off)
             return;
-        foreach (var gone in before.Except(addresses))
-        {
-            if (!_holders.TryGetValue(gone, out var names) || !names.Remove(name) || names.Count > 0)
-                continue;
-            _holders.Remove(gone);
-            _fresh.Remove(gone);
-            _probing.Remove(gone);
-            _taken.Remove(gone);
-            _claims.Remove(gone);
-        }
-        foreach (var address in addresses)
-        {
-            if (!_holders.TryGetValue(address, out var names))
-            {
-                _holders[address] = names = [];
-                if (_started && !isProbed && policy != ConflictPolicy.Off)
-                    _fresh.Add(address);
-            }
-            names.Add(name);
-        }
-        if (addresses.Count == 0)
-            _assigned.Remove(name);
-        else
-            _assigned[name] = addresses;
+        _fresh.Add(address);
+        if (!_started)
+            _presumed.Add(address);
     }
 
-    /// <summary>Another speaker announces it: it is in use, by us.</summary>
-    public void AnnouncedElsewhere(IEnumerable<HostAddress> addresses)
+    /// <summary>No Service has the address any more.</summary>
+    public void Gone(HostAddress address)
     {
-        foreach (var address in addresses)
-        {
-            _fresh.Remove(address);
-            _probing.Remove(address);
-            _taken.Remove(address);
-        }
+        _fresh.Remove(address);
+        _presumed.Remove(address);
+        Leave(address);
     }
 
-    /// <summary>Whether it has to be looked for now; true once.</summary>
+    /// <summary>Another node is to announce it, and nobody knows whether it does.</summary>
+    public void Presume(HostAddress address)
+    {
+        if (_fresh.Contains(address))
+            _presumed.Add(address);
+    }
+
+    /// <summary>It is in use by one of us: it need not be looked for.</summary>
+    /// <param name="address">The address.</param>
+    /// <param name="ifPresumed">Only if it is likely.</param>
+    public void Use(HostAddress address, bool ifPresumed = false)
+    {
+        if (ifPresumed && !_presumed.Contains(address))
+            return;
+        _fresh.Remove(address);
+        _presumed.Remove(address);
+        _probing.Remove(address);
+        if (_taken.Remove(address))
+            _touched.Add(address);
+    }
+
+    /// <summary>It is not for us to announce now: who has it on the LAN is no longer ours to find out.</summary>
+    public void Leave(HostAddress address)
+    {
+        _probing.Remove(address);
+        if (_taken.Remove(address) | _claims.Remove(address))
+            _touched.Add(address);
+    }
+
+    /// <summary>Whether it has to be looked for, now or, if it is refused, after <see cref="RetryAfter"/>; true once until it <see cref="Probed">was</see>.</summary>
     public bool MustProbe(HostAddress address) => _fresh.Contains(address) && _probing.Add(address);
 
     /// <summary>Whether its first use waits for an answer.</summary>
     public bool IsProbing(HostAddress address) => _fresh.Contains(address) && !_taken.ContainsKey(address);
 
     /// <summary>Who has it, when it must not be announced for that; null when it may.</summary>
-    public MacAddress? Refusal(HostAddress address) => policy == ConflictPolicy.Refuse && _taken.TryGetValue(address, out var mac) ? mac : null;
+    public MacAddress? Refusal(HostAddress address) => _taken.TryGetValue(address, out var mac) ? mac : null;
 
     /// <summary>The other machine that has an address of ours, as told to users; null for none.</summary>
     public MacAddress? Conflict(HostAddress address) =>
-        _taken.TryGetValue(address, out var mac) ? mac : _claims.TryGetValue(address, out var claim) && claim.Last - claim.First >= ClaimsApart ? claim.Mac : null;
+        _taken.TryGetValue(address, out var mac) ? mac : _claims.TryGetValue(address, out var claim) && IsConflict(claim) ? claim.Mac : null;
+
+    /// <summary>Addresses whose conflict may be another than when this was called last.</summary>
+    public IReadOnlyCollection<HostAddress> TakeTouched()
+    {
+        if (_touched.Count == 0)
+            return [];
+        (var touched, _touched) = (_touched, []);
+        return touched;
+    }
 
     /// <summary>It was looked for.</summary>
     /// <param name="address">The address.</param>
     /// <param name="other">Who has it; null for nobody.</param>
-    /// <returns>Whether it is to be looked for again after <see cref="RetryAfter"/>.</returns>
-    public bool Probed(HostAddress address, MacAddress? other)
+    /// <param name="now">The time.</param>
+    public void Probed(HostAddress address, MacAddress? other, TimeSpan now)
     {
-        if (!_probing.Contains(address))
-            return false;
-        if (other is not { } mac)
+        if (!_probing.Remove(address))
+            return;
+        _touched.Add(address);
+        _taken.Remove(address);
+        if (other is { } mac && policy == ConflictPolicy.Refuse)
         {
-            _fresh.Remove(address);
-            _probing.Remove(address);
-            _taken.Remove(address);
-            return false;
+            _taken[address] = mac;
+            return;
         }
-        _taken[address] = mac;
-        if (policy == ConflictPolicy.Refuse)
-            return true;
-        // Announced now: its claims tell how it goes on.
         _fresh.Remove(address);
-        _probing.Remove(address);
-        return false;
+        _presumed.Remove(address);
+        // Announced now: its claims tell how it goes on.
+        if (other is { } defended)
+            _claims[address] = (defended, now - ClaimsApart, now);
     }
 
-    /// <summary>Another machine says that an address that we announce is its own. Whether that makes a conflict that was none before.</summary>
-    public bool Claimed(HostAddress address, MacAddress mac, TimeSpan now)
+    /// <summary>Another machine says that an address that we announce is its own.</summary>
+    public void Claimed(HostAddress address, MacAddress mac, TimeSpan now)
     {
-        bool before = Conflict(address) == mac;
-        _claims[address] = _claims.TryGetValue(address, out var claim) && claim.Mac == mac && now - claim.Last < ClaimsForget ? (mac, claim.First, now) : (mac, now, now);
-        return !before && Conflict(address) == mac;
+        bool known = _claims.TryGetValue(address, out var claim) && now - claim.Last < ClaimsForget;
+        // Of several machines the one that was told is told until it is silent.
+        if (known && claim.Mac != mac && IsConflict(claim))
+            return;
+        _claims[address] = known && claim.Mac == mac ? (mac, claim.First, now) : (mac, now, now);
+        _touched.Add(address);
     }
 
-    /// <summary>Forgets claims that were not repeated. Those whose conflict is over.</summary>
-    public IReadOnlyList<HostAddress> Forget(TimeSpan now)
+    /// <summary>Forgets claims that were not repeated.</summary>
+    public void Forget(TimeSpan now)
     {
-        var over = new List<HostAddress>();
         foreach (var (address, claim) in _claims)
         {
             if (now - claim.Last < ClaimsForget)
                 continue;
-            bool was = Conflict(address) is not null;
             _claims.Remove(address);
-            if (policy == ConflictPolicy.Defend)
-                _taken.Remove(address);
-            if (was && Conflict(address) is null)
-                over.Add(address);
+            _touched.Add(address);
         }
-        return over;
     }
+
+    private static bool IsConflict((MacAddress Mac, TimeSpan First, TimeSpan Last) claim) => claim.Last - claim.First >= ClaimsApart;
 }

@@ -42,10 +42,11 @@ internal static partial class AnnouncementRules
         var advertisements = AdvertisementsOf(service, surroundings.Config);
         if (advertisements.Count == 0 || AddressesOf(service) is not [var first, ..])
             return [];
+        var key = KeyOf(service, first, surroundings);
         var hosts = UsableEndpoints(slices).Select(static endpoint => endpoint.Node).ToHashSet();
         var interfaces = InterfacesOf(advertisements, surroundings);
         bool isBlind = !surroundings.HasLink(interfaces);
-        Func<string, bool> serves = isBlind ? static _ => true : surroundings.WhoServes(first, interfaces);
+        Func<string, bool> serves = isBlind ? static _ => true : surroundings.WhoServes(key, interfaces);
         bool isLocal = service.Spec.ExternalTrafficPolicy == "Local";
         var candidates = new List<string>();
         var standings = new List<Standing>();
@@ -67,7 +68,7 @@ internal static partial class AnnouncementRules
         }
         var preferred = MostPreferred(candidates, advertisements, surroundings);
         var staying = StayingOf(service, preferred, surroundings);
-        var order = Election.Order(staying, first).ToList();
+        var order = Election.Order(staying, key).ToList();
         foreach (string name in candidates)
         {
             int place = order.IndexOf(name) + 1;

@@ -86,6 +86,9 @@ internal sealed record Surroundings(string Me, IReadOnlyList<string> Candidates,
     /// <summary>Who reaches the users of an address, as far as we can hear by these interfaces of ours (null: all).</summary>
     public Func<IPAddress, IReadOnlySet<string>?, Func<string, bool>> WhoServes { get; init; } = static (_, _) => static _ => true;
 
+    /// <summary>The Services with which one shares addresses; null when it shares none.</summary>
+    public Func<NamespacedName, SharingGroup?> GroupOf { get; init; } = static _ => null;
+
     /// <summary>Nodes that announce a Service now and go on as long as they can be elected; null unless owners are sticky.</summary>
     public Func<NamespacedName, IReadOnlyCollection<string>>? AnnouncersOf { get; init; }
 }
@@ -125,14 +128,14 @@ internal static partial class AnnouncementRules
         // Without a link of its own a node cannot hear who serves the segment: it knows of all that they live.
         bool isBlind = !surroundings.HasLink(interfaces);
         if (!isBlind)
-            candidates = candidates.Where(surroundings.WhoServes(addresses[0], interfaces));
+            candidates = candidates.Where(surroundings.WhoServes(KeyOf(service, addresses[0], surroundings), interfaces));
         if (service.Spec.ExternalTrafficPolicy == "Local")
         {
             var hosts = usable.Select(static endpoint => endpoint.Node).ToHashSet();
             candidates = candidates.Where(hosts.Contains);
         }
-        // Both addresses of a dual-stack Service go to one node: the first decides, as with MetalLB.
-        string? owner = Election.Winner(StayingOf(service, MostPreferred(candidates, advertisements, surroundings), surroundings), addresses[0]);
+        string? owner = Election.Winner(
+            StayingOf(service, MostPreferred(candidates, advertisements, surroundings), surroundings), KeyOf(service, addresses[0], surroundings));
         if (isBlind)
             return Decision.Silent(SilenceReason.NoInterface, owner == surroundings.Me ? owner : null) with { Detail = NoneOf(interfaces) };
         if (owner is null || owner != surroundings.Me)
@@ -168,12 +171,19 @@ internal static partial class AnnouncementRules
     private static bool IsShared(Service service) =>
         service.Metadata.Annotation(Annotations.AllowSharedIP) is not null || service.Metadata.Annotation(Annotations.LegacyAllowSharedIP) is not null;
 
-    /// <summary>Those of the candidates that announce it now, where owners are sticky and one of them does; else all of them.</summary>
+    /// <summary>
+    /// The address that elects. Both of a dual-stack Service go to one node: the first decides, as with MetalLB. So do all that are connected by Services that share them, or an
+    /// address would have two announcers: of them decides the lowest that is the first of a Service.
+    /// </summary>
+    private static IPAddress KeyOf(Service service, IPAddress first, Surroundings surroundings) => surroundings.GroupOf(NamespacedName.Of(service))?.Key ?? first;
+
+    /// <summary>Those of the candidates that announce it, or what shares addresses with it, now, where owners are sticky and one of them does; else all of them.</summary>
     private static List<string> StayingOf(Service service, List<string> candidates, Surroundings surroundings)
     {
         if (surroundings.AnnouncersOf is not { } announcersOf)
             return candidates;
-        var current = announcersOf(NamespacedName.Of(service));
+        var name = NamespacedName.Of(service);
+        var current = (surroundings.GroupOf(name)?.Services ?? (IEnumerable<NamespacedName>)[name]).SelectMany(announcersOf).ToHashSet(StringComparer.Ordinal);
         var staying = candidates.FindAll(current.Contains);
         return staying.Count > 0 ? staying : candidates;
     }

@@ -1,4 +1,5 @@
 using System.Collections.Frozen;
+using DynamicLb.Contracts;
 using DynamicLb.Contracts.Configuration;
 using DynamicLb.Kubernetes;
 using DynamicLb.Kubernetes.Resources;
@@ -7,90 +8,71 @@ using DynamicLb.Speaker.Layer2;
 
 namespace DynamicLb.Speaker.Services;
 
-/// <summary>What a Service is judged by, as it is known at one moment.</summary>
-/// <param name="Service">The Service.</param>
-/// <param name="Slices">Its EndpointSlices.</param>
-/// <param name="Surroundings">The rest; null before a configuration was read.</param>
-/// <param name="Nodes">All nodes: name, whether its speaker lives, and the Node if it is known.</param>
-internal sealed record ServiceView(
-    Service Service, IReadOnlyCollection<EndpointSlice> Slices, Surroundings? Surroundings, IReadOnlyCollection<(string Name, bool IsAlive, Node? Node)> Nodes);
-
-/// <content>Addresses that other machines have, and what others may know of the decisions.</content>
+/// <content>Addresses that other machines have.</content>
 internal sealed partial class ServiceReconciler
 {
-    private readonly System.Collections.Concurrent.ConcurrentDictionary<NamespacedName, Decision> _public = new();
+    /// <summary>How long a claim of another machine is watched before it is answered: it may be the node that we are about to hand over to.</summary>
+    public static readonly TimeSpan DefendAfter = TimeSpan.FromSeconds(1);
+
+    /// <summary>RFC 5227 §1.1, DEFEND_INTERVAL: a claim is answered once in this time, or two machines would shout at each other for ever.</summary>
+    public static readonly TimeSpan DefendEvery = TimeSpan.FromSeconds(10);
+
+    private readonly AddressConflicts _conflicts;
+    private readonly Dictionary<HostAddress, long> _defended = [];
+
+    // What the condition of a Service says that we are to announce, where it tells of a conflict.
+    private readonly Dictionary<NamespacedName, string> _conditions = [];
+    private volatile FrozenDictionary<HostAddress, MacAddress> _told = FrozenDictionary<HostAddress, MacAddress>.Empty;
+    private volatile FrozenDictionary<HostAddress, MacAddress> _yielded = FrozenDictionary<HostAddress, MacAddress>.Empty;
     private long? _begin;
-
-    /// <summary>Called for every decision, by the loop: must be quick.</summary>
-    public Action<NamespacedName, Decision>? Decided { get; set; }
-
-    /// <summary>Called when another machine has an address of a Service (with words for people), or no more (null). By the loop: must be quick.</summary>
-    public Action<NamespacedName, string?>? ConflictChanged { get; set; }
-
-    /// <summary>Who announces a Service now, where owners are sticky. Thread-safe.</summary>
-    public Func<NamespacedName, IReadOnlyCollection<string>>? AnnouncersOf { get; set; }
 
     private TimeSpan Elapsed => _time.GetElapsedTime(_begin ??= _time.GetTimestamp());
 
-    /// <summary>Looks at a Service again. Thread-safe.</summary>
-    public void LookAgain(NamespacedName service) => _dirty.Touch([service]);
-
-    /// <summary>What was decided last about a Service; null for nothing. Thread-safe.</summary>
-    public Decision? DecisionOf(NamespacedName service) => _public.GetValueOrDefault(service);
-
-    /// <summary>The other machine that has an address of ours; null for none. Thread-safe.</summary>
-    public MacAddress? ConflictOf(HostAddress address) => _told.TryGetValue(address, out var mac) ? mac : null;
-
-    /// <summary>The machine to which an address of ours is left, since the other speakers cannot know of this one; null where none is. Thread-safe.</summary>
-    public MacAddress? YieldedTo(HostAddress address) => _yielded.TryGetValue(address, out var mac) ? mac : null;
-
-    /// <summary>What there is to know about a Service; null when there is none. Thread-safe.</summary>
-    public ServiceView? Look(NamespacedName name)
+    /// <summary>Takes up the addresses of a Service; none when it is not, or no longer, ours.</summary>
+    private void Assign(NamespacedName name, Service? service, LoadBalancerConfig config)
     {
-        if (_services.Get(name) is not { } service)
-            return null;
-        var members = _membership.Members;
-        var nodes = _nodes.Items.Select(node => (node.Metadata.Name ?? "", members.Contains(node.Metadata.Name ?? ""), (Node?)node))
-            .Concat(members.Where(member => _nodes.Get(new NamespacedName("", member)) is null).Select(static member => (member, true, (Node?)null))).ToList();
-        return new ServiceView(service, _slices.Of(name), _config is { } config ? Look(config, _time.GetUtcNow()) : null, nodes);
+        IReadOnlyList<HostAddress> addresses = service is null ? []
+            : [.. AnnouncementRules.AddressesOf(service).Select(static ip => HostAddress.TryFrom(ip, out var host) ? host : (HostAddress?)null).OfType<HostAddress>()];
+        var (come, gone) = _addresses.Assign(name, addresses);
+        foreach (var address in gone)
+            _conflicts.Gone(address);
+        foreach (var address in come)
+            _conflicts.Come(address, AnnouncementRules.IsLeased(service!, config));
     }
-
-    private Surroundings Look(LoadBalancerConfig config, DateTimeOffset now) => new(
-        _options.NodeName,
-        [.. _membership.Members.Where(node => AnnouncementRules.CanAnnounce(_nodes.Get(new NamespacedName("", node)), _options.IgnoreExcludeLabel))],
-        config, now)
-    {
-        LabelsOf = node => _nodes.Get(new NamespacedName("", node))?.Metadata.Labels,
-        HasLink = _membership.HasLink,
-        WhoServes = _membership.WhoServes,
-        AnnouncersOf = _options.StickyOwners ? AnnouncersOf : null,
-    };
 
     /// <summary>A decision to announce waits until it is known that no other machine has the addresses.</summary>
-    private Decision Examine(NamespacedName name, Service? service, Decision decision, Surroundings surroundings)
+    /// <param name="name">The Service.</param>
+    /// <param name="decision">The decision, as the rules have it.</param>
+    /// <param name="isAnnounced">Whether a node was just seen to announce the Service.</param>
+    private Decision Examine(NamespacedName name, Decision decision, bool isAnnounced)
     {
-        bool isServed = service is not null && decision.Reason != SilenceReason.NotLoadBalancer;
-        var addresses = isServed ? AnnouncementRules.AddressesOf(service!).Select(static ip => HostAddress.TryFrom(ip, out var host) ? host : default).ToList() : [];
-        _conflicts.Assign(name, addresses, isServed && AnnouncementRules.IsLeased(service!, surroundings.Config));
         if (decision is { Reason: SilenceReason.None, Macs.Count: > 0 } && _announcer.MacFault is { } fault)
             decision = Decision.Silent(SilenceReason.LeaseMacUnusable, decision.Owner) with { Detail = fault };
-        if (decision.Owner is { } owner && owner != _options.NodeName)
-            _conflicts.AnnouncedElsewhere(addresses);
-        if (decision.Reason == SilenceReason.None)
+        foreach (var address in _addresses.Of(name))
         {
-            foreach (var address in decision.Addresses.Where(_conflicts.MustProbe))
-                _announcer.Probe(address, decision.Interfaces, TimeSpan.Zero);
-            if (decision.Addresses.Any(_conflicts.IsProbing))
-                decision = Decision.Silent(SilenceReason.Probing, decision.Owner);
-            else
-                decision = Without(decision);
+            if (isAnnounced)
+                _conflicts.Use(address);
+            else if (decision.Owner is { } owner && owner != _options.NodeName)
+                _conflicts.Presume(address);
+            if (decision.Reason != SilenceReason.None && !_addresses.HoldersOf(address).Any(other => other != name && IsWanted(other)))
+                _conflicts.Leave(address);
         }
-        if (decision.Reason == SilenceReason.NotLoadBalancer)
-            _public.TryRemove(name, out _);
-        else
-            _public[name] = decision;
-        return decision;
+        if (decision.Reason != SilenceReason.None)
+            return decision;
+        bool isKnown = KnowsAnnouncers?.Invoke() == true;
+        foreach (var address in decision.Addresses)
+        {
+            if (!isKnown)
+                _conflicts.Use(address, ifPresumed: true);
+            if (_conflicts.MustProbe(address))
+                _announcer.Probe(address, decision.Interfaces, _conflicts.Refusal(address) is null ? TimeSpan.Zero : AddressConflicts.RetryAfter);
+        }
+        return decision.Addresses.Any(_conflicts.IsProbing) ? Decision.Silent(SilenceReason.Probing, decision.Owner) : Without(decision);
     }
+
+    /// <summary>Whether we are to announce a Service, and would but for another machine.</summary>
+    private bool IsWanted(NamespacedName service) => _decisions.TryGetValue(service, out var decision)
+        && decision.Reason is SilenceReason.None or SilenceReason.Probing or SilenceReason.AddressConflict or SilenceReason.LeftToAnother;
 
     /// <summary>A decision to announce without the addresses that other machines have.</summary>
     private Decision Without(Decision decision)
@@ -112,40 +94,117 @@ internal sealed partial class ServiceReconciler
     private void TakeProbe(HostAddress address, MacAddress? other, HashSet<NamespacedName> names)
     {
         // Another speaker that has the same in mind, or has it for a moment longer: the election decides.
-        if (other is { } mac && _membership.IsSpeaker(mac))
-            other = null;
-        var before = _conflicts.Conflict(address);
-        if (_conflicts.Probed(address, other))
-            _announcer.Probe(address, null, AddressConflicts.RetryAfter);
-        names.UnionWith(_conflicts.HoldersOf(address));
-        if (_conflicts.Conflict(address) != before)
-            TellConflict(address);
+        _conflicts.Probed(address, other is { } mac && _membership.IsSpeaker(mac) ? null : other, Elapsed);
+        names.UnionWith(_addresses.HoldersOf(address));
     }
 
-    /// <summary>Tells about the conflict of an address as it is now; or that it is over.</summary>
-    private void TellConflict(HostAddress address)
+    /// <summary>
+    /// Another machine says that an address of ours is its own, while the others cannot know of us: it is the node that they elected. We are silent for as long as that is so.
+    /// </summary>
+    private void Yield(HostAddress address, MacAddress mac, HashSet<NamespacedName> names)
     {
-        var told = _told.ToDictionary();
-        string? words = null;
-        if (_conflicts.Conflict(address) is { } mac)
-        {
-            told[address] = mac;
-            words = $"{address} is in use by {mac}, as node \"{_options.NodeName}\" sees it";
-            _metrics.ConflictFound();
-            LogConflict(_logger, address.ToString(), mac.ToString());
-        }
-        else
-        {
-            told.Remove(address);
-        }
-        _told = told.ToFrozenDictionary();
-        foreach (var name in _conflicts.HoldersOf(address))
-        {
-            ConflictChanged?.Invoke(name, words);
-            if (words is not null && _services.Get(name) is { } service)
-                _events.Conflict(service, words, _conflicts.Refusal(address) is not null);
-        }
+        if (_yielded.ContainsKey(address))
+            return;
+        _yielded = new Dictionary<HostAddress, MacAddress>(_yielded) { [address] = mac }.ToFrozenDictionary();
+        names.UnionWith(_addresses.HoldersOf(address));
+        LogYielded(_logger, address.ToString(), mac.ToString());
     }
+
+    /// <summary>The others can know of us again: what was left is ours, if we are still elected.</summary>
+    private void Regain(HashSet<NamespacedName> names)
+    {
+        if (_yielded.Count == 0)
+            return;
+        foreach (var address in _yielded.Keys)
+            names.UnionWith(_addresses.HoldersOf(address));
+        _yielded = FrozenDictionary<HostAddress, MacAddress>.Empty;
+    }
+
+    /// <summary>
+    /// Another machine says that an address of ours is its own, and we are right: the neighbours are told so again, if the address is still ours after a moment.
+    /// </summary>
+    private void Contest(HostAddress address, MacAddress mac)
+    {
+        _membership.SeenOtherwise(mac);
+        // With the MAC of its lease another speaker looks like this one.
+        bool isTwin = _table.Snapshot.TryGetValue(address, out var item) && item.Mac == mac;
+        if (!isTwin && !_membership.IsSpeaker(mac))
+            _conflicts.Claimed(address, mac, Elapsed);
+        if (_defended.TryGetValue(address, out long last) && _time.GetElapsedTime(last) < DefendEvery)
+            return;
+        if (_defended.Count > 10_000)
+            _defended.Clear();
+        _defended[address] = _time.GetTimestamp();
+        LogClaimed(_logger, address.ToString(), mac.ToString());
+        _announcer.Defend(address, DefendAfter);
+    }
+
+    /// <summary>Tells of conflicts that came, or are over.</summary>
+    /// <param name="names">Services that were decided about.</param>
+    private void TellConflicts(IEnumerable<NamespacedName> names)
+    {
+        _conflicts.Forget(Elapsed);
+        var concerned = new HashSet<NamespacedName>(names);
+        foreach (var address in _conflicts.TakeTouched())
+        {
+            var conflict = _conflicts.Conflict(address);
+            if (conflict == ConflictOf(address))
+                continue;
+            var told = _told.ToDictionary();
+            told.Remove(address);
+            if (conflict is { } mac)
+            {
+                told[address] = mac;
+                _metrics.ConflictFound();
+                LogConflict(_logger, address.ToString(), mac.ToString());
+                foreach (var name in _addresses.HoldersOf(address))
+                {
+                    if (_services.Get(name) is { } service)
+                        _events.Conflict(service, Words([(address, mac)]), _conflicts.Refusal(address) is not null);
+                }
+            }
+            _told = told.ToFrozenDictionary();
+            concerned.UnionWith(_addresses.HoldersOf(address));
+        }
+        foreach (var name in concerned)
+            TellCondition(name);
+    }
+
+    /// <summary>Of a Service that we are to announce the condition is ours; not while we do not know what to say.</summary>
+    private void TellCondition(NamespacedName name)
+    {
+        if (!_decisions.TryGetValue(name, out var decision) || decision.Owner != _options.NodeName || decision.Reason == SilenceReason.Probing)
+            return;
+        var conflicts = _addresses.Of(name).Select(address => (Address: address, Mac: _conflicts.Conflict(address))).Where(static entry => entry.Mac is not null)
+            .Select(static entry => (entry.Address, entry.Mac!.Value)).ToList();
+        string? words = conflicts.Count == 0 ? null : Words(conflicts);
+        if (words == _conditions.GetValueOrDefault(name))
+            return;
+        if (words is null)
+            _conditions.Remove(name);
+        else
+            _conditions[name] = words;
+        ConflictChanged?.Invoke(name, words);
+    }
+
+    /// <summary>Who begins to announce a Service begins with what its condition says; who ends leaves it to the next, or, where there is none, says that it is over.</summary>
+    private void PassCondition(NamespacedName name, Service? service, Decision? before, Decision decision)
+    {
+        bool was = before?.Owner == _options.NodeName, isOurs = decision.Owner == _options.NodeName;
+        if (!was && isOurs && service?.Status.Conditions?.FirstOrDefault(static item => item is { Type: Conditions.AddressConflict, Status: "True" }) is { } condition)
+            _conditions[name] = condition.Message ?? "";
+        if (!isOurs && _conditions.Remove(name) && decision.Owner is null && service is not null)
+            ConflictChanged?.Invoke(name, null);
+    }
+
+    private string Words(IEnumerable<(HostAddress Address, MacAddress Mac)> conflicts) =>
+        $"{string.Join(", ", conflicts.Select(static entry => $"{entry.Address} is in use by {entry.Mac}"))}, as node \"{_options.NodeName}\" sees it";
+
+    [LoggerMessage(1, LogLevel.Warning, "{Mac} says that it has {Address}, which this node announces; the neighbours are told again")]
+    private static partial void LogClaimed(ILogger logger, string address, string mac);
+
+    [LoggerMessage(2, LogLevel.Warning, "{Address} is left to {Mac}, since the other speakers do not hear of this node")]
+    private static partial void LogYielded(ILogger logger, string address, string mac);
 
     [LoggerMessage(3, LogLevel.Warning, "{Address} is in use by {Mac}, which is none of ours")]
     private static partial void LogConflict(ILogger logger, string address, string mac);

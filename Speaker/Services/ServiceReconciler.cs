@@ -1,4 +1,3 @@
-using System.Collections.Frozen;
 using DynamicLb.Contracts.Configuration;
 using DynamicLb.Kubernetes;
 using DynamicLb.Kubernetes.Informers;
@@ -16,12 +15,6 @@ namespace DynamicLb.Speaker.Services;
 /// </summary>
 internal sealed partial class ServiceReconciler
 {
-    /// <summary>How long a claim of another machine is watched before it is answered: it may be the node that we are about to hand over to.</summary>
-    public static readonly TimeSpan DefendAfter = TimeSpan.FromSeconds(1);
-
-    /// <summary>RFC 5227 §1.1, DEFEND_INTERVAL: a claim is answered once in this time, or two machines would shout at each other for ever.</summary>
-    public static readonly TimeSpan DefendEvery = TimeSpan.FromSeconds(10);
-
     private readonly SpeakerOptions _options;
     private readonly IInformer<Service> _services;
     private readonly IInformer<Node> _nodes;
@@ -34,15 +27,13 @@ internal sealed partial class ServiceReconciler
     private readonly ILogger _logger;
     private readonly EndpointSliceIndex _slices = new();
     private readonly Dictionary<NamespacedName, Decision> _decisions = [];
-    private readonly AddressConflicts _conflicts;
-    private readonly Dictionary<HostAddress, long> _defended = [];
+    private readonly ServiceAddresses _addresses = new();
     private readonly DirtyServices _dirty;
     private readonly Lock _lock = new();
     private List<(HostAddress Address, MacAddress Mac)> _claims = [];
     private List<(HostAddress Address, MacAddress? Other)> _probed = [];
-    private volatile FrozenDictionary<HostAddress, MacAddress> _told = FrozenDictionary<HostAddress, MacAddress>.Empty;
-    private volatile FrozenDictionary<HostAddress, MacAddress> _yielded = FrozenDictionary<HostAddress, MacAddress>.Empty;
     private readonly TaskCompletionSource _decided = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private HashSet<NamespacedName> _announced = [];
     private bool _rejoined;
     private long _changes;
     private volatile LoadBalancerConfig? _config;
@@ -126,9 +117,11 @@ internal sealed partial class ServiceReconciler
         var names = _dirty.Take(out bool all);
         List<(HostAddress Address, MacAddress Mac)> claims;
         List<(HostAddress Address, MacAddress? Other)> probed;
+        HashSet<NamespacedName> announced;
         bool rejoined;
         lock (_lock)
         {
+            (announced, _announced) = (_announced, []);
             (claims, _claims) = (_claims, []);
             (probed, _probed) = (_probed, []);
             (rejoined, _rejoined) = (_rejoined, false);
@@ -155,12 +148,14 @@ internal sealed partial class ServiceReconciler
         foreach (var (address, other) in probed)
             TakeProbe(address, other, names);
 
+        foreach (var name in names)
+            Assign(name, Served(_services.Get(name)), config);
+        names.UnionWith(_addresses.Regroup());
         var surroundings = Look(config, now);
         foreach (var name in names)
-            Decide(name, surroundings);
+            Decide(name, surroundings, announced.Contains(name));
         _conflicts.Start();
-        foreach (var address in _conflicts.Forget(Elapsed))
-            TellConflict(address);
+        TellConflicts(names);
         if (names.Count > 0 || rejoined)
             Publish(rejoined);
         _metrics.Updated(names.Count);
@@ -191,63 +186,33 @@ internal sealed partial class ServiceReconciler
         _dirty.Wake();
     }
 
-    private void Decide(NamespacedName name, Surroundings surroundings)
+    /// <summary>A Service, if it is served here.</summary>
+    private Service? Served(Service? service) => service is not null && _options.Common.Serves(service) ? service : null;
+
+    private void Decide(NamespacedName name, Surroundings surroundings, bool isAnnounced)
     {
         var service = _services.Get(name);
+        var served = Served(service);
         var before = _decisions.GetValueOrDefault(name);
-        var decision = service is null || !_options.Common.Serves(service)
-            ? Decision.Silent(SilenceReason.NotLoadBalancer)
-            : AnnouncementRules.Decide(service, _slices.Of(name), surroundings);
-        decision = Examine(name, service, decision, surroundings);
+        // It may have changed since its group was worked out; then it is looked at once more.
+        Assign(name, served, surroundings.Config);
+        var decision = served is null ? Decision.Silent(SilenceReason.NotLoadBalancer) : AnnouncementRules.Decide(served, _slices.Of(name), surroundings);
+        decision = Examine(name, decision, isAnnounced);
         if (decision.Reason == SilenceReason.NotLoadBalancer)
+        {
             _decisions.Remove(name);
+            _public.TryRemove(name, out _);
+        }
         else
+        {
             _decisions[name] = decision;
+            _public[name] = decision;
+        }
+        PassCondition(name, service, before, decision);
         if (!decision.IsLike(before))
             Interlocked.Increment(ref _changes);
         _events.Tell(name, service, before, decision, _announcer.InterfaceCount);
         Decided?.Invoke(name, decision);
-    }
-
-    /// <summary>
-    /// Another machine says that an address of ours is its own, while the others cannot know of us: it is the node that they elected. We are silent for as long as that is so.
-    /// </summary>
-    private void Yield(HostAddress address, MacAddress mac, HashSet<NamespacedName> names)
-    {
-        if (_yielded.ContainsKey(address))
-            return;
-        _yielded = new Dictionary<HostAddress, MacAddress>(_yielded) { [address] = mac }.ToFrozenDictionary();
-        names.UnionWith(_conflicts.HoldersOf(address));
-        LogYielded(_logger, address.ToString(), mac.ToString());
-    }
-
-    /// <summary>The others can know of us again: what was left is ours, if we are still elected.</summary>
-    private void Regain(HashSet<NamespacedName> names)
-    {
-        if (_yielded.Count == 0)
-            return;
-        foreach (var address in _yielded.Keys)
-            names.UnionWith(_conflicts.HoldersOf(address));
-        _yielded = FrozenDictionary<HostAddress, MacAddress>.Empty;
-    }
-
-    /// <summary>
-    /// Another machine says that an address of ours is its own, and we are right: the neighbours are told so again, if the address is still ours after a moment.
-    /// </summary>
-    private void Contest(HostAddress address, MacAddress mac)
-    {
-        _membership.SeenOtherwise(mac);
-        // With the MAC of its lease another speaker looks like this one.
-        bool isTwin = _table.Snapshot.TryGetValue(address, out var item) && item.Mac == mac;
-        if (!isTwin && !_membership.IsSpeaker(mac) && _conflicts.Claimed(address, mac, Elapsed))
-            TellConflict(address);
-        if (_defended.TryGetValue(address, out long last) && _time.GetElapsedTime(last) < DefendEvery)
-            return;
-        if (_defended.Count > 10_000)
-            _defended.Clear();
-        _defended[address] = _time.GetTimestamp();
-        LogClaimed(_logger, address.ToString(), mac.ToString());
-        _announcer.Defend(address, DefendAfter);
     }
 
     private void Publish(bool tellAll)
@@ -279,10 +244,4 @@ internal sealed partial class ServiceReconciler
         else if (arrived.Count > 0)
             _announcer.Tell([.. arrived]);
     }
-
-    [LoggerMessage(1, LogLevel.Warning, "{Mac} says that it has {Address}, which this node announces; the neighbours are told again")]
-    private static partial void LogClaimed(ILogger logger, string address, string mac);
-
-    [LoggerMessage(2, LogLevel.Warning, "{Address} is left to {Mac}, since the other speakers do not hear of this node")]
-    private static partial void LogYielded(ILogger logger, string address, string mac);
 }

@@ -28,6 +28,8 @@ internal static class Trimmer
         Spec = SpecOf(service.Spec),
         Status = service.Status.LoadBalancer.Ingress is not { Count: > 0 } ingress ? s_noStatus : new ServiceStatus
         {
+            // Of a conflict that is told somebody has to say that it is over.
+            Conditions = service.Status.Conditions?.Where(static condition => condition is { Type: Conditions.AddressConflict, Status: "True" }).ToArray() is { Length: > 0 } told ? told : null,
             LoadBalancer = new LoadBalancerStatus { Ingress = ingress.Select(static entry => new LoadBalancerIngress { Ip = entry.Ip }).ToArray() },
         },
     };

@@ -9,43 +9,55 @@ using DynamicLb.Kubernetes.Resources;
 
 namespace DynamicLb.Speaker.Status;
 
-/// <summary>Says in a condition of the Service that another machine has its address, and when that is over. Nothing here blocks or fails the caller.</summary>
-internal sealed partial class ConflictConditions(IKubernetesClient client, TimeProvider time, ILogger<ConflictConditions> logger)
+/// <summary>
+/// Says in a condition of the Service that another machine has its address, and when that is over. Of each Service the last word counts; what could not be written is tried again.
+/// Nothing here blocks or fails the caller.
+/// </summary>
+internal sealed partial class ConflictConditions(IKubernetesClient client, Random random, TimeProvider time, ILogger<ConflictConditions> logger)
 {
-    /// <summary>Changes that may wait to be written.</summary>
-    private const int Capacity = 1000;
-
-    private readonly Channel<(NamespacedName Service, string? Message)> _queue =
-        Channel.CreateBounded<(NamespacedName Service, string? Message)>(new BoundedChannelOptions(Capacity) { FullMode = BoundedChannelFullMode.DropWrite, SingleReader = true });
+    private readonly Channel<bool> _wake = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
+    private readonly Backoff _backoff = new(TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(1), random);
+    private readonly Lock _lock = new();
+    private Dictionary<NamespacedName, string?> _wanted = [];
 
     /// <summary>Another machine has an address of a Service, or no more. Thread-safe; does not wait.</summary>
     /// <param name="service">The Service.</param>
     /// <param name="message">Which address and which machine; null when it is over.</param>
-    public void Set(NamespacedName service, string? message) => _queue.Writer.TryWrite((service, message));
+    public void Set(NamespacedName service, string? message)
+    {
+        lock (_lock)
+            _wanted[service] = message;
+        _wake.Writer.TryWrite(true);
+    }
 
     /// <summary>Writes until cancelled.</summary>
     public async Task RunAsync(CancellationToken cancellationToken)
     {
+        var failed = new Dictionary<NamespacedName, string?>();
+        var pause = Timeout.InfiniteTimeSpan;
         try
         {
-            await foreach (var (service, message) in _queue.Reader.ReadAllAsync(cancellationToken))
+            while (true)
             {
-                try
+                bool isNew = await WaitAsync(pause, cancellationToken);
+                var batch = Take();
+                foreach (var (service, message) in isNew ? [] : failed)
+                    batch.TryAdd(service, message);
+                foreach (var (service, message) in batch)
                 {
-                    await client.PatchAsync(ResourceTypes.Services, service.Namespace, service.Name, PatchType.Strategic, Body(message), "status", cancellationToken);
+                    if (await WriteAsync(service, message, cancellationToken))
+                        failed.Remove(service);
+                    else
+                        failed[service] = message;
                 }
-                catch (KubernetesApiException e) when (e.StatusCode == HttpStatusCode.NotFound)
+                if (failed.Count == 0)
                 {
-                    // It is gone, and the condition with it.
+                    _backoff.Reset();
+                    pause = Timeout.InfiniteTimeSpan;
                 }
-                catch (KubernetesApiException e) when (e.StatusCode == HttpStatusCode.Forbidden)
+                else if (!isNew || pause == Timeout.InfiniteTimeSpan)
                 {
-                    // Not by default: see manifests/speaker-conditions.yaml. The Event says the same.
-                    LogForbidden(logger, service.ToString());
-                }
-                catch (Exception e) when (e is KubernetesApiException or HttpRequestException or IOException)
-                {
-                    LogFailed(logger, service.ToString(), e.Message);
+                    pause = _backoff.Next();
                 }
             }
         }
@@ -53,6 +65,54 @@ internal sealed partial class ConflictConditions(IKubernetesClient client, TimeP
         {
             // Told to stop.
         }
+    }
+
+    private Dictionary<NamespacedName, string?> Take()
+    {
+        lock (_lock)
+        {
+            (var wanted, _wanted) = (_wanted, []);
+            return wanted;
+        }
+    }
+
+    /// <summary>Waits for something new (true), or until what failed is to be tried again.</summary>
+    private async Task<bool> WaitAsync(TimeSpan pause, CancellationToken cancellationToken)
+    {
+        using var timeout = new CancellationTokenSource(pause, time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, timeout.Token);
+        try
+        {
+            return await _wake.Reader.ReadAsync(either.Token);
+        }
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+        {
+            return false;
+        }
+    }
+
+    /// <summary>Whether nothing is left to do.</summary>
+    private async Task<bool> WriteAsync(NamespacedName service, string? message, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await client.PatchAsync(ResourceTypes.Services, service.Namespace, service.Name, PatchType.Strategic, Body(message), "status", cancellationToken);
+        }
+        catch (KubernetesApiException e) when (e.StatusCode == HttpStatusCode.NotFound)
+        {
+            // It is gone, and the condition with it.
+        }
+        catch (KubernetesApiException e) when (e.StatusCode == HttpStatusCode.Forbidden)
+        {
+            // Not by default: see manifests/speaker-conditions.yaml. The Event says the same.
+            LogForbidden(logger, service.ToString());
+        }
+        catch (Exception e) when (e is KubernetesApiException or HttpRequestException or IOException || (e is OperationCanceledException && !cancellationToken.IsCancellationRequested))
+        {
+            LogFailed(logger, service.ToString(), e.Message);
+            return false;
+        }
+        return true;
     }
 
     private byte[] Body(string? message)
@@ -80,6 +140,6 @@ internal sealed partial class ConflictConditions(IKubernetesClient client, TimeP
     [LoggerMessage(2, LogLevel.Debug, "The condition of {Service} is left out: it may not be written")]
     private static partial void LogForbidden(ILogger logger, string service);
 
-    [LoggerMessage(1, LogLevel.Warning, "The condition of {Service} could not be written: {Cause}")]
+    [LoggerMessage(1, LogLevel.Warning, "The condition of {Service} could not be written, and is tried again: {Cause}")]
     private static partial void LogFailed(ILogger logger, string service, string cause);
 }

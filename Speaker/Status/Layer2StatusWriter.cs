@@ -75,6 +75,9 @@ internal sealed partial class Layer2StatusWriter(
         _wake.Writer.TryWrite(true);
     }
 
+    /// <summary>Whether the objects of all nodes are known; never where the cluster has no such kind. Thread-safe.</summary>
+    public bool IsInSync => written.HasSynced;
+
     /// <summary>The nodes that announce a Service, as their objects say. Thread-safe.</summary>
     public IReadOnlyCollection<string> AnnouncersOf(NamespacedName service) =>
         _announcers.TryGetValue(service, out var nodes) ? [.. nodes.Values.Distinct(StringComparer.Ordinal)] : [];

@@ -52,6 +52,8 @@ internal sealed class SpeakerParts
             NullLogger<ServiceReconciler>.Instance);
         Claim = context.Claimed!;
         Reconciler.ConflictChanged = (service, words) => Conditions.Add((service, words));
+        Reconciler.AnnouncersOf = service => Announcers.GetValueOrDefault(service) ?? [];
+        Reconciler.KnowsAnnouncers = () => KnowsAnnouncers;
     }
 
     /// <summary>The scope of this speaker's meters: tests beside it have the same names.</summary>
@@ -102,6 +104,19 @@ internal sealed class SpeakerParts
     public FakeAddressMacs Macs { get; } = new();
 
     public FakeEvents Events { get; } = new();
+
+    /// <summary>Nodes that say of a Service that they announce it.</summary>
+    public Dictionary<NamespacedName, string[]> Announcers { get; } = [];
+
+    /// <summary>Whether all nodes can say so.</summary>
+    public bool KnowsAnnouncers { get; set; }
+
+    /// <summary>Nodes say that they announce a Service.</summary>
+    public void Announce(NamespacedName service, params string[] nodes)
+    {
+        Announcers[service] = nodes;
+        Reconciler.LookAgain(service);
+    }
 
     /// <summary>What was said about conflicts, in order.</summary>
     public List<(NamespacedName Service, string? Words)> Conditions { get; } = [];
@@ -245,6 +260,9 @@ internal sealed class FakeChannel(LinkInfo link) : ILinkChannel
     public LinkInfo Link => link;
 
     public bool IsDisposed { get; private set; }
+
+    /// <summary>Frames that were sent and not taken by <see cref="NextAsync"/>.</summary>
+    public int SentCount => _out.Reader.Count;
 
     public bool HasPending => _in.Reader.Count > 0;
 

@@ -36,6 +36,19 @@ public sealed class TrimmerTests
     }
 
     [Fact]
+    public void Of_the_conditions_a_told_conflict_stays()
+    {
+        var told = new Condition { Type = Conditions.AddressConflict, Status = "True", Message = "taken" };
+        Assert.Equal([told], Trimmer.Trim(With(told, new Condition { Type = "Other", Status = "True" })).Status.Conditions!);
+        Assert.Null(Trimmer.Trim(With(told with { Status = "False" })).Status.Conditions);
+
+        static Service With(params Condition[] conditions) => new()
+        {
+            Status = new ServiceStatus { LoadBalancer = new LoadBalancerStatus { Ingress = [new LoadBalancerIngress { Ip = "10.0.0.1" }] }, Conditions = conditions },
+        };
+    }
+
+    [Fact]
     public void Services_of_the_same_kind_share_what_they_want()
     {
         var first = Trimmer.Trim(new Service { Spec = new ServiceSpec { Type = "LoadBalancer", ExternalTrafficPolicy = "Cluster" } });
