@@ -114,7 +114,7 @@ internal static class SpeakerExtensions
             reconciler.AnnouncersOf = statuses.AnnouncersOf;
             reconciler.KnowsAnnouncers = () => statuses.IsInSync;
             statuses.AnnouncersChanged += reconciler.LookAgain;
-            statuses.HasDecided = () => reconciler.HasDecided;
+            statuses.HasDecided = () => reconciler.HasDecided && provider.GetRequiredService<NodeMembership>().HasJoined;
             return reconciler;
         });
         services.AddSingleton(static provider => new BgpExplainer(

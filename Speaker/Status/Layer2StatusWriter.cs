@@ -60,7 +60,7 @@ internal sealed partial class Layer2StatusWriter(
     /// <summary>Another node than before announces a Service.</summary>
     public event Action<NamespacedName>? AnnouncersChanged;
 
-    /// <summary>Whether all Services have been looked at once: before, what this node wrote in its former life stays.</summary>
+    /// <summary>Whether all Services have been looked at once, by a node that others know of: before, what this node wrote in its former life stays.</summary>
     public Func<bool> HasDecided { get; set; } = static () => true;
 
     private TimeSpan Now => time.GetElapsedTime(_start);

@@ -1,11 +1,21 @@
+using System.Diagnostics.Metrics;
 using System.Net;
 using System.Text.Json;
+using System.Text.RegularExpressions;
+using DynamicLb.Contracts.Configuration;
+using DynamicLb.Contracts.Resources;
 using DynamicLb.Kubernetes;
 using DynamicLb.Kubernetes.Client;
 using DynamicLb.Kubernetes.Events;
 using DynamicLb.Kubernetes.Informers;
 using DynamicLb.Kubernetes.LeaderElection;
 using DynamicLb.Kubernetes.Resources;
+using DynamicLb.Lab;
+using DynamicLb.Networking.Addresses;
+using DynamicLb.Speaker;
+using DynamicLb.Speaker.Layer2;
+using DynamicLb.Speaker.Status;
+using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace DynamicLb.Tests.Cluster.Manifests;
@@ -116,6 +126,41 @@ public sealed class ServiceAccountTests(ManifestCluster cluster) : IClassFixture
 
         await stop.CancelAsync();
         await Task.WhenAll(following).ContinueWith(static _ => { }, TaskScheduler.Default);
+    }
+
+    [Fact]
+    public async Task The_speaker_can_say_who_announces_take_up_what_it_left_and_take_it_away()
+    {
+        const string Format = "jsonpath={range .items[*]}{.status.node} {.status.serviceName} {.status.interfaces[*].name} {.metadata.ownerReferences[*].uid}{end}";
+        var web = new NamespacedName("demo", "web");
+        var announced = new Decision(SilenceReason.None, [HostAddress.Parse("10.20.0.57")], null, "node1") { Interfaces = new HashSet<string> { "eth0" } };
+        using var client = await ClientAsync("speaker");
+        using var meters = new ServiceCollection().AddMetrics().BuildServiceProvider();
+        foreach (string pod in (string[])["first", "second"])
+        {
+            using var stop = CancellationTokenSource.CreateLinkedTokenSource(Token);
+            var options = new SpeakerOptions(null!, "node1", new Regex("^$", RegexOptions.None, Regex.InfiniteMatchTimeout), false, TimeSpan.FromSeconds(3), null, TimeSpan.FromMilliseconds(100));
+            var metrics = new SpeakerMetrics(
+                meters.GetRequiredService<IMeterFactory>(), options, new ConfigFileWatcher("none", TimeProvider.System, NullLogger<ConfigFileWatcher>.Instance));
+            var writer = new Layer2StatusWriter(
+                client, new Informer<ServiceL2Status>(client, ServiceL2Status.Type, ManifestCluster.Namespace, TimeProvider.System, new Random(1), NullLogger.Instance),
+                static (_, _) => false, new Layer2StatusTarget(ManifestCluster.Namespace, "node1", new OwnerReference("v1", "Pod", $"speaker-{pod}", pod)), metrics, TimeProvider.System,
+                new Random(1), NullLogger<Layer2StatusWriter>.Instance);
+            writer.Decided(web, announced);
+            var writing = writer.RunAsync(stop.Token);
+            await WaitForAsync($"node1 web eth0 {pod}");
+            if (pod == "second")
+            {
+                writer.Decided(web, Decision.Silent(SilenceReason.NotOwner, "node2"));
+                await WaitForAsync("");
+            }
+            await stop.CancelAsync();
+            await writing;
+        }
+
+        Task WaitForAsync(string wanted) => Wait.UntilAsync(
+            async () => await cluster.Kubectl.RunAsync(["-n", ManifestCluster.Namespace, "get", "servicel2statuses", "-o", Format]) == wanted, TimeSpan.FromSeconds(60),
+            $"'{wanted}'", Token);
     }
 
     private async Task<KubernetesClient> ClientAsync(string account)
