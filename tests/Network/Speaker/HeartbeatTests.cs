@@ -106,6 +106,28 @@ public sealed class HeartbeatTests
             Assert.NotNull(await lab.AnswererAsync(Ip));
     }
 
+    [Fact]
+    public async Task A_speaker_that_has_no_configuration_takes_no_address_from_those_that_have()
+    {
+        await using var lab = await SpeakerLab.StartAsync(2, heartbeats: true);
+        await lab.AddServiceAsync("web", Ip);
+        string first = await lab.WaitForElectedOwnerAsync(Ip);
+        string other = first == "node1" ? "node2" : "node1";
+        lab.Speaker(first).Signal("KILL");
+        await lab.WaitForOwnerToBeAsync(Ip, other);
+
+        const string Late = "late.yaml";
+        lab.StartSpeaker(first, Late);
+        // Many times what it listens for.
+        await Wait.UntilAsync(
+            async () => await lab.MetricOrNothingAsync(first, "dynamiclb_speaker_heartbeats_sent_total") > 30, TimeSpan.FromSeconds(60), $"heartbeats of {first}", Cancelled);
+        for (int i = 0; i < 5; i++)
+            Assert.Equal(other, await lab.AnswererAsync(Ip));
+
+        File.Copy(Path.Combine(lab.Network.Folder, "config.yaml"), Path.Combine(lab.Network.Folder, Late));
+        await lab.WaitForOwnerToBeAsync(Ip, first);
+    }
+
     private static async Task<TimeSpan> TakeoverAsync(SpeakerLab lab, ArpCapture capture, string first, Func<Task> harm, string ip = Ip)
     {
         var since = TimeProvider.System.GetUtcNow();

@@ -203,11 +203,12 @@ internal sealed partial class SpeakerLab : IAsyncDisposable
     /// <summary>Speakers started from now on exchange heartbeats.</summary>
     public void UseHeartbeats() => _heartbeats = true;
 
-    public void StartSpeaker(string node) =>
+    /// <summary>Starts a node's speaker, whose configuration is in a file of the lab's folder.</summary>
+    public void StartSpeaker(string node, string config = "config.yaml") =>
         _speakers[node] = Network.StartOurs(
             Network[node], $"speaker-{node}", "Speaker",
             [
-                "--config", Path.Combine(Network.Folder, "config.yaml"), "--kubeconfig", Path.Combine(Network.Folder, "kubeconfig"), "--namespace", "default",
+                "--config", Path.Combine(Network.Folder, config), "--kubeconfig", Path.Combine(Network.Folder, "kubeconfig"), "--namespace", "default",
                 "--node-name", node, "--listen", "http://127.0.0.1:17473", "--exclude-interfaces", "^(lo|mgmt.*)$",
                 .. (string[])(_heartbeats ? ["--heartbeat-key-file", Path.Combine(Network.Folder, "heartbeat-key")] : []),
                 .. _arguments,
@@ -255,7 +256,8 @@ internal sealed partial class SpeakerLab : IAsyncDisposable
         return text.Split('\n').Where(line => line.StartsWith(start, StringComparison.Ordinal)).Sum(static line => double.Parse(line[(line.LastIndexOf(' ') + 1)..], CultureInfo.InvariantCulture));
     }
 
-    private async Task<double?> MetricOrNothingAsync(string node, string start)
+    /// <summary>As <see cref="MetricAsync"/>; null while the speaker does not answer yet.</summary>
+    public async Task<double?> MetricOrNothingAsync(string node, string start)
     {
         try
         {

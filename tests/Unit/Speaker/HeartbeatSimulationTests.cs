@@ -5,6 +5,9 @@ namespace DynamicLb.Tests.Unit.Speaker;
 /// <summary>Who announces, in a world of lost frames, pauses and partitions: never two for longer than it takes to hear each other, never none for longer than the detection time.</summary>
 public sealed class HeartbeatSimulationTests
 {
+    // Five intervals, by a clock that may be slow, and the look after them.
+    private static readonly TimeSpan DetectionTime = TimeSpan.FromMilliseconds(600);
+
     private static readonly IPAddress[] Addresses = [.. Enumerable.Range(1, 20).Select(static i => IPAddress.Parse($"10.20.0.{i}"))];
 
     [Fact]
@@ -128,6 +131,18 @@ public sealed class HeartbeatSimulationTests
     }
 
     [Fact]
+    public void A_segment_that_passes_no_heartbeats_has_one_announcer_among_those_who_hear_each_other_elsewhere()
+    {
+        var world = new HeartbeatWorld(8, 5, 0.02, segments: 2) { Unheard = { 2 } };
+        world.Run(3);
+        Assert.All(Addresses, address => Assert.Single(world.Owners(address, segment: 2)));
+        var owner = Assert.Single(world.Owners(Addresses[0], segment: 2));
+        owner.Kill();
+        world.Run(0.65);
+        Assert.NotEqual(owner, Assert.Single(world.Owners(Addresses[0], segment: 2)));
+    }
+
+    [Fact]
     public void Two_hundred_nodes_agree()
     {
         var world = new HeartbeatWorld(5, 200, 0.02);
@@ -167,6 +182,7 @@ public sealed class HeartbeatSimulationTests
         for (int seed = 100; seed < 130; seed++)
         {
             var world = new HeartbeatWorld(seed, 3 + (seed % 6), 0.05 * (seed % 4), 1 + (seed % 20));
+            var overlaps = new Overlaps(world);
             for (int step = 0; step < 40; step++)
             {
                 world.Run(world.Uniform() * 1.5);
@@ -189,6 +205,7 @@ public sealed class HeartbeatSimulationTests
                         node.Part ^= 1;
                         break;
                 }
+                overlaps.Troubled();
             }
             foreach (var node in world.Nodes)
             {
@@ -198,8 +215,44 @@ public sealed class HeartbeatSimulationTests
                 else if (node.IsPaused)
                     node.Wake();
             }
+            overlaps.Troubled();
             world.Run(4);
+            overlaps.Look();
+            Assert.True(overlaps.Longest <= DetectionTime, $"seed {seed}: an address had two announcers for {overlaps.Longest.TotalMilliseconds:0} ms of calm");
             Assert.All(Addresses, address => Assert.True(world.Owners(address).Count == 1, $"seed {seed}: {address} has {world.Owners(address).Count} announcers"));
+        }
+    }
+
+    /// <summary>For how long addresses have more than one announcer on a side of the world while nothing happens to anybody.</summary>
+    private sealed class Overlaps
+    {
+        private readonly HeartbeatWorld _world;
+        private readonly TimeSpan?[] _since = new TimeSpan?[Addresses.Length * 2];
+
+        public Overlaps(HeartbeatWorld world)
+        {
+            _world = world;
+            world.Changed = Look;
+        }
+
+        public TimeSpan Longest { get; private set; }
+
+        /// <summary>Something was done to somebody: what there is now has this cause, and its time begins.</summary>
+        public void Troubled()
+        {
+            Look();
+            Array.Clear(_since);
+            Look();
+        }
+
+        public void Look()
+        {
+            for (int i = 0; i < _since.Length; i++)
+            {
+                if (_since[i] is { } since && _world.Now - since > Longest)
+                    Longest = _world.Now - since;
+                _since[i] = _world.Owners(Addresses[i / 2], i % 2).Count > 1 ? _since[i] ?? _world.Now : null;
+            }
         }
     }
 }

@@ -35,6 +35,9 @@ internal sealed class HeartbeatWorld
     /// <summary>Every node has a link to each, with its number as index.</summary>
     public int[] Segments { get; }
 
+    /// <summary>Those by which no heartbeats pass, whatever else does.</summary>
+    public HashSet<int> Unheard { get; } = [];
+
     public TimeSpan Now { get; private set; }
 
     /// <summary>Called at every change of what a node concludes.</summary>
@@ -67,6 +70,8 @@ internal sealed class HeartbeatWorld
 
     public void Send(SimulatedNode from, int segment, byte[] frame)
     {
+        if (Unheard.Contains(segment))
+            return;
         if (Recorded.Count < 10_000)
             Recorded.Add(frame);
         foreach (var to in Nodes.Where(to => to != from && to.Part == from.Part && to.IsPlugged(segment)))
