@@ -5,12 +5,13 @@ internal sealed partial class SpeakerLab
 {
     /// <summary>Adds a Service with an address from the pool, and endpoints.</summary>
     /// <param name="name">Its name.</param>
-    /// <param name="ip">Its address.</param>
+    /// <param name="ip">Its address, or several, separated by commas.</param>
     /// <param name="validUntil">When the address ends; null for never.</param>
     /// <param name="localTo">The nodes that have endpoints, which alone may announce it; none for a Service that every node can serve.</param>
     public async Task AddServiceAsync(string name, string ip, DateTimeOffset? validUntil = null, params IReadOnlyList<string> localTo)
     {
         string end = validUntil is { } moment ? $",\"dynamiclb.io/valid-until\":\"{moment.UtcDateTime:yyyy-MM-ddTHH:mm:ss.fffZ}\"" : "";
+        string ingress = string.Join(',', ip.Split(',').Select(static one => $"{{\"ip\":\"{one}\"}}"));
         string policy = localTo.Count > 0 ? "Local" : "Cluster";
         await SendAsync(HttpMethod.Post, "apis/discovery.k8s.io/v1/namespaces/default/endpointslices", $$"""
             {"apiVersion":"discovery.k8s.io/v1","kind":"EndpointSlice","metadata":{"name":"{{name}}-1","labels":{"kubernetes.io/service-name":"{{name}}"} },
@@ -18,10 +19,10 @@ internal sealed partial class SpeakerLab
             """);
         await SendAsync(HttpMethod.Post, "api/v1/namespaces/default/services", $$$"""
             {"apiVersion":"v1","kind":"Service","metadata":{"name":"{{{name}}}","annotations":{"metallb.io/ip-allocated-from-pool":"lab"{{{end}}} } },
-             "spec":{"type":"LoadBalancer","externalTrafficPolicy":"{{{policy}}}","ports":[{"port":80}]},"status":{"loadBalancer":{"ingress":[{"ip":"{{{ip}}}"}] } } }
+             "spec":{"type":"LoadBalancer","externalTrafficPolicy":"{{{policy}}}","ports":[{"port":80}]},"status":{"loadBalancer":{"ingress":[{{{ingress}}}] } } }
             """);
         await SendAsync(HttpMethod.Patch, $"api/v1/namespaces/default/services/{name}/status", $$$"""
-            {"status":{"loadBalancer":{"ingress":[{"ip":"{{{ip}}}"}] } } }
+            {"status":{"loadBalancer":{"ingress":[{{{ingress}}}] } } }
             """);
     }
 
