@@ -173,6 +173,9 @@ internal sealed partial class ServiceReconciler
     /// <summary>Of a Service that we are to announce the condition is ours; not while we do not know what to say.</summary>
     private void TellCondition(NamespacedName name)
     {
+        // As nearly always.
+        if (_told.Count == 0 && !_conditions.ContainsKey(name))
+            return;
         if (!_decisions.TryGetValue(name, out var decision) || decision.Owner != _options.NodeName || decision.Reason == SilenceReason.Probing)
             return;
         var conflicts = _addresses.Of(name).Select(address => (Address: address, Mac: _conflicts.Conflict(address))).Where(static entry => entry.Mac is not null)
