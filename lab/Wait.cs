@@ -8,7 +8,11 @@ public static class Wait
     private static readonly TimeSpan _interval = TimeSpan.FromMilliseconds(50);
 
     /// <summary>Polls until <paramref name="probe"/> returns something; a <see cref="TimeoutException"/> names what was waited for.</summary>
-    public static async Task<T> ForAsync<T>(Func<Task<T?>> probe, TimeSpan limit, string what, CancellationToken cancellationToken)
+    public static Task<T> ForAsync<T>(Func<Task<T?>> probe, TimeSpan limit, string what, CancellationToken cancellationToken)
+        where T : class => ForAsync(probe, limit, () => what, cancellationToken);
+
+    /// <summary>Polls until <paramref name="probe"/> returns something; a <see cref="TimeoutException"/> tells what was waited for, and what is known of it when the time is over.</summary>
+    public static async Task<T> ForAsync<T>(Func<Task<T?>> probe, TimeSpan limit, Func<string> what, CancellationToken cancellationToken)
         where T : class
     {
         var watch = Stopwatch.StartNew();
@@ -21,7 +25,7 @@ public static class Wait
 
             if (watch.Elapsed > limit)
             {
-                throw new TimeoutException($"waited {limit.TotalSeconds:0} s in vain for {what}");
+                throw new TimeoutException($"waited {limit.TotalSeconds:0} s in vain for {what()}");
             }
 
             await Task.Delay(_interval, TimeProvider.System, cancellationToken);
@@ -30,6 +34,10 @@ public static class Wait
 
     /// <summary>Polls until <paramref name="condition"/> holds.</summary>
     public static Task UntilAsync(Func<Task<bool>> condition, TimeSpan limit, string what, CancellationToken cancellationToken) =>
+        UntilAsync(condition, limit, () => what, cancellationToken);
+
+    /// <summary>Polls until <paramref name="condition"/> holds; see <see cref="ForAsync{T}(Func{Task{T}}, TimeSpan, Func{string}, CancellationToken)"/>.</summary>
+    public static Task UntilAsync(Func<Task<bool>> condition, TimeSpan limit, Func<string> what, CancellationToken cancellationToken) =>
         ForAsync(async () => await condition() ? "" : null, limit, what, cancellationToken);
 
     /// <summary>Polls until <paramref name="condition"/> holds, on the calling thread.</summary>

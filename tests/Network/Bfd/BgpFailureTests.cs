@@ -49,11 +49,11 @@ public sealed class BgpFailureTests
         await lab.AddServiceAsync("web", "10.20.9.1");
         await WaitForRouteAsync(router, true, "the route");
         await router.WaitForPeerAsync("10.20.0.11", "up");
-        await Wait.UntilAsync(async () => await lab.MetricAsync("node1", "metallb_bfd_session_up{") == 1, TimeSpan.FromSeconds(60), $"BFD in the metrics\n{lab.Logs()}", Cancelled);
+        await Wait.UntilAsync(async () => await lab.MetricAsync("node1", "metallb_bfd_session_up{") == 1, TimeSpan.FromSeconds(60), () => $"BFD in the metrics\n{lab.Logs()}", Cancelled);
 
         long cut = Stopwatch.GetTimestamp();
         await lab.Network.Switch.IpAsync("link set p-client down", Cancelled);
-        await Wait.UntilAsync(async () => await lab.MetricAsync("node1", "metallb_bgp_session_up") == 0, TimeSpan.FromSeconds(60), $"the end of the session\n{lab.Logs()}", Cancelled);
+        await Wait.UntilAsync(async () => await lab.MetricAsync("node1", "metallb_bgp_session_up") == 0, TimeSpan.FromSeconds(60), () => $"the end of the session\n{lab.Logs()}", Cancelled);
         var took = Stopwatch.GetElapsedTime(cut);
         TestContext.Current.TestOutputHelper?.WriteLine($"no session in the metrics after {took.TotalMilliseconds:0} ms, hold time 90 s");
         // 1.5 s, a duration that a busy machine does not break by itself; asking for the metrics takes its time. By the hold time it would be minutes.
@@ -62,9 +62,9 @@ public sealed class BgpFailureTests
 
         await lab.Network.Switch.IpAsync("link set p-client up", Cancelled);
         await WaitForRouteAsync(router, true, "the route once more");
-        await Wait.UntilAsync(async () => await lab.MetricAsync("node1", "metallb_bgp_session_up") == 1, TimeSpan.FromSeconds(60), $"the session\n{lab.Logs()}", Cancelled);
+        await Wait.UntilAsync(async () => await lab.MetricAsync("node1", "metallb_bgp_session_up") == 1, TimeSpan.FromSeconds(60), () => $"the session\n{lab.Logs()}", Cancelled);
         // BFD begins when BGP is established, and its first packets are a second apart.
-        await Wait.UntilAsync(async () => await lab.MetricAsync("node1", "metallb_bfd_session_up{") == 1, TimeSpan.FromSeconds(60), $"BFD once more\n{lab.Logs()}", Cancelled);
+        await Wait.UntilAsync(async () => await lab.MetricAsync("node1", "metallb_bfd_session_up{") == 1, TimeSpan.FromSeconds(60), () => $"BFD once more\n{lab.Logs()}", Cancelled);
 
         var explanation = await DynlbAsync(lab);
         Assert.Contains("1 of 1 sessions established", explanation, StringComparison.Ordinal);
@@ -115,13 +115,13 @@ public sealed class BgpFailureTests
         await lab.AddServiceAsync("web", "10.20.9.1");
         await WaitForRouteAsync(router, true, $"the route\n{lab.Logs()}");
         await router.WaitForPeerAsync("10.20.0.11", "up");
-        await Wait.UntilAsync(async () => await lab.MetricAsync("node1", "metallb_bfd_session_up{") == 1, TimeSpan.FromSeconds(60), $"BFD in the metrics\n{lab.Logs()}", Cancelled);
+        await Wait.UntilAsync(async () => await lab.MetricAsync("node1", "metallb_bfd_session_up{") == 1, TimeSpan.FromSeconds(60), () => $"BFD in the metrics\n{lab.Logs()}", Cancelled);
         Assert.Equal("multihop", (await router.PeerAsync("10.20.0.11"))!.Value.GetProperty("multihop").GetBoolean() ? "multihop" : "single hop");
 
         // Behind the router next door nothing of our own interfaces tells that the cable is cut.
         long cut = Stopwatch.GetTimestamp();
         await middle.Namespace.IpAsync("link set eth1 down", Cancelled);
-        await Wait.UntilAsync(async () => await lab.MetricAsync("node1", "metallb_bgp_session_up") == 0, TimeSpan.FromSeconds(60), $"the end of the session\n{lab.Logs()}", Cancelled);
+        await Wait.UntilAsync(async () => await lab.MetricAsync("node1", "metallb_bgp_session_up") == 0, TimeSpan.FromSeconds(60), () => $"the end of the session\n{lab.Logs()}", Cancelled);
         Assert.InRange(Stopwatch.GetElapsedTime(cut), TimeSpan.Zero, TimeSpan.FromSeconds(10));
         await BgpLab.SeenAsync(() => Task.FromResult(lab.WholeLogs()), lab, "BFD: the path to 192.0.2.2 failed");
     }

@@ -60,7 +60,7 @@ public sealed class BgpListenTests
         double opens = await lab.MetricAsync("node1", "metallb_bgp_opens_sent");
         await frr.ShowAsync("conf t\nrouter bgp 64512\nno neighbor 10.20.0.11 ttl-security hops 1", Cancelled);
         await Wait.UntilAsync(
-            async () => await lab.MetricAsync("node1", "metallb_bgp_opens_sent") > opens, Patience, $"a connection of FRR with a low TTL\n{lab.Logs()}", Cancelled);
+            async () => await lab.MetricAsync("node1", "metallb_bgp_opens_sent") > opens, Patience, () => $"a connection of FRR with a low TTL\n{lab.Logs()}", Cancelled);
         Assert.DoesNotContain("valid", await frr.ShowAsync("show bgp ipv4 unicast 10.20.1.100/32", Cancelled), StringComparison.Ordinal);
         await frr.ShowAsync("conf t\nrouter bgp 64512\nneighbor 10.20.0.11 ttl-security hops 1", Cancelled);
         await SeenAsync(async () => await frr.ShowAsync("show bgp ipv4 unicast 10.20.1.100/32", Cancelled), lab, "valid");
@@ -93,13 +93,13 @@ public sealed class BgpListenTests
         {
             foreach (var router in routers)
                 await SeenAsync(async () => await router.ShowAsync("show bgp ipv4 unicast 10.20.1.100/32", Cancelled), lab, "valid");
-            await Wait.UntilAsync(async () => await lab.MetricAsync("node1", "metallb_bgp_session_up") == 2, Patience, $"both sessions\n{lab.Logs()}", Cancelled);
+            await Wait.UntilAsync(async () => await lab.MetricAsync("node1", "metallb_bgp_session_up") == 2, Patience, () => $"both sessions\n{lab.Logs()}", Cancelled);
             foreach (var router in routers)
             {
                 // The next session may be up before anybody could see that there was none.
                 int sessions = await router.SessionsAsync("10.20.0.11", Cancelled);
                 await router.ShowAsync("clear bgp *", Cancelled);
-                await Wait.UntilAsync(async () => await router.SessionsAsync("10.20.0.11", Cancelled) > sessions, Patience, $"another session\n{lab.Logs()}", Cancelled);
+                await Wait.UntilAsync(async () => await router.SessionsAsync("10.20.0.11", Cancelled) > sessions, Patience, () => $"another session\n{lab.Logs()}", Cancelled);
             }
         }
     }

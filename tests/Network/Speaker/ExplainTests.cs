@@ -45,7 +45,7 @@ public sealed class ExplainTests
         string mac = await lab.Client.MacAsync(Cancelled);
         await lab.AddServiceAsync("web", Ip);
 
-        await Wait.UntilAsync(async () => await lab.EventCountAsync("web", "addressConflict") == 1, TimeSpan.FromSeconds(60), $"an Event\n{lab.Logs()}", Cancelled);
+        await Wait.UntilAsync(async () => await lab.EventCountAsync("web", "addressConflict") == 1, TimeSpan.FromSeconds(60), () => $"an Event\n{lab.Logs()}", Cancelled);
         await Wait.UntilAsync(
             async () => (await lab.GetAsync("api/v1/namespaces/default/services/web")).Contains($"{Ip} is in use by {mac}", StringComparison.Ordinal), TimeSpan.FromSeconds(60),
             "the condition", Cancelled);
@@ -69,5 +69,5 @@ public sealed class ExplainTests
             return document.RootElement.GetProperty("items").EnumerateArray()
                 .Select(static item => item.TryGetProperty("status", out var status) && status.TryGetProperty("node", out var node) ? node.GetString() : "").SequenceEqual(nodes);
         },
-        TimeSpan.FromSeconds(60), $"ServiceL2Status of {string.Join(' ', nodes)}\n{lab.Logs()}", Cancelled);
+        TimeSpan.FromSeconds(60), () => $"ServiceL2Status of {string.Join(' ', nodes)}\n{lab.Logs()}", Cancelled);
 }

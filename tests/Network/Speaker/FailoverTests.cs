@@ -64,7 +64,7 @@ public sealed class FailoverTests(ITestOutputHelper output)
 
         // Nobody asks now: a reply in this time is one to a request that waited.
         await Task.Delay(TimeSpan.FromSeconds(1.5), TimeProvider.System, Cancelled);
-        await Wait.UntilAsync(() => Task.FromResult(capture.Of(Ip).Any(arp => arp.Node == first && arp.At > woken)), TimeSpan.FromSeconds(60), $"a word of the woken speaker, {first}\n{lab.WholeLogs()}", Cancelled);
+        await Wait.UntilAsync(() => Task.FromResult(capture.Of(Ip).Any(arp => arp.Node == first && arp.At > woken)), TimeSpan.FromSeconds(60), () => $"a word of the woken speaker, {first}\n{lab.WholeLogs()}", Cancelled);
         var words = capture.Of(Ip).Where(arp => arp.Node == first && arp.At > woken).ToArray();
         output.WriteLine($"first word of the woken speaker {(words[0].At - woken).TotalMilliseconds:F0} ms after it woke");
         Assert.All(words, static arp => Assert.True(arp.IsGratuitous, $"a late answer: {arp}"));
@@ -189,7 +189,7 @@ public sealed class FailoverTests(ITestOutputHelper output)
         async Task IsAnsweredAsync(string name)
         {
             await Wait.UntilAsync(
-                () => Task.FromResult(lab.WholeLogs().Contains($"Answering ARP and NDP on {name} ", StringComparison.Ordinal)), TimeSpan.FromSeconds(60), $"{name} to take part\n{lab.Logs()}",
+                () => Task.FromResult(lab.WholeLogs().Contains($"Answering ARP and NDP on {name} ", StringComparison.Ordinal)), TimeSpan.FromSeconds(60), () => $"{name} to take part\n{lab.Logs()}",
                 Cancelled);
             for (int i = 0; i < 3; i++)
                 Assert.Equal("node1", await lab.WaitForOwnerAsync(Ip, 10));

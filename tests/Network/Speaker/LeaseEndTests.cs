@@ -36,7 +36,7 @@ public sealed class LeaseEndTests(ITestOutputHelper output)
         await lab.WaitForOwnerAsync(ip);
         var begun = (await EndAsync(lab))!.Value;
         // It is renewed, and the end with it.
-        await Wait.UntilAsync(async () => await EndAsync(lab) > begun, TimeSpan.FromSeconds(60), $"a renewal\n{lab.Logs()}", Cancelled);
+        await Wait.UntilAsync(async () => await EndAsync(lab) > begun, TimeSpan.FromSeconds(60), () => $"a renewal\n{lab.Logs()}", Cancelled);
 
         var capture = await lab.CaptureAsync();
         addresses.Process!.Signal("STOP");
@@ -56,7 +56,7 @@ public sealed class LeaseEndTests(ITestOutputHelper output)
 
         // And it is back when the address service is.
         addresses.Process!.Signal("CONT");
-        await Wait.ForAsync(() => lab.OwnerOrNobodyAsync(ip), TimeSpan.FromSeconds(60), $"an answer for {ip}\n{lab.Logs()}", Cancelled);
+        await Wait.ForAsync(() => lab.OwnerOrNobodyAsync(ip), TimeSpan.FromSeconds(60), () => $"an answer for {ip}\n{lab.Logs()}", Cancelled);
     }
 
     private static async Task<JsonElement> ServiceAsync(SpeakerLab lab)

@@ -63,9 +63,9 @@ public sealed class LeasedMacTests
         // Without the capability it says so, and does not put another MAC in the place of the lease's.
         lab.StartSpeaker(first, without: "net_admin");
         await lab.WaitForReadyAsync(first);
-        await Wait.UntilAsync(async () => await lab.EventCountAsync("announceFailed") > 0, TimeSpan.FromSeconds(60), $"an Event\n{lab.Logs()}", Cancelled);
+        await Wait.UntilAsync(async () => await lab.EventCountAsync("announceFailed") > 0, TimeSpan.FromSeconds(60), () => $"an Event\n{lab.Logs()}", Cancelled);
         await Wait.UntilAsync(
-            async () => (await ExplainAsync(lab, first)).Contains("NET_ADMIN", StringComparison.Ordinal), TimeSpan.FromSeconds(60), $"an explanation\n{lab.Logs()}", Cancelled);
+            async () => (await ExplainAsync(lab, first)).Contains("NET_ADMIN", StringComparison.Ordinal), TimeSpan.FromSeconds(60), () => $"an explanation\n{lab.Logs()}", Cancelled);
     }
 
     [Fact]

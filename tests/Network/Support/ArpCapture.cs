@@ -44,7 +44,7 @@ internal sealed partial class ArpCapture(string file, IReadOnlyDictionary<string
     /// <summary>Waits until another node than before tells the LAN that it has an address: when it did.</summary>
     public async Task<DateTimeOffset> FirstClaimAsync(SpeakerLab lab, string ip, string before, DateTimeOffset since) => (await Wait.ForAsync(
         () => Task.FromResult(Of(ip, since).FirstOrDefault(arp => arp.IsGratuitous && arp.Node != before)), TimeSpan.FromSeconds(60),
-        $"a gratuitous ARP of another node than {before} for {ip}\n{lab.Logs()}", TestContext.Current.CancellationToken)).At;
+        () => $"a gratuitous ARP of another node than {before} for {ip}\n{lab.Logs()}", TestContext.Current.CancellationToken)).At;
 
     [GeneratedRegex("^(?<at>[0-9.]+) (?<source>[0-9a-f:]{17}) > (?<destination>[0-9a-fA-Z:a-z]+),", RegexOptions.ExplicitCapture)]
     private static partial Regex Line();

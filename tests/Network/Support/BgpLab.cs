@@ -47,5 +47,5 @@ internal static class BgpLab
 
     /// <summary>Looks until a text is gone.</summary>
     public static Task GoneAsync(Func<Task<string>> look, SpeakerLab lab, string unwanted) =>
-        Wait.UntilAsync(async () => !(await look()).Contains(unwanted, StringComparison.Ordinal), Patience, $"the end of {unwanted}\n{lab.Logs()}", Cancelled);
+        Wait.UntilAsync(async () => !(await look()).Contains(unwanted, StringComparison.Ordinal), Patience, () => $"the end of {unwanted}\n{lab.Logs()}", Cancelled);
 }

@@ -94,13 +94,13 @@ internal sealed class InspectedLab : IAsyncDisposable
 
     /// <summary>Waits until a node's speaker is ready.</summary>
     public Task WaitForReadyAsync(string host, int port = 17473) => Wait.UntilAsync(
-        async () => await Network[host].FetchAsync($"http://127.0.0.1:{port}/readyz", 2, Cancelled) is not null, TimeSpan.FromSeconds(60), $"{host} to be ready\n{Logs()}", Cancelled);
+        async () => await Network[host].FetchAsync($"http://127.0.0.1:{port}/readyz", 2, Cancelled) is not null, TimeSpan.FromSeconds(60), () => $"{host} to be ready\n{Logs()}", Cancelled);
 
     // Before that, who is there first takes itself for the owner.
     private Task WaitForAllKnownAsync(string node) => Wait.UntilAsync(
         async () => await Network[node].FetchAsync("http://127.0.0.1:17473/metrics", 2, Cancelled) is { } metrics
             && metrics.Split('\n') is var lines && lines.Contains($"dynamiclb_speaker_members {Nodes.Count}") && lines.Contains($"dynamiclb_speaker_heartbeat_nodes {Nodes.Count - 1}"),
-        TimeSpan.FromSeconds(60), $"{node} to know all\n{Logs()}", Cancelled);
+        TimeSpan.FromSeconds(60), () => $"{node} to know all\n{Logs()}", Cancelled);
 
     /// <summary>Waits until a node announces the address; not one of those.</summary>
     public Task<string> WaitForAnnouncerAsync(params string[] except) => Wait.ForAsync(
@@ -114,13 +114,13 @@ internal sealed class InspectedLab : IAsyncDisposable
             }
             return null;
         },
-        TimeSpan.FromSeconds(60), $"a node to announce {Ip}\n{Logs()}", Cancelled);
+        TimeSpan.FromSeconds(60), () => $"a node to announce {Ip}\n{Logs()}", Cancelled);
 
     /// <summary>What the client gets from the Service; null for nothing.</summary>
     public Task<string?> FetchAsync() => Client.FetchAsync($"http://{Ip}/", 2, Cancelled);
 
     /// <summary>Waits until the client gets the page.</summary>
-    public Task<string> WaitForPageAsync() => Wait.ForAsync(FetchAsync, TimeSpan.FromSeconds(60), $"the page at {Ip}\n{Logs()}", Cancelled);
+    public Task<string> WaitForPageAsync() => Wait.ForAsync(FetchAsync, TimeSpan.FromSeconds(60), () => $"the page at {Ip}\n{Logs()}", Cancelled);
 
     /// <summary>The MAC in the client's neighbour table; null for none.</summary>
     public async Task<string?> KnownMacAsync()

@@ -81,7 +81,7 @@ internal sealed partial class SpeakerLab : IAsyncDisposable
 
     /// <summary>Waits until a metric of a node's speaker has a value; see <see cref="MetricAsync"/>.</summary>
     public Task WaitForMetricAsync(string node, string start, double value) => Wait.UntilAsync(
-        async () => await MetricOrNothingAsync(node, start) == value, Patience, $"{start} of {node} to be {value}\n{Logs()}", Cancelled);
+        async () => await MetricOrNothingAsync(node, start) == value, Patience, () => $"{start} of {node} to be {value}\n{Logs()}", Cancelled);
 
     /// <summary>Waits until a metric of all nodes' speakers together has a value.</summary>
     public Task WaitForSumAsync(string start, double value) => Wait.UntilAsync(
@@ -92,7 +92,7 @@ internal sealed partial class SpeakerLab : IAsyncDisposable
                 sum += await MetricOrNothingAsync(node, start) ?? double.NaN;
             return sum == value;
         },
-        Patience, $"{start} of all nodes to be {value}\n{Logs()}", Cancelled);
+        Patience, () => $"{start} of all nodes to be {value}\n{Logs()}", Cancelled);
 
     /// <summary>The node that answers for an address; null when nobody does. Two answers are a fault.</summary>
     public async Task<string?> WhoHasAsync(string ip) =>
@@ -143,11 +143,11 @@ internal sealed partial class SpeakerLab : IAsyncDisposable
 
     /// <summary>Waits until a node alone answers for an IPv6 address, as after a change of hands.</summary>
     public Task WaitForOwnerSixToBeAsync(string ip, string node) =>
-        Wait.UntilAsync(async () => await OneOrNobodyAsync(ip, "eth0") == node, Patience, $"{node} to have {ip}\n{Logs()}", Cancelled);
+        Wait.UntilAsync(async () => await OneOrNobodyAsync(ip, "eth0") == node, Patience, () => $"{node} to have {ip}\n{Logs()}", Cancelled);
 
     /// <summary>Waits until one node answers for an IPv6 address.</summary>
     public Task<string> WaitForOwnerSixAsync(string ip, string device = "eth0") =>
-        Wait.ForAsync(async () => await OneOrNobodyAsync(ip, device), Patience, $"an answer for {ip} on {device}\n{Logs()}", Cancelled);
+        Wait.ForAsync(async () => await OneOrNobodyAsync(ip, device), Patience, () => $"an answer for {ip} on {device}\n{Logs()}", Cancelled);
 
     /// <summary>The node that answers for an address; null for none, or for two during a change of hands.</summary>
     public async Task<string?> OwnerOrNobodyAsync(string ip)
@@ -166,11 +166,11 @@ internal sealed partial class SpeakerLab : IAsyncDisposable
     public async Task<string?> AnswererAsync(string ip) => await WhoHasAsync(ip) ?? await WhoHasAsync(ip);
 
     /// <summary>Waits until one node alone answers for an address, and returns its name.</summary>
-    public Task<string> WaitForOneOwnerAsync(string ip) => Wait.ForAsync(() => OwnerOrNobodyAsync(ip), Patience, $"one owner of {ip}\n{Logs()}", Cancelled);
+    public Task<string> WaitForOneOwnerAsync(string ip) => Wait.ForAsync(() => OwnerOrNobodyAsync(ip), Patience, () => $"one owner of {ip}\n{Logs()}", Cancelled);
 
     /// <summary>Waits until a node alone answers for an address, as after a change of hands.</summary>
     public Task WaitForOwnerToBeAsync(string ip, string node) =>
-        Wait.UntilAsync(async () => await OwnerOrNobodyAsync(ip) == node, Patience, $"{node} to have {ip}\n{Logs()}", Cancelled);
+        Wait.UntilAsync(async () => await OwnerOrNobodyAsync(ip) == node, Patience, () => $"{node} to have {ip}\n{Logs()}", Cancelled);
 
     /// <summary>The node whose turn it is when all can serve an address: MetalLB's order.</summary>
     public string ElectedFor(string ip) =>
@@ -186,7 +186,7 @@ internal sealed partial class SpeakerLab : IAsyncDisposable
 
     /// <summary>Waits until a node answers for an address, and returns its name. Two answers are a fault.</summary>
     public Task<string> WaitForOwnerAsync(string ip, int seconds = 60) =>
-        Wait.ForAsync(async () => await WhoHasAsync(ip), TimeSpan.FromSeconds(seconds), $"an answer for {ip}\n{Logs()}", Cancelled);
+        Wait.ForAsync(async () => await WhoHasAsync(ip), TimeSpan.FromSeconds(seconds), () => $"an answer for {ip}\n{Logs()}", Cancelled);
 
     /// <summary>Starts recording ARP at the client.</summary>
     public async Task<ArpCapture> CaptureAsync(string device = "eth0")
@@ -245,7 +245,7 @@ internal sealed partial class SpeakerLab : IAsyncDisposable
                     return false;
                 }
             },
-            Patience, $"the speaker of {node}\n{Logs()}", Cancelled);
+            Patience, () => $"the speaker of {node}\n{Logs()}", Cancelled);
     }
 
     /// <summary>A metric of a node's speaker: the sum of the lines that begin so.</summary>
