@@ -55,7 +55,7 @@ internal static class SpeakerExtensions
         services.AddSingleton(provider => new NodeMembership(
             provider.GetRequiredService<IKubernetesClient>(), options, space, provider.GetRequiredService<TimeProvider>(), Random.Shared,
             provider.GetRequiredService<ILogger<NodeMembership>>(), () => provider.GetRequiredService<HeartbeatExchange>().IsOn,
-            () => OwnerReference.Of(provider.GetRequiredService<IInformer<Node>>().Get(new NamespacedName("", options.NodeName)))));
+            () => OwnNode(provider, options)));
         services.AddSingleton(provider => new HeartbeatKeys(
             options.HeartbeatKeyFile ?? "", provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<HeartbeatKeys>>()));
         services.AddSingleton(provider => new HeartbeatExchange(
@@ -103,7 +103,7 @@ internal static class SpeakerExtensions
             new Informer<ServiceL2Status>(
                 provider.GetRequiredService<IKubernetesClient>(), ServiceL2Status.Type, space, provider.GetRequiredService<TimeProvider>(), Random.Shared,
                 provider.GetRequiredService<ILogger<Informer<ServiceL2Status>>>()),
-            GoneAsSeenBy(provider), new Layer2StatusTarget(space, options.NodeName, OwnerReference.OwnPod(Environment.GetEnvironmentVariable)),
+            GoneAsSeenBy(provider), new Layer2StatusTarget(space, options.NodeName, () => OwnNode(provider, options)),
             provider.GetRequiredService<SpeakerMetrics>(), provider.GetRequiredService<TimeProvider>(), Random.Shared, provider.GetRequiredService<ILogger<Layer2StatusWriter>>()));
         services.AddSingleton(static provider =>
         {
@@ -142,6 +142,9 @@ internal static class SpeakerExtensions
         {
             Trim = trim,
         };
+
+    private static OwnerReference? OwnNode(IServiceProvider provider, SpeakerOptions options) =>
+        OwnerReference.Of(provider.GetRequiredService<IInformer<Node>>().Get(new NamespacedName("", options.NodeName)));
 
     /// <summary>Whether there is no such Service, or no such node, any more. A node whose speaker lives is there, whether its Node is or not.</summary>
     private static Func<NamespacedName, string, bool> GoneAsSeenBy(IServiceProvider provider)

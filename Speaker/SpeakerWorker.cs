@@ -77,15 +77,13 @@ internal sealed class SpeakerWorker(
             await Task.WhenAll(
                 services.WaitForSyncAsync(stoppingToken), nodes.WaitForSyncAsync(stoppingToken), slices.WaitForSyncAsync(stoppingToken),
                 membership.Leases.WaitForSyncAsync(stoppingToken));
-            // Who announces now decides where owners are sticky.
-            await statuses.WaitAsync(stoppingToken);
         }
         catch (OperationCanceledException)
         {
             return;
         }
         using var decide = CancellationTokenSource.CreateLinkedTokenSource(silence);
-        var deciding = reconciler.RunAsync(decide.Token);
+        var deciding = DecideAsync(decide.Token);
         var member = JoinAsync(stoppingToken);
         var announcingByBgp = bgp.Reconciler.RunAsync(stoppingToken);
         var first = await Task.WhenAny(deciding, member, announcingByBgp);
@@ -101,6 +99,20 @@ internal sealed class SpeakerWorker(
             await Task.Delay(OverlapLook, time, CancellationToken.None);
         await decide.CancelAsync();
         await deciding;
+    }
+
+    private async Task DecideAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            // Who announces now tells what is in use, and, where owners are sticky, who stays.
+            await statuses.WaitAsync(cancellationToken);
+        }
+        catch (OperationCanceledException)
+        {
+            return;
+        }
+        await reconciler.RunAsync(cancellationToken);
     }
 
     /// <summary>Whoever is a member is elected, and the others let go: none may be before it knows what to announce.</summary>

@@ -1,3 +1,4 @@
+using System.Collections.Frozen;
 using DynamicLb.Networking.Addresses;
 
 namespace DynamicLb.Speaker.Layer2;
@@ -24,6 +25,9 @@ internal sealed class AddressConflicts(ConflictPolicy policy)
     /// <summary>How long after a refusal the address is looked for again.</summary>
     public static readonly TimeSpan RetryAfter = TimeSpan.FromSeconds(30);
 
+    /// <summary>The same after the first refusal of what one of us may have had: it may have been the last answer of a node that hands over.</summary>
+    public static readonly TimeSpan RetrySoon = TimeSpan.FromSeconds(1);
+
     /// <summary>Two claims of one machine so far apart are no change of hands between speakers.</summary>
     public static readonly TimeSpan ClaimsApart = TimeSpan.FromSeconds(2);
 
@@ -32,7 +36,8 @@ internal sealed class AddressConflicts(ConflictPolicy policy)
 
     private readonly HashSet<HostAddress> _fresh = [];
     private readonly HashSet<HostAddress> _presumed = [];
-    private readonly HashSet<HostAddress> _probing = [];
+    private readonly HashSet<HostAddress> _doubtful = [];
+    private readonly Dictionary<HostAddress, IReadOnlySet<string>?> _probing = [];
     private readonly Dictionary<HostAddress, MacAddress> _taken = [];
     private readonly Dictionary<HostAddress, (MacAddress Mac, TimeSpan First, TimeSpan Last)> _claims = [];
     private HashSet<HostAddress> _touched = [];
@@ -78,6 +83,7 @@ internal sealed class AddressConflicts(ConflictPolicy policy)
         _fresh.Remove(address);
         _presumed.Remove(address);
         _probing.Remove(address);
+        _doubtful.Remove(address);
         if (_taken.Remove(address))
             _touched.Add(address);
     }
@@ -86,12 +92,23 @@ internal sealed class AddressConflicts(ConflictPolicy policy)
     public void Leave(HostAddress address)
     {
         _probing.Remove(address);
+        _doubtful.Remove(address);
         if (_taken.Remove(address) | _claims.Remove(address))
             _touched.Add(address);
     }
 
-    /// <summary>Whether it has to be looked for, now or, if it is refused, after <see cref="RetryAfter"/>; true once until it <see cref="Probed">was</see>.</summary>
-    public bool MustProbe(HostAddress address) => _fresh.Contains(address) && _probing.Add(address);
+    /// <summary>Whether it has to be looked for; true once until it <see cref="Probed">was</see>, and when it is to be announced elsewhere than where it is looked for.</summary>
+    /// <param name="address">The address.</param>
+    /// <param name="interfaces">Where it is to be announced; null for everywhere.</param>
+    /// <param name="after">When to begin.</param>
+    public bool MustProbe(HostAddress address, IReadOnlySet<string>? interfaces, out TimeSpan after)
+    {
+        after = !_taken.ContainsKey(address) ? TimeSpan.Zero : _doubtful.Contains(address) ? RetrySoon : RetryAfter;
+        if (!_fresh.Contains(address) || (_probing.TryGetValue(address, out var known) && (known?.SetEquals(interfaces ?? FrozenSet<string>.Empty) ?? interfaces is null)))
+            return false;
+        _probing[address] = interfaces;
+        return true;
+    }
 
     /// <summary>Whether its first use waits for an answer.</summary>
     public bool IsProbing(HostAddress address) => _fresh.Contains(address) && !_taken.ContainsKey(address);
@@ -125,10 +142,15 @@ internal sealed class AddressConflicts(ConflictPolicy policy)
         if (other is { } mac && policy == ConflictPolicy.Refuse)
         {
             _taken[address] = mac;
+            if (_presumed.Remove(address))
+                _doubtful.Add(address);
+            else
+                _doubtful.Remove(address);
             return;
         }
         _fresh.Remove(address);
         _presumed.Remove(address);
+        _doubtful.Remove(address);
         // Announced now: its claims tell how it goes on.
         if (other is { } defended)
             _claims[address] = (defended, now - ClaimsApart, now);

@@ -55,7 +55,7 @@ internal sealed class MemberTable(string me, TimeSpan duration)
                 return false;
             if (!CanHear(now))
             {
-                foreach (string other in _observed.Keys.Where(other => _heard is null || Members.Contains(other)).ToArray())
+                foreach (string other in _observed.Keys.Where(other => _heard is null || (Members.Contains(other) && !_observed[other].IsOfBefore)).ToArray())
                     _observed[other] = _observed[other] with { At = now };
             }
             _heard = now;

@@ -20,10 +20,11 @@ internal interface IMembership
     IReadOnlySet<string> Members { get; }
 
     /// <summary>
-    /// Whether another speaker may rightly have taken over from us: we cannot be heard, or are about to go. Whenever it ends, <see cref="Changed"/> or <see cref="Rejoined"/> follows.
-    /// Thread-safe.
+    /// Whether a machine that claims an address of ours may rightly have taken over from us: we are about to go, or it cannot know of us. Whenever that ends,
+    /// <see cref="Changed"/> or <see cref="Rejoined"/> follows. Thread-safe.
     /// </summary>
-    bool MustYield { get; }
+    /// <param name="mac">Where the claim came from.</param>
+    bool MustYieldTo(Networking.Addresses.MacAddress mac);
 
     /// <summary>Whether one of these interfaces of ours (null: any) takes part. Whenever that changes, <see cref="Changed"/> follows. Thread-safe.</summary>
     bool HasLink(IReadOnlySet<string>? interfaces);

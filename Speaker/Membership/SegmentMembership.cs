@@ -61,7 +61,7 @@ internal sealed class SegmentMembership : IMembership
     public IReadOnlySet<string> Members => _members;
 
     /// <inheritdoc/>
-    public bool MustYield => _leases.IsLeaving || _guard.IsPaused || (_leases.IsCutOff && !IsHeardByAll(_heartbeats.Sight));
+    public bool MustYieldTo(MacAddress mac) => _leases.IsLeaving || _guard.IsPaused || (_leases.IsCutOff && !IsHeardBy(mac, _heartbeats.Sight));
 
     /// <inheritdoc/>
     public void SeenOtherwise(MacAddress mac) => _heartbeats.SeenOtherwise(mac);
@@ -81,8 +81,9 @@ internal sealed class SegmentMembership : IMembership
         return node => sight.CanServe(node, _me, links);
     }
 
-    /// <summary>Whether all who may be elected know of us without our Lease.</summary>
-    private bool IsHeardByAll(HeartbeatSight sight) => sight.IsHeard && _members.All(node => node == _me || sight.Alive.Contains(node));
+    /// <summary>Whether a machine knows of us without our Lease: it beats itself, or all who may be elected do.</summary>
+    private bool IsHeardBy(MacAddress mac, HeartbeatSight sight) =>
+        sight.IsHeard && (_heartbeats.Knows(mac) || _members.All(node => node == _me || sight.Alive.Contains(node)));
 
     /// <summary>The members, from what both tell.</summary>
     /// <param name="me">Our own node.</param>

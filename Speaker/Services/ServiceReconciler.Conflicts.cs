@@ -64,8 +64,8 @@ internal sealed partial class ServiceReconciler
         {
             if (!isKnown)
                 _conflicts.Use(address, ifPresumed: true);
-            if (_conflicts.MustProbe(address))
-                _announcer.Probe(address, decision.Interfaces, _conflicts.Refusal(address) is null ? TimeSpan.Zero : AddressConflicts.RetryAfter);
+            if (_conflicts.MustProbe(address, decision.Interfaces, out var after))
+                _announcer.Probe(address, decision.Interfaces, after);
         }
         return decision.Addresses.Any(_conflicts.IsProbing) ? Decision.Silent(SilenceReason.Probing, decision.Owner) : Without(decision);
     }
@@ -99,25 +99,36 @@ internal sealed partial class ServiceReconciler
     }
 
     /// <summary>
-    /// Another machine says that an address of ours is its own, while the others cannot know of us: it is the node that they elected. We are silent for as long as that is so.
+    /// Other machines say that addresses of ours are their own. Those that cannot know of us are the nodes that the others elected: we are silent for as long as that is so, and then
+    /// have back what is still ours.
     /// </summary>
-    private void Yield(HostAddress address, MacAddress mac, HashSet<NamespacedName> names)
+    private void TakeClaims(IEnumerable<(HostAddress Address, MacAddress Mac)> claims, HashSet<NamespacedName> names)
     {
-        if (_yielded.ContainsKey(address))
-            return;
-        _yielded = new Dictionary<HostAddress, MacAddress>(_yielded) { [address] = mac }.ToFrozenDictionary();
-        names.UnionWith(_addresses.HoldersOf(address));
-        LogYielded(_logger, address.ToString(), mac.ToString());
-    }
-
-    /// <summary>The others can know of us again: what was left is ours, if we are still elected.</summary>
-    private void Regain(HashSet<NamespacedName> names)
-    {
-        if (_yielded.Count == 0)
-            return;
-        foreach (var address in _yielded.Keys)
+        var yielded = _yielded.ToDictionary();
+        int changes = 0;
+        foreach (var (address, mac) in _yielded)
+        {
+            if (_membership.MustYieldTo(mac))
+                continue;
+            yielded.Remove(address);
             names.UnionWith(_addresses.HoldersOf(address));
-        _yielded = FrozenDictionary<HostAddress, MacAddress>.Empty;
+            changes++;
+        }
+        foreach (var (address, mac) in claims)
+        {
+            if (!_membership.MustYieldTo(mac))
+            {
+                Contest(address, mac);
+            }
+            else if (yielded.TryAdd(address, mac))
+            {
+                names.UnionWith(_addresses.HoldersOf(address));
+                LogYielded(_logger, address.ToString(), mac.ToString());
+                changes++;
+            }
+        }
+        if (changes > 0)
+            _yielded = yielded.ToFrozenDictionary();
     }
 
     /// <summary>
@@ -145,12 +156,13 @@ internal sealed partial class ServiceReconciler
     {
         _conflicts.Forget(Elapsed);
         var concerned = new HashSet<NamespacedName>(names);
+        Dictionary<HostAddress, MacAddress>? told = null;
         foreach (var address in _conflicts.TakeTouched())
         {
             var conflict = _conflicts.Conflict(address);
             if (conflict == ConflictOf(address))
                 continue;
-            var told = _told.ToDictionary();
+            told ??= _told.ToDictionary();
             told.Remove(address);
             if (conflict is { } mac)
             {
@@ -163,9 +175,10 @@ internal sealed partial class ServiceReconciler
                         _events.Conflict(service, Words([(address, mac)]), _conflicts.Refusal(address) is not null);
                 }
             }
-            _told = told.ToFrozenDictionary();
             concerned.UnionWith(_addresses.HoldersOf(address));
         }
+        if (told is not null)
+            _told = told.ToFrozenDictionary();
         foreach (var name in concerned)
             TellCondition(name);
     }
@@ -191,10 +204,11 @@ internal sealed partial class ServiceReconciler
     }
 
     /// <summary>Who begins to announce a Service begins with what its condition says; who ends leaves it to the next, or, where there is none, says that it is over.</summary>
-    private void PassCondition(NamespacedName name, Service? service, Decision? before, Decision decision)
+    private void PassCondition(NamespacedName name, Service? service, Decision decision)
     {
-        bool was = before?.Owner == _options.NodeName, isOurs = decision.Owner == _options.NodeName;
-        if (!was && isOurs && service?.Status.Conditions?.FirstOrDefault(static item => item is { Type: Conditions.AddressConflict, Status: "True" }) is { } condition)
+        bool isOurs = decision.Owner == _options.NodeName;
+        // What the node before us had still to write may come later.
+        if (isOurs && !_conditions.ContainsKey(name) && service?.Status.Conditions?.FirstOrDefault(static item => item is { Type: Conditions.AddressConflict, Status: "True" }) is { } condition)
             _conditions[name] = condition.Message ?? "";
         if (!isOurs && _conditions.Remove(name) && decision.Owner is null && service is not null)
             ConflictChanged?.Invoke(name, null);

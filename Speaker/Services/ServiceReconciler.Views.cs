@@ -43,6 +43,13 @@ internal sealed partial class ServiceReconciler
         _dirty.Touch(_addresses.GroupOf(service)?.Services ?? (IEnumerable<NamespacedName>)[service]);
     }
 
+    /// <summary>A node may say that it announces a Service before we hear of its addresses: those that come are not new.</summary>
+    private void KeepUnused(HashSet<NamespacedName> announced)
+    {
+        lock (_lock)
+            _announced.UnionWith(announced.Where(name => _addresses.Of(name).Count == 0 && _services.Get(name) is not null));
+    }
+
     /// <summary>What was decided last about a Service; null for nothing. Thread-safe.</summary>
     public Decision? DecisionOf(NamespacedName service) => _public.GetValueOrDefault(service);
 

@@ -134,26 +134,19 @@ internal sealed partial class ServiceReconciler
         }
         names.UnionWith(_decisions.Where(entry => entry.Value.ValidUntil <= now).Select(static entry => entry.Key));
 
-        // Read after the claims were taken. If it ends from here on, we are woken again.
-        bool mustYield = _membership.MustYield;
-        if (!mustYield)
-            Regain(names);
-        foreach (var (address, mac) in claims)
-        {
-            if (mustYield)
-                Yield(address, mac, names);
-            else
-                Contest(address, mac);
-        }
+        // After the claims were taken. If the cause of yielding ends from here on, we are woken again.
+        TakeClaims(claims, names);
         foreach (var (address, other) in probed)
             TakeProbe(address, other, names);
 
+        names.UnionWith(announced);
         foreach (var name in names)
             Assign(name, Served(_services.Get(name)), config);
         names.UnionWith(_addresses.Regroup());
         var surroundings = Look(config, now);
         foreach (var name in names)
             Decide(name, surroundings, announced.Contains(name));
+        KeepUnused(announced);
         _conflicts.Start();
         TellConflicts(names);
         if (names.Count > 0 || rejoined)
@@ -208,7 +201,7 @@ internal sealed partial class ServiceReconciler
             _decisions[name] = decision;
             _public[name] = decision;
         }
-        PassCondition(name, service, before, decision);
+        PassCondition(name, service, decision);
         if (!decision.IsLike(before))
             Interlocked.Increment(ref _changes);
         _events.Tell(name, service, before, decision, _announcer.InterfaceCount);

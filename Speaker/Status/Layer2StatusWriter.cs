@@ -16,7 +16,7 @@ namespace DynamicLb.Speaker.Status;
 
 /// <summary>
 /// Says in ServiceL2Status objects which Services this node announces: who announces writes its own and takes away those that others left; who stops takes its own away. Its names
-/// follow from node and Service, so that a speaker that starts anew finds what it wrote before; they go with the speaker's Pod, and what is about a Service or a node that is gone is
+/// follow from node and Service, so that a speaker that starts anew finds what it wrote before; they go with the Node, and what is about a Service or a node that is gone is
 /// taken away by any speaker. Where the cluster has no such kind, nothing is written.
 /// </summary>
 /// <param name="client">The API.</param>
@@ -180,7 +180,8 @@ internal sealed partial class Layer2StatusWriter(
         var next = HasDecided() ? LookAnyway : LookForDecisions;
         foreach (var due in _notBefore.Values.Concat(_orphans.Where(entry => !_notBefore.ContainsKey(entry.Key)).Select(static entry => entry.Value)))
             next = due - now < next ? due - now : next;
-        return next > TimeSpan.Zero ? next : TimeSpan.Zero;
+        // Many that are due one after the other are looked at together.
+        return next > LookForDecisions ? next : LookForDecisions;
     }
 
     /// <summary>Writes and takes away what there is to. Whether the server let us: what fails for one object alone is tried again later, and holds up no other.</summary>
@@ -192,14 +193,15 @@ internal sealed partial class Layer2StatusWriter(
             _notBefore.Remove(due);
         foreach (string former in _orphans.Keys.Where(name => written.Get(new NamespacedName(target.Namespace, name)) is null).ToList())
             _orphans.Remove(former);
-        foreach (var status in written.Items)
-        {
-            if (MustGo(status, hasDecided) && !await TryAsync(status.Metadata.Name!, () => DeleteAsync(status, cancellationToken)))
-                return false;
-        }
+        // First: whoever comes back meanwhile learns by it what is in use.
         foreach (var (service, interfaces) in _wanted)
         {
             if (!await TryAsync(NameOf(target.Node, service), () => WriteAsync(service, interfaces, cancellationToken)))
+                return false;
+        }
+        foreach (var status in written.Items)
+        {
+            if (MustGo(status, hasDecided) && !await TryAsync(status.Metadata.Name!, () => DeleteAsync(status, cancellationToken)))
                 return false;
         }
         if (!isFaulty)
@@ -266,9 +268,6 @@ internal sealed partial class Layer2StatusWriter(
             };
             await PatchAsync(name, patch, "status", cancellationToken);
         }
-        // A Pod of before left it: it would go with that Pod.
-        if (current is not null && target.Owner is { } owner && current.Metadata.OwnerReferences?.Any(reference => reference.Uid == owner.Uid) != true)
-            await PatchAsync(name, new ServiceL2Status { Metadata = new ObjectMeta { OwnerReferences = [owner] } }, null, cancellationToken);
     }
 
     private async Task CreateAsync(string name, NamespacedName service, CancellationToken cancellationToken)
@@ -285,7 +284,7 @@ internal sealed partial class Layer2StatusWriter(
                 ServiceL2Status.Type,
                 new ServiceL2Status
                 {
-                    Metadata = new ObjectMeta { Name = name, Namespace = target.Namespace, Labels = labels, OwnerReferences = target.Owner is { } owner ? [owner] : null },
+                    Metadata = new ObjectMeta { Name = name, Namespace = target.Namespace, Labels = labels, OwnerReferences = target.Owner() is { } owner ? [owner] : null },
                 },
                 cancellationToken);
         }
@@ -328,5 +327,5 @@ internal sealed partial class Layer2StatusWriter(
 /// <summary>Where a speaker writes its ServiceL2Status.</summary>
 /// <param name="Namespace">The namespace of the objects.</param>
 /// <param name="Node">The speaker's node.</param>
-/// <param name="Owner">Its Pod, with which they go; null for none.</param>
-internal sealed record Layer2StatusTarget(string Namespace, string Node, OwnerReference? Owner);
+/// <param name="Owner">Its Node, with which they go; null while it is not known.</param>
+internal sealed record Layer2StatusTarget(string Namespace, string Node, Func<OwnerReference?> Owner);

@@ -261,8 +261,10 @@ public sealed class RealControlPlane : IAsyncDisposable
             _http ??= CreateHttpClient();
             using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
             patience.CancelAfter(_probeLimit);
-            using var response = await _http.GetAsync("/readyz", patience.Token);
-            return response.IsSuccessStatusCode;
+            using var ready = await _http.GetAsync("/readyz", patience.Token);
+            // That it is ready does not say that it has made the namespace yet.
+            using var space = await _http.GetAsync("/api/v1/namespaces/default", patience.Token);
+            return ready.IsSuccessStatusCode && space.IsSuccessStatusCode;
         }
         catch (HttpRequestException)
         {

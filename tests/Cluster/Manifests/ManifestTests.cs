@@ -70,7 +70,6 @@ public sealed class ManifestTests(ManifestCluster cluster) : IClassFixture<Manif
     [InlineData("speaker", "patch", "leases.coordination.k8s.io", Own)]
     [InlineData("speaker", "watch", "secrets", Own)]
     [InlineData("speaker", "create", "servicel2statuses.metallb.io", Own)]
-    [InlineData("speaker", "patch", "servicel2statuses.metallb.io", Own)]
     [InlineData("speaker", "delete", "servicel2statuses.metallb.io", Own)]
     public async Task Allowed(string account, string verb, string resource, string ns)
     {

@@ -136,7 +136,7 @@ public sealed class ServiceAccountTests(ManifestCluster cluster) : IClassFixture
         var announced = new Decision(SilenceReason.None, [HostAddress.Parse("10.20.0.57")], null, "node1") { Interfaces = new HashSet<string> { "eth0" } };
         using var client = await ClientAsync("speaker");
         using var meters = new ServiceCollection().AddMetrics().BuildServiceProvider();
-        foreach (string pod in (string[])["first", "second"])
+        foreach (string life in (string[])["first", "second"])
         {
             using var stop = CancellationTokenSource.CreateLinkedTokenSource(Token);
             var options = new SpeakerOptions(null!, "node1", new Regex("^$", RegexOptions.None, Regex.InfiniteMatchTimeout), false, TimeSpan.FromSeconds(3), null, TimeSpan.FromMilliseconds(100));
@@ -144,12 +144,12 @@ public sealed class ServiceAccountTests(ManifestCluster cluster) : IClassFixture
                 meters.GetRequiredService<IMeterFactory>(), options, new ConfigFileWatcher("none", TimeProvider.System, NullLogger<ConfigFileWatcher>.Instance));
             var writer = new Layer2StatusWriter(
                 client, new Informer<ServiceL2Status>(client, ServiceL2Status.Type, ManifestCluster.Namespace, TimeProvider.System, new Random(1), NullLogger.Instance),
-                static (_, _) => false, new Layer2StatusTarget(ManifestCluster.Namespace, "node1", new OwnerReference("v1", "Pod", $"speaker-{pod}", pod)), metrics, TimeProvider.System,
+                static (_, _) => false, new Layer2StatusTarget(ManifestCluster.Namespace, "node1", static () => new OwnerReference("v1", "Node", "node1", "0815")), metrics, TimeProvider.System,
                 new Random(1), NullLogger<Layer2StatusWriter>.Instance);
             writer.Decided(web, announced);
             var writing = writer.RunAsync(stop.Token);
-            await WaitForAsync($"node1 web eth0 {pod}");
-            if (pod == "second")
+            await WaitForAsync("node1 web eth0 0815");
+            if (life == "second")
             {
                 writer.Decided(web, Decision.Silent(SilenceReason.NotOwner, "node2"));
                 await WaitForAsync("");

@@ -165,6 +165,22 @@ public sealed class AddressConflictsTests
     }
 
     [Fact]
+    public void Who_is_heard_to_announce_before_the_address_is_known_has_used_it()
+    {
+        var parts = Started(ConflictPolicy.Refuse);
+        parts.KnowsAnnouncers = true;
+        parts.Membership.Set("node-a");
+        parts.Services.Set(Service("web", "10.0.0.1") with { Status = new() });
+        parts.Announce(Web, "node-a");
+        Announced(parts);
+        Add(parts);
+        Announced(parts);
+        parts.Membership.Set("node-a", "node-b");
+
+        Assert.Equal([Ip], Announced(parts));
+    }
+
+    [Fact]
     public void Our_own_word_for_the_address_before_is_none_for_the_new_one()
     {
         var parts = Started(ConflictPolicy.Refuse);

@@ -53,6 +53,9 @@ internal sealed class HeartbeatRig : IAsyncDisposable
 
     public int Opened { get; private set; }
 
+    /// <summary>The other speaker's MAC on a link.</summary>
+    public static MacAddress MacOfOther(int link) => new(0x020000010000u + (ulong)link);
+
     /// <summary>What the last heartbeat said.</summary>
     public Heartbeat? Last { get; private set; }
 
@@ -111,7 +114,7 @@ internal sealed class HeartbeatRig : IAsyncDisposable
         {
             var frame = new byte[HeartbeatFrame.MaxLength];
             int length = HeartbeatFrame.Write(
-                frame, new MacAddress(0x020000010000u + (ulong)index), beat with { IsReady = _other.IsReadyOn(index) }, "other"u8, echoes[..count], Keys[0]);
+                frame, MacOfOther(index), beat with { IsReady = _other.IsReadyOn(index) }, "other"u8, echoes[..count], Keys[0]);
             _channels[index].Deliver(frame[..length]);
         }
     }

@@ -66,13 +66,13 @@ public sealed class Layer2StatusWriterTests : IAsyncLifetime
     [Fact]
     public async Task Who_announces_says_so_until_it_does_no_more()
     {
-        var writer = Start(SpeakerParts.Me, "pod-1");
+        var writer = Start(SpeakerParts.Me);
         writer.Decided(Web, Announced with { Interfaces = new HashSet<string> { "eth1", "eth0" } });
         await Eventually.TrueAsync(() => Written is ["web of node-b"]);
 
         var item = Assert.Single(_written.Items);
         Assert.Equal(["eth0", "eth1"], item.Status!.Interfaces!.Select(static link => link.Name));
-        Assert.Equal(("Pod", "pod-1"), (Assert.Single(item.Metadata.OwnerReferences!).Kind, item.Metadata.OwnerReferences![0].Uid));
+        Assert.Equal(("Node", "uid-of-node-b"), (Assert.Single(item.Metadata.OwnerReferences!).Kind, item.Metadata.OwnerReferences![0].Uid));
         await Eventually.TrueAsync(() => writer.AnnouncersOf(Web).SequenceEqual(["node-b"]));
 
         writer.Decided(Web, Elsewhere);
@@ -148,19 +148,18 @@ public sealed class Layer2StatusWriterTests : IAsyncLifetime
     [Fact]
     public async Task What_a_speaker_left_in_its_former_life_is_taken_up_or_taken_away_once_it_has_decided()
     {
-        var before = Start(SpeakerParts.Me, "pod-1");
+        var before = Start(SpeakerParts.Me);
         before.Decided(Web, Announced);
         before.Decided(Dns, Announced);
         await Eventually.TrueAsync(() => Written is ["dns of node-b", "web of node-b"]);
         await StopAsync();
         var (web, hasDecided) = (_written.Items.Single(static item => item.Metadata.Labels![ServiceL2Status.ServiceNameLabel] == "web"), false);
 
-        var after = Start(SpeakerParts.Me, "pod-2", () => Volatile.Read(ref hasDecided));
+        var after = Start(SpeakerParts.Me, () => Volatile.Read(ref hasDecided));
         await after.WaitAsync(Token);
         // Those whose owners are sticky are told by it who they are.
         Assert.Equal(["node-b"], after.AnnouncersOf(Web));
         after.Decided(Web, Announced);
-        await Eventually.TrueAsync(() => _written.Items.Any(static item => item.Metadata.OwnerReferences?[0].Uid == "pod-2"));
         Assert.Equal(["dns of node-b", "web of node-b"], Written);
 
         Volatile.Write(ref hasDecided, true);
@@ -199,12 +198,12 @@ public sealed class Layer2StatusWriterTests : IAsyncLifetime
         await Start(SpeakerParts.Me).WaitAsync(Token);
     }
 
-    private Layer2StatusWriter Start(string node, string? pod = null, Func<bool>? hasDecided = null)
+    private Layer2StatusWriter Start(string node, Func<bool>? hasDecided = null)
     {
         var life = CancellationTokenSource.CreateLinkedTokenSource(_stop.Token);
         var writer = new Layer2StatusWriter(
             _api.Client, new Informer<ServiceL2Status>(_api.Client, ServiceL2Status.Type, Space, _parts.Time, new Random(1), NullLogger.Instance),
-            (service, of) => _gone.ContainsKey((service, of)), new Layer2StatusTarget(Space, node, pod is null ? null : new OwnerReference("v1", "Pod", $"speaker-{pod}", pod)),
+            (service, of) => _gone.ContainsKey((service, of)), new Layer2StatusTarget(Space, node, () => new OwnerReference("v1", "Node", node, $"uid-of-{node}")),
             _parts.Metrics, _parts.Time, new Random(1), NullLogger<Layer2StatusWriter>.Instance)
         {
             HasDecided = hasDecided ?? (static () => true),

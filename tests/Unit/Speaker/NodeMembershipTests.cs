@@ -3,6 +3,7 @@ using System.Text;
 using DynamicLb.Kubernetes;
 using DynamicLb.Kubernetes.Client;
 using DynamicLb.Kubernetes.Resources;
+using DynamicLb.Networking.Addresses;
 using DynamicLb.Speaker.Heartbeats;
 using DynamicLb.Speaker.Membership;
 using DynamicLb.Tests.KubeApi;
@@ -23,7 +24,7 @@ public sealed class NodeMembershipTests
         for (int i = 0; i < 5; i++)
         {
             await rig.RenewAsync();
-            Assert.False(rig.Membership.MustYield);
+            Assert.False(rig.MustYield);
         }
     }
 
@@ -38,19 +39,19 @@ public sealed class NodeMembershipTests
         bool mustYield = false;
         rig.Membership.Rejoined += () =>
         {
-            mustYield |= rig.Membership.MustYield;
+            mustYield |= rig.MustYield;
             Interlocked.Increment(ref rejoined);
         };
 
         rig.Parts.Time.Freeze(TimeSpan.FromSeconds(seconds));
-        Assert.True(rig.Membership.MustYield);
+        Assert.True(rig.MustYield);
         // It is noticed, and then renewed.
         rig.Parts.Time.Advance(TimeSpan.FromMilliseconds(100));
         rig.Parts.Time.Advance(Renewal);
         await Eventually.TrueAsync(() => Volatile.Read(ref rejoined) > 0);
 
         Assert.False(mustYield, "told to have rejoined while it still yields");
-        Assert.False(rig.Membership.MustYield);
+        Assert.False(rig.MustYield);
     }
 
     [Fact]
@@ -65,7 +66,7 @@ public sealed class NodeMembershipTests
         await rig.RenewAsync();
         await Eventually.TrueAsync(() => rig.Leases.HasJoined);
         Assert.Equal([SpeakerParts.Me], rig.Leases.Members);
-        Assert.False(rig.Membership.MustYield);
+        Assert.False(rig.MustYield);
     }
 
     [Fact]
@@ -110,7 +111,7 @@ public sealed class NodeMembershipTests
 
         await rig.Heartbeats.RunAsync(0.6);
         Assert.Equal(!isHeard, rig.Leases.Guard.IsPaused);
-        Assert.Equal(!isHeard, rig.Membership.MustYield);
+        Assert.Equal(!isHeard, rig.MustYield);
         Assert.NotEqual(0, rejoined);
         // Heard later, it goes on later.
         rig.Heartbeats.OtherIsOn.Add(2);
@@ -140,12 +141,14 @@ public sealed class NodeMembershipTests
         if (isMixed)
             await rig.SayAsync("without-key", "1");
         await Eventually.TrueAsync(() => rig.Membership.Members.Count == (isMixed ? 3 : 2));
-        Assert.False(rig.Membership.MustYield);
+        Assert.False(rig.MustYield);
         rig.CutOff();
         rig.Parts.Time.Advance(TimeSpan.FromSeconds(4));
         await rig.Heartbeats.RunAsync(0.2);
         Assert.True(rig.Leases.IsCutOff);
-        Assert.Equal(isMixed, rig.Membership.MustYield);
+        Assert.Equal(isMixed, rig.MustYield);
+        // Who beats hears us.
+        Assert.False(rig.Membership.MustYieldTo(HeartbeatRig.MacOfOther(2)));
     }
 
     [Fact]
@@ -190,6 +193,9 @@ public sealed class NodeMembershipTests
 
         public SegmentMembership Membership { get; }
 
+        /// <summary>Whether it yields to a machine of which nothing is known.</summary>
+        public bool MustYield => Membership.MustYieldTo(MacAddress.Parse("02:00:00:00:00:66"));
+
         public KubernetesClient Client => _api.Client;
 
         public Lease? Own => Leases.Leases.Get(new NamespacedName(Namespace, $"speaker-{SpeakerParts.Me}"));
@@ -211,7 +217,7 @@ public sealed class NodeMembershipTests
                 await rig.Heartbeats.StartAsync();
                 await rig.Heartbeats.RunAsync(1);
             }
-            await Eventually.TrueAsync(() => !rig.Membership.MustYield && rig.Membership.Members.Contains(SpeakerParts.Me));
+            await Eventually.TrueAsync(() => !rig.MustYield && rig.Membership.Members.Contains(SpeakerParts.Me));
             return rig;
         }
 

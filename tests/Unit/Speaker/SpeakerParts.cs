@@ -205,6 +205,8 @@ internal sealed class FakeMembership : IMembership
 
     public bool MustYield { get; set; }
 
+    public bool MustYieldTo(MacAddress mac) => MustYield;
+
     public List<MacAddress> Seen { get; } = [];
 
     public HashSet<MacAddress> Speakers { get; } = [];
