@@ -115,6 +115,7 @@ internal static class SpeakerExtensions
             reconciler.KnowsAnnouncers = () => statuses.IsInSync;
             statuses.AnnouncersChanged += reconciler.LookAgain;
             statuses.HasDecided = () => reconciler.HasDecided && provider.GetRequiredService<NodeMembership>().HasJoined;
+            statuses.IsLeaving = () => provider.GetRequiredService<NodeMembership>().IsLeaving;
             return reconciler;
         });
         services.AddSingleton(static provider => new BgpExplainer(

@@ -32,10 +32,13 @@ internal sealed partial class Layer2StatusWriter(
     Random random, ILogger<Layer2StatusWriter> logger)
 {
     /// <summary>
-    /// How often another node's object is taken away at most, and how long one about something that is gone stays at least. Two nodes that each take the other for dead, as in a LAN that
+    /// In what time another node's object is taken away <see cref="Burst"/> times at most, and how long one about something that is gone stays at least. Two nodes that each take the other for dead, as in a LAN that
     /// fell in two, do not drive each other on.
     /// </summary>
     public static readonly TimeSpan Pace = TimeSpan.FromSeconds(30);
+
+    /// <summary>How often within <see cref="Pace"/> all the same: an address may change hands more than once.</summary>
+    public const int Burst = 3;
 
     /// <summary>How long the first decision waits for what is written, when all else is known.</summary>
     public static readonly TimeSpan LongestWait = TimeSpan.FromSeconds(15);
@@ -55,6 +58,8 @@ internal sealed partial class Layer2StatusWriter(
     // Of the loop: by the names of objects, when they may be touched next, and since when they have been about nothing.
     private readonly Dictionary<string, TimeSpan> _notBefore = [];
     private readonly Dictionary<string, TimeSpan> _orphans = [];
+    private readonly HashSet<string> _lost = [];
+    private readonly Dictionary<string, (TimeSpan Since, int Count)> _takenAway = [];
     private string _told = "";
 
     /// <summary>Another node than before announces a Service.</summary>
@@ -62,6 +67,9 @@ internal sealed partial class Layer2StatusWriter(
 
     /// <summary>Whether all Services have been looked at once, by a node that others know of: before, what this node wrote in its former life stays.</summary>
     public Func<bool> HasDecided { get; set; } = static () => true;
+
+    /// <summary>Whether we are about to stop: who takes over says so already, and that is not to be taken away.</summary>
+    public Func<bool> IsLeaving { get; set; } = static () => false;
 
     private TimeSpan Now => time.GetElapsedTime(_start);
 
@@ -191,12 +199,18 @@ internal sealed partial class Layer2StatusWriter(
         bool hasDecided = HasDecided();
         foreach (string due in _notBefore.Where(entry => entry.Value <= Now).Select(static entry => entry.Key).ToList())
             _notBefore.Remove(due);
+        foreach (string former in _takenAway.Where(entry => Now - entry.Value.Since >= Pace).Select(static entry => entry.Key).ToList())
+            _takenAway.Remove(former);
         foreach (string former in _orphans.Keys.Where(name => written.Get(new NamespacedName(target.Namespace, name)) is null).ToList())
             _orphans.Remove(former);
         // First: whoever comes back meanwhile learns by it what is in use.
         foreach (var (service, interfaces) in _wanted)
         {
-            if (!await TryAsync(NameOf(target.Node, service), () => WriteAsync(service, interfaces, cancellationToken)))
+            string name = NameOf(target.Node, service);
+            // Somebody took it away while it was written: it is made again at once.
+            if (_lost.Contains(name) && written.Get(new NamespacedName(target.Namespace, name)) is null)
+                _notBefore.Remove(name);
+            if (!await TryAsync(name, () => WriteAsync(service, interfaces, cancellationToken)))
                 return false;
         }
         foreach (var status in written.Items)
@@ -212,6 +226,7 @@ internal sealed partial class Layer2StatusWriter(
         {
             if (_notBefore.ContainsKey(name))
                 return true;
+            _lost.Remove(name);
             try
             {
                 await write();
@@ -225,6 +240,8 @@ internal sealed partial class Layer2StatusWriter(
                     LogFailed(logger, $"{target.Namespace}/{name}", e.Message);
                 _told = e.Message;
                 _notBefore[name] = Now + PauseAfterFault;
+                if (e is KubernetesApiException { StatusCode: HttpStatusCode.NotFound })
+                    _lost.Add(name);
                 // About the object alone: it was taken away meanwhile, or somebody's policy is against it.
                 return e is KubernetesApiException { StatusCode: HttpStatusCode.NotFound or HttpStatusCode.Conflict or HttpStatusCode.BadRequest or HttpStatusCode.UnprocessableEntity };
             }
@@ -241,7 +258,7 @@ internal sealed partial class Layer2StatusWriter(
         if (isAnnounced || service is not { } about || NodeOf(status) is not { } node || !isGone(about, node))
         {
             _orphans.Remove(name);
-            return isAnnounced;
+            return isAnnounced && !IsLeaving();
         }
         // All speakers see it: one of them is the first.
         return Now >= (_orphans.TryGetValue(name, out var due) ? due : _orphans[name] = Now + (Pace * (1 + random.NextDouble())));
@@ -308,8 +325,12 @@ internal sealed partial class Layer2StatusWriter(
         {
             // Somebody was faster.
         }
-        if (NodeOf(status) != target.Node)
-            _notBefore[name] = Now + Pace;
+        if (NodeOf(status) == target.Node)
+            return;
+        var (since, count) = _takenAway.TryGetValue(name, out var before) && Now - before.Since < Pace ? before : (Now, 0);
+        _takenAway[name] = (since, ++count);
+        if (count >= Burst)
+            _notBefore[name] = since + Pace;
     }
 
     private static string? NodeOf(ServiceL2Status status) => status.Metadata.Labels?.GetValueOrDefault(ServiceL2Status.NodeLabel);
